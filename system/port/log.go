@@ -1,0 +1,151 @@
+package port
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/ratel-sim/ratel/system/rt"
+)
+
+// Errors of the Log port, beside [ErrRefused] and [ErrUnknown].
+var (
+	// ErrOffsetOutOfRange: the offset asked for is below the log's start or above its end (the log was truncated or expired).
+	ErrOffsetOutOfRange = errors.New("offset out of range")
+	// ErrNoTopic: the topic or partition does not exist.
+	ErrNoTopic = errors.New("no such topic or partition")
+	// ErrExists: the topic exists already.
+	ErrExists = errors.New("already exists")
+	// ErrTooLarge: a record exceeds max.message.bytes. It also matches ErrRefused.
+	ErrTooLarge = errors.New("record too large")
+)
+
+// Acks is what the leader waits for before it answers a produce (Kafka's acks setting).
+type Acks int8
+
+// Acks settings.
+const (
+	AcksNone   Acks = 0
+	AcksLeader Acks = 1
+	AcksAll    Acks = -1
+)
+
+// Record is one Kafka record. The log does not interpret Value; the caller must not modify it afterwards.
+type Record struct {
+	Key   []byte
+	Value []byte
+	Time  time.Time // CreateTime
+}
+
+// ProducerConfig is what the pipeline sets on its Kafka producer. Defaults are in [DefaultProducerConfig].
+type ProducerConfig struct {
+	ClientID       string
+	Acks           Acks
+	RequestTimeout time.Duration // how long the broker may wait for the ISR (request.timeout.ms of a produce)
+	ReadTimeout    time.Duration // how long the client waits for an answer before it drops the connection; > RequestTimeout
+	DialTimeout    time.Duration
+	RetryMax       int // retries of a batch, with RetryBackoff between
+	RetryBackoff   time.Duration
+	Linger         time.Duration // how long records are gathered into a batch
+	MaxBatchBytes  int
+}
+
+// DefaultProducerConfig is the durable setting: acks=all, retries that outlast a leader election.
+func DefaultProducerConfig(clientID string) ProducerConfig {
+	return ProducerConfig{
+		ClientID:       clientID,
+		Acks:           AcksAll,
+		RequestTimeout: 3 * time.Second,
+		ReadTimeout:    4 * time.Second,
+		DialTimeout:    time.Second,
+		RetryMax:       60,
+		RetryBackoff:   100 * time.Millisecond,
+		Linger:         2 * time.Millisecond,
+		MaxBatchBytes:  900_000,
+	}
+}
+
+// ReaderConfig is what the pipeline sets on a partition reader.
+type ReaderConfig struct {
+	ClientID    string
+	MaxWait     time.Duration // fetch.wait.max: how long the broker may hold a fetch that has nothing to return
+	MaxBytes    int           // per fetch; at least one record is returned
+	ReadTimeout time.Duration
+	Backoff     time.Duration // pause after an error before the next attempt inside the client
+}
+
+// DefaultReaderConfig keeps the long poll short, because one connection per broker carries everything of a client.
+func DefaultReaderConfig(clientID string) ReaderConfig {
+	return ReaderConfig{ClientID: clientID, MaxWait: 100 * time.Millisecond, MaxBytes: 1 << 20, ReadTimeout: 4 * time.Second, Backoff: 200 * time.Millisecond}
+}
+
+// Log is a Kafka client. One Log belongs to one process; connections are shared per broker as the real client does
+// (producers and readers of one Log each have their own client, hence their own connections).
+type Log interface {
+	NewProducer(cfg ProducerConfig) (Producer, error)
+	// NewReader reads one partition from offset on. It does not connect before the first Fetch.
+	NewReader(cfg ReaderConfig, topic string, partition int32, offset int64) (Reader, error)
+	Admin() LogAdmin
+}
+
+// Producer appends records. It batches inside, as the real client does, and retries until its configuration is spent.
+type Producer interface {
+	// Produce queues one record and returns at once. The future's value is the record's offset (-1 if the broker did
+	// not say: acks=0). Its error matches ErrRefused if the record is certainly not in the log, else the outcome is unknown.
+	Produce(topic string, partition int32, rec Record) *rt.Future[int64]
+	// Close waits for what is in flight until ctx ends; what is left then fails with an unknown outcome.
+	Close(ctx context.Context) error
+}
+
+// Fetched is one record as read back.
+type Fetched struct {
+	Offset int64
+	Record
+}
+
+// Batch is what one Fetch returned: records in offset order, possibly none. HighWatermark is the partition's at that moment.
+type Batch struct {
+	Records       []Fetched
+	HighWatermark int64
+}
+
+// Reader reads one partition in offset order, up to the high watermark.
+type Reader interface {
+	// Fetch blocks for at most about MaxWait when there is nothing to read, then returns an empty batch. Leader changes
+	// and broken connections are retried inside until ctx ends. ErrOffsetOutOfRange and ErrNoTopic are returned.
+	Fetch(ctx context.Context) (Batch, error)
+	// Offset is the next offset that Fetch will ask for.
+	Offset() int64
+	Close()
+}
+
+// TopicSpec describes a topic to create.
+type TopicSpec struct {
+	Name        string
+	Partitions  int32
+	Replication int16
+	MinISR      int
+	// Unclean allows unclean leader election.
+	Unclean bool
+}
+
+// PartitionState is one partition as the cluster's metadata has it.
+type PartitionState struct {
+	Partition   int32
+	Leader      int32 // broker id, -1 if there is none
+	LeaderEpoch int32
+	Replicas    []int32
+	ISR         []int32
+}
+
+// LogAdmin is the administrative client.
+type LogAdmin interface {
+	// CreateTopic returns nil also when the topic exists with the same shape, else ErrExists.
+	CreateTopic(ctx context.Context, spec TopicSpec) error
+	// Describe returns the partitions of a topic in order, as the controller (or the freshest live broker) sees them.
+	Describe(ctx context.Context, topic string) ([]PartitionState, error)
+	// Brokers lists the ids of live brokers in ascending order, as the metadata has them.
+	Brokers(ctx context.Context) ([]int32, error)
+	// Offsets returns the log start offset and the high watermark of a partition.
+	Offsets(ctx context.Context, topic string, partition int32) (start, highWatermark int64, err error)
+}

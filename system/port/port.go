@@ -1,0 +1,60 @@
+// Package port is what a role may ask of the world outside its process. Each port has the semantics of the real server
+// and client behind it, failure modes included: a produce ends accepted at an offset, refused, or unknown; a
+// coordination operation may lose its connection and leave its effect behind.
+package port
+
+import "errors"
+
+// ErrRefused marks an operation that certainly had no effect and never will have. An error that does not match it has an
+// unknown outcome, and the caller must treat it so: the effect may be there, or may still appear.
+var ErrRefused = errors.New("refused")
+
+// ErrUnknown marks an operation whose outcome cannot be known (a timeout or a lost connection after sending).
+// Errors that match neither ErrRefused nor ErrUnknown must be treated as unknown too.
+var ErrUnknown = errors.New("outcome unknown")
+
+// Ports is everything that a role's process is given.
+type Ports struct {
+	Log          Log
+	Coordination Coordination
+	Disk         Disk
+	Events       Events
+}
+
+// Event is a typed announcement of something that happened inside a role or a server: evidence for reports, lanes in
+// timelines, and what an aimed fault waits for. Kind is one of the Event* constants.
+type Event struct {
+	Kind   string
+	Node   string // the node it is about, by its topology name
+	Topic  string // with Partition, where it concerns one partition; else empty
+	Part   int32
+	Detail string // for people; deterministic for a seed
+}
+
+// Kinds of events.
+const (
+	EventISRChanged     = "isr.changed"
+	EventLeaderElected  = "leader.elected"
+	EventLogTruncated   = "log.truncated"
+	EventSessionExpired = "session.expired"
+	EventControllerUp   = "controller.elected"
+	EventNodeStarted    = "node.started"
+	EventNodeStopped    = "node.stopped"
+	EventClaimed        = "partition.claimed"
+	EventClaimLost      = "partition.claim.lost"
+	EventPartitionSick  = "partition.sick"
+	EventPartitionWell  = "partition.well"
+	EventShed           = "ingest.shed"
+	EventRecovered      = "disk.recovered"
+)
+
+// Events is the sink of announcements. Announce never blocks and may be called with locks held.
+type Events interface {
+	Announce(e Event)
+}
+
+// Discard is a sink that forgets.
+type Discard struct{}
+
+// Announce implements [Events].
+func (Discard) Announce(Event) {}
