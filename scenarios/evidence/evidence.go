@@ -1,0 +1,147 @@
+// Package evidence is what a run leaves behind and what the checks judge: what every client sent and was told, what Kafka
+// and the retrievers hold in the end, what was measured meanwhile, and what was done to the system. It is saved before it
+// is judged, and can be judged again.
+//
+// All times are nanoseconds since the start of the run on one clock, virtual or wall.
+package evidence
+
+import (
+	"time"
+
+	"github.com/ratel-sim/ratel/scenarios/plan"
+)
+
+// Version is the version of the saved format that this build writes.
+const Version = 1
+
+// Evidence is everything about one run.
+type Evidence struct {
+	Run      Run
+	Plan     *plan.Plan
+	Ops      []Op
+	Log      []LogMark
+	Held     []HeldMark
+	Samples  []Sample
+	Timeline []Entry
+	// Gaps are pieces of evidence that could not be gathered. A check that needs one answers inconclusive.
+	Gaps []Gap
+}
+
+// Run says what was run.
+type Run struct {
+	Version   int           `json:"version"`
+	Scenario  string        `json:"scenario"`
+	World     string        `json:"world"`
+	Seed      uint64        `json:"seed"`
+	Build     string        `json:"build"`             // version and commit of Ratel
+	Planted   []string      `json:"planted,omitempty"` // planted bugs that were on
+	PlanHash  string        `json:"plan_hash"`
+	Length    time.Duration `json:"length"`               // of the run on its own clock, collection included
+	TraceHash string        `json:"trace_hash,omitempty"` // simulation only
+	Steps     uint64        `json:"steps,omitempty"`      // simulation only
+	// Ended says how the run ended: "" as planned, else why not (interrupted, world failed).
+	Ended string `json:"ended,omitempty"`
+}
+
+// Op is one request of a client: a batch of events with dense sequence numbers FirstSeq … FirstSeq+Count-1 of Producer.
+type Op struct {
+	Traffic  int    `json:"traffic"` // index in the plan
+	Producer uint32 `json:"producer"`
+	FirstSeq uint64 `json:"first_seq"` // the first event's sequence is 0
+	Count    int    `json:"count"`
+	Dataset  string `json:"dataset"`
+	Target   string `json:"target"` // the shepherd
+	// Intended is when the open model wanted it sent; latency counts from here. Sent is when it was. Done is when the
+	// answer came or was given up, -1 if the run ended first.
+	Intended time.Duration `json:"intended"`
+	Sent     time.Duration `json:"sent"`
+	Done     time.Duration `json:"done"`
+	Code     int           `json:"code"` // HTTP status; 0 when no answer came
+	Error    string        `json:"error,omitempty"`
+	// NotSent: no answer came and the request certainly never reached a shepherd. Else, without an answer, every event's outcome is unknown.
+	NotSent bool   `json:"not_sent,omitempty"`
+	Parts   []Part `json:"parts,omitempty"` // covers the batch in order when Code is 200
+}
+
+// Part is a run of consecutive events of a batch that were answered alike.
+type Part struct {
+	Count     int    `json:"count"`
+	Code      int    `json:"code"` // a shepherd status code
+	Error     string `json:"error,omitempty"`
+	Partition int32  `json:"partition"` // receipt; with Offset -1: none
+	Offset    int64  `json:"offset"`
+}
+
+// MarkState says what a stored event turned out to be.
+type MarkState uint8
+
+// States of stored events.
+const (
+	Intact     MarkState = iota // its checksum matches what was sent
+	Corrupt                     // it has an identity but its checksum does not match
+	Foreign                     // it has no identity of the load generator
+	Unreadable                  // the record could not be decoded at all
+)
+
+// LogMark is one event in the final Kafka log, read back from the log's start to its high watermark.
+type LogMark struct {
+	Partition int32
+	Offset    int64
+	Producer  uint32
+	Seq       uint64
+	State     MarkState
+}
+
+// HeldMark is one event that a retriever holds durably in the end.
+type HeldMark struct {
+	Retriever string
+	Partition int32
+	Offset    int64
+	Producer  uint32
+	Seq       uint64
+	State     MarkState
+}
+
+// Sample is what was measured at one moment. Values is keyed by metric name; names are listed in metrics.go of this package.
+type Sample struct {
+	At     time.Duration      `json:"at"`
+	Values map[string]float64 `json:"values"`
+}
+
+// EntryKind is what a timeline entry tells.
+type EntryKind string
+
+// Kinds of entries.
+const (
+	PhaseBegan    EntryKind = "phase.began"
+	PhaseEnded    EntryKind = "phase.ended"
+	FaultInjected EntryKind = "fault.injected"
+	FaultObserved EntryKind = "fault.observed" // its effect was seen: Detail says how
+	FaultUnseen   EntryKind = "fault.unseen"   // its effect was not seen within the deadline
+	FaultHealed   EntryKind = "fault.healed"   // healing was asked for
+	HealObserved  EntryKind = "heal.observed"  // the node was seen to be back
+	HealUnseen    EntryKind = "heal.unseen"
+	LoadBegan     EntryKind = "load.began"
+	LoadEnded     EntryKind = "load.ended"
+	Drained       EntryKind = "drained" // retrievers have reached the end of the log
+	NotDrained    EntryKind = "drain.timeout"
+	Announced     EntryKind = "announced" // a port.Event: Event is its kind
+)
+
+// Entry is one thing that happened.
+type Entry struct {
+	At     time.Duration `json:"at"`
+	Kind   EntryKind     `json:"kind"`
+	Phase  string        `json:"phase,omitempty"`
+	Fault  string        `json:"fault,omitempty"` // fault ID: phase name / index, such as outage/0
+	Node   string        `json:"node,omitempty"`
+	Event  string        `json:"event,omitempty"`
+	Detail string        `json:"detail,omitempty"`
+	Pos    *plan.Pos     `json:"pos,omitempty"` // the step in the script
+}
+
+// Gap is a piece of evidence that is missing.
+type Gap struct {
+	What string `json:"what"` // "log", "held", "samples", …
+	Why  string `json:"why"`
+}

@@ -1,0 +1,51 @@
+// Package event is a wide event and its encoding inside the pipeline: what a client sent, typed, and the chunk of events
+// that is the value of one Kafka record.
+package event
+
+import "time"
+
+// ID identifies an event inside the pipeline. The shepherd that accepted it draws Source once at its start and counts
+// Seq up, so an ID is unique, and a retriever can drop what the producer's retries appended twice.
+type ID struct {
+	Source uint64
+	Seq    uint64
+}
+
+// Kind is the type of a field's value as JSON clients send them.
+type Kind uint8
+
+// Kinds of values.
+const (
+	Null Kind = iota
+	Bool
+	Int
+	Float
+	String
+)
+
+// Value is one typed value. The zero Value is null.
+type Value struct {
+	str  string
+	num  uint64
+	kind Kind
+}
+
+// Field is one named value of an event.
+type Field struct {
+	Name  string
+	Value Value
+}
+
+// Event is one wide event. Names in Fields are unique.
+type Event struct {
+	ID         ID
+	Time       time.Time
+	SampleRate int64 // n of "one in n"; 1 means unsampled. Never below 1.
+	Fields     []Field
+}
+
+// Chunk is a group of events of one dataset that travel in one Kafka record.
+type Chunk struct {
+	Dataset string
+	Events  []Event
+}
