@@ -42,6 +42,8 @@ type World interface {
 	Heal(ctx context.Context, f system.Fault) error
 	// Probe asks a node once, with a short deadline, and says what an asker sees. Detail is for people.
 	Probe(ctx context.Context, node string) (reach system.Reach, detail string)
+	// Dropped counts what an injected isolation has held back so far: packets in containers, messages in the simulation.
+	Dropped(ctx context.Context, f system.Fault) (int64, error)
 	// Subscribe hands every announced event to sink from now on. Events are stamped by the engine.
 	Subscribe(sink port.Events)
 	// Trace is the hash and the number of steps of a deterministic run; ok is false elsewhere.
