@@ -1,0 +1,58 @@
+# Two commands do everything: `make run` (needs Go only) and `make test` (sets up whatever real servers need).
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+GOLANGCI_VERSION := v2.10.1
+TOOLS := $(CURDIR)/bin
+BUILD_VERSION := $(shell git describe --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS := -s -w -X main.build=$(BUILD_VERSION)
+# One static binary: it is also what runs in the roles' containers.
+BINARY := bin/ratel
+export CGO_ENABLED ?= 0
+# testcontainers must not take this machine for a container, and there is no image for its reaper: Ratel has its own.
+export TESTCONTAINERS_HOST_OVERRIDE := 127.0.0.1
+export TESTCONTAINERS_RYUK_DISABLED := true
+
+.PHONY: help run build test test-sim test-containers test-race bench lint fuzz clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | column -t -s "$$(printf '\t')"
+
+run: build ## run broker-loss in the simulated world and print the verdict, the report's path and the replay command
+	@$(BINARY) run broker-loss
+
+build: ## build the one static binary, bin/ratel
+	@go build -trimpath -ldflags '$(LDFLAGS)' -o $(BINARY) ./cmd/ratel
+
+test: lint test-sim test-race test-containers ## all tests, real servers included; sets up what is missing
+
+test-sim: ## the tests that need neither Docker nor root
+	go vet ./...
+	go test ./...
+
+test-race: ## the race detector over everything that runs on the wall clock
+	CGO_ENABLED=1 go test -race ./system/... ./loadgen/... ./scenarios/engine/... ./cmd/...
+
+test-containers: build ## the tests against real Kafka and ZooKeeper in containers; starts a Docker engine where there is none
+	@.ci/engine.sh
+	RATEL_BINARY=$(CURDIR)/$(BINARY) go test -tags containers -run 'Containers' -p 1 -count 1 -timeout 40m -v ./system/... ./sim/conformance/... ./cmd/...
+
+bench: ## benchmarks, as ratios against a named baseline in one run
+	go test -run '^$$' -bench . -benchtime 1s -count 3 ./sim/... ./system/... ./scenarios/...
+
+lint: $(TOOLS)/golangci-lint-$(GOLANGCI_VERSION) ## gofmt, vet and the pinned linters
+	$< run ./...
+
+$(TOOLS)/golangci-lint-$(GOLANGCI_VERSION):
+	@mkdir -p $(TOOLS)
+	GOBIN=$(TOOLS) GOFLAGS=-buildvcs=false go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
+	@mv $(TOOLS)/golangci-lint $@
+
+FUZZTIME ?= 30s
+fuzz: ## fuzz every decoder of untrusted input for FUZZTIME each
+	@set -e; for pkg in $$(go list ./...); do \
+	  for f in $$(go test -list '^Fuzz' $$pkg 2>/dev/null | grep '^Fuzz' || true); do \
+	    echo "$$pkg $$f"; go test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$pkg; done; done
+
+clean: ## remove what was built; runs/ stays
+	rm -rf bin
