@@ -1,0 +1,206 @@
+// Package reaper sees to it that a run leaves no containers, networks or volumes behind, however it ends.
+//
+// Everything that a run makes carries its label. A run that ends in order calls [Reap]. For one that is killed there is a
+// watcher: a small detached process that holds the read end of a pipe whose write end only the run has; when the pipe
+// breaks, the run is gone and the watcher reaps. For a machine that lost both, [Sweep] at the start of the next run
+// reaps what belongs to runs whose lock nobody holds any more.
+package reaper
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	cerrdefs "github.com/containerd/errdefs"
+	"github.com/moby/moby/client"
+
+	"github.com/ratel-sim/ratel/system/containers/docker"
+	"github.com/ratel-sim/ratel/system/containers/filelock"
+)
+
+const (
+	// RunLabel carries the run's id.
+	RunLabel = "ratel.run"
+	// OwnerLabel says whose run it is: runs are swept only by their owner, since only the owner sees the run's lock.
+	OwnerLabel = "ratel.owner"
+)
+
+// Labels are what everything of a run must carry. dir is the cache folder that holds the run's lock.
+func Labels(run, dir string) map[string]string {
+	return map[string]string{RunLabel: run, OwnerLabel: owner(dir)}
+}
+
+// owner names a cache folder on a machine: the same on each start, different for others who share the engine.
+func owner(dir string) string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	return host + ":" + dir
+}
+
+func lockPath(dir, run string) string { return filepath.Join(dir, "runs", run+".lock") }
+
+// Claim takes the lock that says that the run lives. It must be held before the run's first container is made.
+func Claim(dir, run string) (*filelock.Lock, error) {
+	l, err := filelock.Try(lockPath(dir, run))
+	if err != nil {
+		return nil, docker.Explain("mark the run as living", err)
+	}
+	return l, nil
+}
+
+// Left is what a run has on the engine.
+type Left struct{ Containers, Volumes, Networks []string }
+
+// Empty tells whether there is nothing.
+func (l Left) Empty() bool { return len(l.Containers)+len(l.Volumes)+len(l.Networks) == 0 }
+
+// String counts what there is.
+func (l Left) String() string {
+	return fmt.Sprintf("%d containers, %d volumes, %d networks", len(l.Containers), len(l.Volumes), len(l.Networks))
+}
+
+// List finds everything that a run has on the engine.
+func List(ctx context.Context, engine *docker.Engine, run string) (Left, error) {
+	var left Left
+	byRun := client.Filters{}.Add("label", RunLabel+"="+run)
+	containers, err := engine.ContainerList(ctx, client.ContainerListOptions{All: true, Filters: byRun})
+	if err != nil {
+		return left, fmt.Errorf("list containers: %w", err)
+	}
+	for _, c := range containers.Items {
+		left.Containers = append(left.Containers, c.ID)
+	}
+	volumes, err := engine.VolumeList(ctx, client.VolumeListOptions{Filters: byRun})
+	if err != nil {
+		return left, fmt.Errorf("list volumes: %w", err)
+	}
+	for _, v := range volumes.Items {
+		left.Volumes = append(left.Volumes, v.Name)
+	}
+	networks, err := engine.NetworkList(ctx, client.NetworkListOptions{Filters: byRun})
+	if err != nil {
+		return left, fmt.Errorf("list networks: %w", err)
+	}
+	for _, n := range networks.Items {
+		left.Networks = append(left.Networks, n.ID)
+	}
+	return left, nil
+}
+
+// Reap removes everything that a run has on the engine and returns when nothing of it is left. What is still being made
+// while it looks is found on the next look; it keeps looking until ctx ends.
+func Reap(ctx context.Context, engine *docker.Engine, run string) error {
+	for {
+		left, err := List(ctx, engine, run)
+		if err == nil {
+			if left.Empty() {
+				return nil
+			}
+			err = remove(ctx, engine, left)
+		}
+		if ctx.Err() != nil {
+			return fmt.Errorf("run %s could not be removed in time (%s left): %w", run, left, errors.Join(ctx.Err(), err))
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+// remove takes away containers first, all at once, since they hold the volumes and the networks.
+func remove(ctx context.Context, engine *docker.Engine, left Left) error {
+	errs := make([]error, len(left.Containers))
+	var wg sync.WaitGroup
+	for i, id := range left.Containers {
+		wg.Go(func() {
+			_, err := engine.ContainerRemove(ctx, id, client.ContainerRemoveOptions{Force: true, RemoveVolumes: true})
+			errs[i] = ignoreGone(err)
+		})
+	}
+	wg.Wait()
+	for _, name := range left.Volumes {
+		_, err := engine.VolumeRemove(ctx, name, client.VolumeRemoveOptions{Force: true})
+		errs = append(errs, ignoreGone(err))
+	}
+	for _, id := range left.Networks {
+		_, err := engine.NetworkRemove(ctx, id, client.NetworkRemoveOptions{})
+		errs = append(errs, ignoreGone(err))
+	}
+	return errors.Join(errs...)
+}
+
+// ignoreGone forgives that somebody else was quicker.
+func ignoreGone(err error) error {
+	if cerrdefs.IsNotFound(err) || cerrdefs.IsConflict(err) && strings.Contains(err.Error(), "already in progress") {
+		return nil
+	}
+	return err
+}
+
+// Sweep reaps the runs of this cache folder's owner that no longer live, and returns their ids.
+func Sweep(ctx context.Context, engine *docker.Engine, dir string) ([]string, error) {
+	runs, err := Runs(ctx, engine, dir)
+	if err != nil {
+		return nil, err
+	}
+	var swept []string
+	for _, run := range runs {
+		lock, err := filelock.Try(lockPath(dir, run))
+		if errors.Is(err, filelock.ErrHeld) {
+			continue // it lives
+		}
+		if err != nil {
+			return swept, err
+		}
+		err = Reap(ctx, engine, run)
+		_ = lock.Remove()
+		if err != nil {
+			return swept, err
+		}
+		swept = append(swept, run)
+	}
+	return swept, nil
+}
+
+// Runs lists the ids of this owner's runs that have something on the engine, living or dead, sorted.
+func Runs(ctx context.Context, engine *docker.Engine, dir string) ([]string, error) {
+	mine := client.Filters{}.Add("label", OwnerLabel+"="+owner(dir))
+	var runs []string
+	note := func(labels map[string]string) {
+		if run := labels[RunLabel]; run != "" && !slices.Contains(runs, run) {
+			runs = append(runs, run)
+		}
+	}
+	containers, err := engine.ContainerList(ctx, client.ContainerListOptions{All: true, Filters: mine})
+	if err != nil {
+		return nil, docker.Explain("look for runs", err)
+	}
+	for _, c := range containers.Items {
+		note(c.Labels)
+	}
+	networks, err := engine.NetworkList(ctx, client.NetworkListOptions{Filters: mine})
+	if err != nil {
+		return nil, docker.Explain("look for runs", err)
+	}
+	for _, n := range networks.Items {
+		note(n.Labels)
+	}
+	volumes, err := engine.VolumeList(ctx, client.VolumeListOptions{Filters: mine})
+	if err != nil {
+		return nil, docker.Explain("look for runs", err)
+	}
+	for _, v := range volumes.Items {
+		note(v.Labels)
+	}
+	slices.Sort(runs)
+	return runs, nil
+}
