@@ -1,0 +1,20 @@
+// Package check judges a run by its evidence: what was lost, duplicated, invented or damaged on the way, whether the
+// service levels held, and whether the system recovered. docs/checks.md defines every check. Judging is a pure function, so
+// saved evidence can be judged again with the same result.
+package check
+
+// Names of checks.
+const (
+	CheckEvidence   = "evidence"        // the evidence is whole and consistent; always judged
+	CheckTraffic    = "traffic"         // there was enough traffic to mean anything; always judged
+	CheckFaults     = "faults.observed" // every planned fault was injected, took effect, and was healed; always judged
+	CheckDurability = "durability"      // what was accepted is held; asks for the four that follow too
+	CheckDuplicates = "duplicates"      // nothing is held twice
+	CheckPhantoms   = "phantoms"        // nothing is stored that was never sent or was refused
+	CheckCorruption = "corruption"      // what is stored is what was sent
+	CheckAgreement  = "agreement"       // receipts, Kafka's log and the retrievers tell the same
+	CheckRecovers   = "recovers"        // after the last healing everything is well again within a bound
+	CheckSLOIngest  = "slo.ingest"      // the share of good events in each stage
+	CheckExpect     = "expect"          // an expectation of a phase
+	CheckPlan       = "checks"          // the plan asks for something that can be judged; only present when it does not
+)
