@@ -1,0 +1,213 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/ratel-sim/ratel/loadgen"
+	"github.com/ratel-sim/ratel/scenarios/evidence"
+	"github.com/ratel-sim/ratel/scenarios/plan"
+	"github.com/ratel-sim/ratel/system"
+)
+
+// Bounds on what the engine waits for. Every wait of a run has one.
+const (
+	startDeadline    = 3 * time.Minute  // from the first container to a ready topology
+	injectDeadline   = 30 * time.Second // a single injection or healing
+	effectDeadline   = 20 * time.Second // from an injection to its observed effect
+	recoverDeadline  = 60 * time.Second // from healing to a node that answers again
+	drainDeadline    = 90 * time.Second // from the end of the load until the retrievers hold the whole log
+	collectDeadline  = 3 * time.Minute  // reading the log and the holdings back
+	samplePeriod     = time.Second
+	sampleDeadline   = 2 * time.Second
+	drainPollPeriod  = 100 * time.Millisecond
+	effectPollPeriod = 100 * time.Millisecond
+)
+
+// Options are what a run needs beside its plan.
+type Options struct {
+	Seed    uint64
+	Build   string   // version and commit, for the record
+	Planted []string // bugs planted in the world, for the record
+	// Progress, if set, is told about phases and once a sample. It must not block.
+	Progress func(Progress)
+}
+
+// Progress is a moment of a run.
+type Progress struct {
+	At       time.Duration // since the load began, on the run's clock
+	Total    time.Duration // planned length of all phases
+	Phase    string        // "" before the first and after the last
+	Note     string        // what began or ended, when the call is for that
+	Offered  int64         // events
+	Accepted int64
+	Failed   int64 // answered otherwise, or not at all
+	InFlight int64 // requests
+}
+
+// ErrCannot is matched by the error of a run whose plan the world cannot carry out. Nothing was started.
+var ErrCannot = errors.New("the world cannot do this")
+
+// ErrWorld is matched by the error of a run whose world could not be brought up or broke down.
+var ErrWorld = errors.New("the world failed")
+
+// Run carries the plan out in the world and returns the evidence. With an error, the evidence is nil if nothing was run
+// yet; otherwise it holds what there is, its Run.Ended says why the run was cut short, and it is worth saving.
+func Run(ctx context.Context, w World, p *plan.Plan, opts Options) (*evidence.Evidence, error) {
+	if err := possible(w, p); err != nil {
+		return nil, err
+	}
+	hash, err := p.Hash()
+	if err != nil {
+		return nil, fmt.Errorf("hash the plan: %w", err)
+	}
+	ev := &evidence.Evidence{
+		Plan: p,
+		Run: evidence.Run{
+			Version: evidence.Version, Scenario: p.Scenario, World: w.Name(), Seed: opts.Seed,
+			Build: opts.Build, Planted: opts.Planted, PlanHash: hash,
+		},
+	}
+	r := &run{w: w, p: p, opts: opts, ev: ev}
+	err = w.Drive(ctx, r.main)
+	r.seal(err)
+	if h, steps, ok := w.Trace(); ok {
+		ev.Run.TraceHash, ev.Run.Steps = fmt.Sprintf("%016x", h), steps
+	}
+	if err != nil && !r.begun {
+		return nil, err
+	}
+	return ev, err
+}
+
+// possible checks every fault of the plan against what the world can do.
+func possible(w World, p *plan.Plan) error {
+	for _, ph := range p.Phases {
+		for _, f := range ph.Faults {
+			if err := w.Can(f.Kind, roleOf(p.System, f.Target), f.Aim != nil); err != nil {
+				return fmt.Errorf("%s: phase %q: fault %q in the %s world: %w: %w", f.Pos, ph.Name, f.Kind, w.Name(), ErrCannot, err)
+			}
+		}
+	}
+	return nil
+}
+
+func roleOf(t system.Topology, s plan.Selector) system.Role {
+	switch s.Kind {
+	case plan.SelectLeader, plan.SelectSubject:
+		return system.RoleKafka
+	case plan.SelectZK:
+		return system.RoleZooKeeper
+	case plan.SelectNode:
+		n, _ := t.Node(s.Node)
+		return n.Role
+	case plan.SelectAny, plan.SelectAll, plan.SelectPeers:
+		return s.Role
+	}
+	return s.Role
+}
+
+// run is one run in progress.
+type run struct {
+	w     World
+	p     *plan.Plan
+	opts  Options
+	ev    *evidence.Evidence
+	rec   *recorder
+	load  *loadgen.Load
+	begun bool // the load has begun: from here on there is evidence
+}
+
+func (r *run) main(ctx context.Context) error {
+	rtm := r.w.Runtime()
+	startCtx, cancel := rtm.WithTimeout(ctx, startDeadline)
+	defer cancel()
+	if err := r.w.Start(startCtx, r.p.System); err != nil {
+		return fmt.Errorf("%w: start the topology: %w", ErrWorld, err)
+	}
+	r.rec = newRecorder(rtm)
+	r.w.Subscribe(r.rec)
+
+	load, err := r.startLoad(ctx)
+	if err != nil {
+		return err
+	}
+	r.load, r.begun = load, true
+	r.rec.add(evidence.Entry{Kind: evidence.LoadBegan})
+
+	sampleCtx, stopSampling := rtm.WithCancel(ctx)
+	defer stopSampling()
+	sampler := newSampler(r)
+	rtm.Go("sampler", func(context.Context) { sampler.run(sampleCtx) })
+
+	faults := newFaults(r)
+	for i := range r.p.Phases {
+		if err := r.phase(ctx, &r.p.Phases[i], faults); err != nil {
+			return err
+		}
+	}
+	r.load.Stop(ctx)
+	r.rec.add(evidence.Entry{Kind: evidence.LoadEnded})
+	faults.settle(ctx)
+	r.drain(ctx)
+	sampler.sample(ctx) // the final state, after everything has settled
+	return r.collect(ctx)
+}
+
+// seal turns what the recorder and the load have gathered into evidence, also when the run was cut short.
+func (r *run) seal(err error) {
+	if !r.begun {
+		return
+	}
+	r.ev.Timeline = r.rec.entries()
+	r.ev.Samples = r.rec.samplesTaken()
+	r.ev.Ops = opsOf(r.load, r.rec.since)
+	r.ev.Run.Length = r.rec.now()
+	if err != nil {
+		r.ev.Run.Ended = err.Error()
+	}
+}
+
+func (r *run) phase(ctx context.Context, ph *plan.Phase, faults *faults) error {
+	rtm := r.w.Runtime()
+	began := r.rec.now()
+	r.rec.add(evidence.Entry{Kind: evidence.PhaseBegan, Phase: ph.Name, Pos: &ph.Pos})
+	r.progress(ph.Name, "phase "+ph.Name+" began")
+	phaseCtx, cancel := rtm.WithCancel(ctx)
+	defer cancel()
+	for i := range ph.Faults {
+		faults.schedule(phaseCtx, ph, i)
+	}
+	if err := rtm.Sleep(ctx, began+time.Duration(ph.Length)-r.rec.now()); err != nil {
+		return err
+	}
+	faults.endPhase(ctx, ph)
+	r.rec.add(evidence.Entry{Kind: evidence.PhaseEnded, Phase: ph.Name, Pos: &ph.Pos})
+	return nil
+}
+
+func (r *run) progress(phase, note string) {
+	if r.opts.Progress == nil {
+		return
+	}
+	pr := Progress{Phase: phase, Note: note, At: r.rec.now()}
+	for _, ph := range r.p.Phases {
+		pr.Total += time.Duration(ph.Length)
+	}
+	if r.load != nil {
+		pr.Offered, pr.Accepted, pr.Failed, pr.InFlight = r.load.Counts()
+	}
+	r.opts.Progress(pr)
+}
+
+// random is a stream of its own for each purpose, so that adding one draw does not shift the others.
+func (r *run) random(purpose string) *rand.Rand {
+	h := uint64(14695981039346656037)
+	for _, c := range []byte(purpose) {
+		h = (h ^ uint64(c)) * 1099511628211
+	}
+	return rand.New(rand.NewPCG(r.opts.Seed, h))
+}

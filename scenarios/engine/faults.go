@@ -1,0 +1,203 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/ratel-sim/ratel/scenarios/evidence"
+	"github.com/ratel-sim/ratel/scenarios/plan"
+	"github.com/ratel-sim/ratel/system"
+	"github.com/ratel-sim/ratel/system/rt"
+)
+
+// faults injects the plan's faults, watches for their effect, and heals them.
+type faults struct {
+	r *run
+
+	mu     sync.Mutex
+	active []*strike
+	tasks  *rt.Semaphore // one unit for every observation in progress
+}
+
+// maxObservations is more than any plan can have in progress at once.
+const maxObservations = 1 << 20
+
+// strike is one planned fault that has been injected, on all nodes that its target was resolved to.
+type strike struct {
+	id     string
+	plan   *plan.Fault
+	phase  *plan.Phase
+	nodes  []system.Fault
+	healed bool
+}
+
+func newFaults(r *run) *faults {
+	return &faults{r: r, tasks: rt.NewSemaphore(r.w.Runtime(), maxObservations)}
+}
+
+// schedule starts the task of one planned fault of a phase that begins now. ctx ends with the phase.
+func (f *faults) schedule(ctx context.Context, ph *plan.Phase, index int) {
+	pf := &ph.Faults[index]
+	s := &strike{id: fmt.Sprintf("%s/%d", ph.Name, index), plan: pf, phase: ph}
+	rtm := f.r.w.Runtime()
+	var watch *watcher
+	if pf.Aim != nil && pf.At == 0 {
+		// Watch from the phase's very start: a fault aimed at what another fault of this phase provokes must not miss it.
+		watch = f.r.rec.watch(pf.Aim.On)
+	}
+	rtm.Go("fault "+s.id, func(context.Context) {
+		if rtm.Sleep(ctx, time.Duration(pf.At)) != nil {
+			return
+		}
+		subject := ""
+		if pf.Aim != nil {
+			if watch == nil {
+				watch = f.r.rec.watch(pf.Aim.On)
+			}
+			defer f.r.rec.unwatch(watch)
+			var err error
+			if subject, err = f.await(ctx, s, watch); err != nil {
+				f.r.rec.add(evidence.Entry{Kind: evidence.FaultUnseen, Phase: ph.Name, Fault: s.id, Pos: &pf.Pos,
+					Detail: fmt.Sprintf("not injected: no %s was announced in the phase", pf.Aim.On)})
+				return
+			}
+		}
+		f.inject(ctx, s, subject)
+		if pf.For > 0 && rtm.Sleep(ctx, time.Duration(pf.For)) == nil {
+			f.heal(s)
+		}
+	})
+}
+
+// await waits for the event that the fault is aimed at and a seeded moment longer.
+func (f *faults) await(ctx context.Context, s *strike, w *watcher) (subject string, err error) {
+	aim := s.plan.Aim
+	for skip := aim.Skip; ; skip-- {
+		e, err := w.queue.Pop(ctx)
+		if err != nil {
+			return "", err
+		}
+		if skip > 0 {
+			continue
+		}
+		delay := time.Duration(0)
+		if aim.Within > 0 {
+			delay = time.Duration(f.r.random("aim " + s.id).Int64N(int64(aim.Within)))
+		}
+		return e.Node, f.r.w.Runtime().Sleep(ctx, delay)
+	}
+}
+
+func (f *faults) inject(ctx context.Context, s *strike, subject string) {
+	targets, err := f.r.resolve(ctx, s, subject)
+	note := func(kind evidence.EntryKind, node, detail string) {
+		f.r.rec.add(evidence.Entry{Kind: kind, Phase: s.phase.Name, Fault: s.id, Node: node, Detail: detail, Pos: &s.plan.Pos})
+	}
+	if err != nil {
+		note(evidence.FaultUnseen, "", fmt.Sprintf("not injected: its target could not be found: %v", err))
+		return
+	}
+	rtm := f.r.w.Runtime()
+	for _, target := range targets {
+		var led []int32
+		if s.plan.Aim == nil { // asking takes longer than the moment that an aimed fault is meant for
+			led = f.r.ledBy(ctx, target.Node)
+		}
+		// The injection itself is not cut short by the end of the phase: a half-done fault could not be healed.
+		injectCtx, cancel := rtm.WithTimeout(context.WithoutCancel(ctx), injectDeadline)
+		err := f.r.w.Inject(injectCtx, target)
+		cancel()
+		if err != nil {
+			note(evidence.FaultUnseen, target.Node, fmt.Sprintf("injecting %s failed: %v", target, err))
+			continue
+		}
+		f.mu.Lock()
+		s.nodes = append(s.nodes, target)
+		if len(s.nodes) == 1 {
+			f.active = append(f.active, s)
+		}
+		f.mu.Unlock()
+		note(evidence.FaultInjected, target.Node, target.String())
+		f.r.progress(s.phase.Name, "fault: "+target.String())
+		f.observe("effect of "+s.id, func(obsCtx context.Context) {
+			how, seen := f.r.effect(obsCtx, target)
+			if !seen {
+				note(evidence.FaultUnseen, target.Node, how)
+				return
+			}
+			note(evidence.FaultObserved, target.Node, how)
+			if how := f.r.leadershipMoved(obsCtx, target.Node, led); how != "" {
+				note(evidence.FaultObserved, target.Node, how)
+			}
+		})
+	}
+}
+
+// observe runs an observation beside the run; settle waits for all of them.
+func (f *faults) observe(name string, watch func(ctx context.Context)) {
+	if !f.tasks.TryAcquire(1) {
+		panic("engine: more observations in progress than a plan can have")
+	}
+	f.r.w.Runtime().Go(name, func(ctx context.Context) {
+		defer f.tasks.Release(1)
+		watch(ctx)
+	})
+}
+
+// endPhase heals what the phase injected and is not permanent.
+func (f *faults) endPhase(_ context.Context, ph *plan.Phase) {
+	f.mu.Lock()
+	var due []*strike
+	for _, s := range f.active {
+		if s.phase == ph && !s.plan.Permanent {
+			due = append(due, s)
+		}
+	}
+	f.mu.Unlock()
+	for _, s := range due {
+		f.heal(s)
+	}
+}
+
+func (f *faults) heal(s *strike) {
+	f.mu.Lock()
+	done := s.healed
+	s.healed = true
+	nodes := s.nodes
+	f.mu.Unlock()
+	if done {
+		return
+	}
+	note := func(kind evidence.EntryKind, node, detail string) {
+		f.r.rec.add(evidence.Entry{Kind: kind, Phase: s.phase.Name, Fault: s.id, Node: node, Detail: detail, Pos: &s.plan.Pos})
+	}
+	for _, target := range nodes {
+		// A node that was replaced or killed may take a while to start, so healing goes on beside the run.
+		f.observe("heal "+s.id, func(ctx context.Context) {
+			rtm := f.r.w.Runtime()
+			note(evidence.FaultHealed, target.Node, "heal: "+target.String())
+			f.r.progress("", "heal: "+target.String())
+			healCtx, cancel := rtm.WithTimeout(ctx, recoverDeadline)
+			defer cancel()
+			if err := f.r.w.Heal(healCtx, target); err != nil {
+				note(evidence.HealUnseen, target.Node, fmt.Sprintf("healing %s failed: %v", target, err))
+				return
+			}
+			how, seen := f.r.healed(healCtx, target)
+			if seen {
+				note(evidence.HealObserved, target.Node, how)
+			} else {
+				note(evidence.HealUnseen, target.Node, how)
+			}
+		})
+	}
+}
+
+// settle waits until every observation in progress has ended; each has its own deadline.
+func (f *faults) settle(ctx context.Context) {
+	if f.tasks.Acquire(ctx, maxObservations) == nil {
+		f.tasks.Release(maxObservations)
+	}
+}

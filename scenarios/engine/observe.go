@@ -1,0 +1,192 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/ratel-sim/ratel/scenarios/evidence"
+	"github.com/ratel-sim/ratel/system"
+	"github.com/ratel-sim/ratel/system/port"
+)
+
+// poll calls look until it says that it has seen what it looks for, ctx ends or the deadline passes. It returns what look
+// said last and how long it took.
+func (r *run) poll(ctx context.Context, deadline time.Duration, look func(ctx context.Context) (how string, seen bool)) (string, time.Duration, bool) {
+	rtm := r.w.Runtime()
+	began := rtm.Now()
+	ctx, cancel := rtm.WithTimeout(ctx, deadline)
+	defer cancel()
+	for {
+		how, seen := look(ctx)
+		took := rtm.Now().Sub(began)
+		if seen {
+			return how, took, true
+		}
+		if took >= deadline || rtm.Sleep(ctx, effectPollPeriod) != nil {
+			return how, took, false
+		}
+	}
+}
+
+// effect waits for a fault to show as somebody who asks the node sees it.
+func (r *run) effect(ctx context.Context, f system.Fault) (how string, seen bool) {
+	var look func(ctx context.Context) (string, bool)
+	switch f.Kind {
+	case system.FaultKill, system.FaultStop, system.FaultReplace:
+		look = func(ctx context.Context) (string, bool) {
+			reach, detail := r.w.Probe(ctx, f.Node)
+			return fmt.Sprintf("%s %s: %s", f.Node, reach, detail), reach == system.Refuses
+		}
+	case system.FaultPause:
+		look = func(ctx context.Context) (string, bool) {
+			reach, detail := r.w.Probe(ctx, f.Node)
+			return fmt.Sprintf("%s %s: %s", f.Node, reach, detail), reach == system.Silent
+		}
+	case system.FaultIsolate:
+		look = func(ctx context.Context) (string, bool) {
+			n, err := r.w.Dropped(ctx, f)
+			if err != nil {
+				return fmt.Sprintf("what was dropped around %s could not be counted: %v", f.Node, err), false
+			}
+			return fmt.Sprintf("%d packets between %s and %v were dropped", n, f.Node, f.From), n > 0
+		}
+	}
+	how, took, seen := r.poll(ctx, effectDeadline, look)
+	if !seen {
+		return fmt.Sprintf("no effect of %q within %v: %s", f, effectDeadline, how), false
+	}
+	return fmt.Sprintf("%s (after %v)", how, took.Round(time.Millisecond)), true
+}
+
+// healed waits for a node to answer again.
+func (r *run) healed(ctx context.Context, f system.Fault) (how string, seen bool) {
+	how, took, seen := r.poll(ctx, recoverDeadline, func(ctx context.Context) (string, bool) {
+		reach, detail := r.w.Probe(ctx, f.Node)
+		return fmt.Sprintf("%s %s: %s", f.Node, reach, detail), reach == system.Answers
+	})
+	if !seen {
+		return fmt.Sprintf("%s is not back within %v: %s", f.Node, recoverDeadline, how), false
+	}
+	return fmt.Sprintf("%s (after %v)", how, took.Round(time.Millisecond)), true
+}
+
+// describe asks for the events topic's partitions, with a deadline of its own.
+func (r *run) describe(ctx context.Context) ([]port.PartitionState, error) {
+	ctx, cancel := r.w.Runtime().WithTimeout(ctx, sampleDeadline)
+	defer cancel()
+	return r.w.Log().Admin().Describe(ctx, system.EventsTopic)
+}
+
+// ledBy lists the partitions that a broker leads now; none for other nodes, or when it cannot be found out.
+func (r *run) ledBy(ctx context.Context, node string) []int32 {
+	n, ok := r.p.System.Node(node)
+	if !ok || n.Role != system.RoleKafka {
+		return nil
+	}
+	parts, err := r.describe(ctx)
+	if err != nil {
+		return nil
+	}
+	var led []int32
+	for _, p := range parts {
+		if p.Leader == int32(n.Number) {
+			led = append(led, p.Partition)
+		}
+	}
+	return led
+}
+
+// leadershipMoved waits until every partition that the broker led has another leader, and says so; empty if that was not
+// seen, which is no failure: a fault can be healed before anybody took over.
+func (r *run) leadershipMoved(ctx context.Context, node string, led []int32) string {
+	if len(led) == 0 {
+		return ""
+	}
+	n, _ := r.p.System.Node(node)
+	how, took, seen := r.poll(ctx, effectDeadline, func(ctx context.Context) (string, bool) {
+		parts, err := r.describe(ctx)
+		if err != nil {
+			return "", false
+		}
+		how := ""
+		for _, p := range led {
+			if int(p) >= len(parts) || parts[p].Leader < 0 || parts[p].Leader == int32(n.Number) {
+				return "", false
+			}
+			how += fmt.Sprintf(" %s/%d→%s", system.EventsTopic, p, system.NodeName(system.RoleKafka, int(parts[p].Leader)))
+		}
+		return how, true
+	})
+	if !seen {
+		return ""
+	}
+	return fmt.Sprintf("leaders moved from %s:%s (after %v)", node, how, took.Round(time.Millisecond))
+}
+
+// sampler measures the system once a period.
+type sampler struct {
+	r *run
+}
+
+func newSampler(r *run) *sampler { return &sampler{r: r} }
+
+func (s *sampler) run(ctx context.Context) {
+	rtm := s.r.w.Runtime()
+	next := s.r.rec.now()
+	for {
+		s.sample(ctx)
+		s.r.progress("", "")
+		now := s.r.rec.now()
+		for next <= now { // a moment that was missed is not measured late
+			next += samplePeriod
+		}
+		if rtm.Sleep(ctx, next-now) != nil {
+			return
+		}
+	}
+}
+
+// sample measures once. What cannot be measured within the deadline is left out.
+func (s *sampler) sample(ctx context.Context) {
+	ctx, cancel := s.r.w.Runtime().WithTimeout(ctx, sampleDeadline)
+	defer cancel()
+	values := map[string]float64{}
+	if parts, err := s.r.w.Log().Admin().Describe(ctx, system.EventsTopic); err == nil {
+		var under, offline, below float64
+		for _, p := range parts {
+			if len(p.ISR) < len(p.Replicas) {
+				under++
+			}
+			if p.Leader < 0 {
+				offline++
+			}
+			if len(p.ISR) < s.r.p.System.Kafka.MinISR {
+				below++
+			}
+		}
+		values[evidence.UnderReplicated], values[evidence.Offline], values[evidence.BelowMinISR] = under, offline, below
+	}
+	if brokers, err := s.r.w.Log().Admin().Brokers(ctx); err == nil {
+		values[evidence.BrokersLive] = float64(len(brokers))
+	}
+	if lag, ok := s.lag(ctx); ok {
+		values[evidence.RetrieverLag] = lag
+	}
+	_, _, _, inFlight := s.r.load.Counts()
+	values[evidence.InFlight] = float64(inFlight)
+	s.r.rec.sample(values)
+}
+
+// lag sums how far the retrievers are behind; unknown if one of them does not answer.
+func (s *sampler) lag(ctx context.Context) (float64, bool) {
+	var lag float64
+	for p := range s.r.p.System.Kafka.Partitions {
+		st, err := s.r.w.Holder(p).Status(ctx)
+		if err != nil {
+			return 0, false
+		}
+		lag += float64(max(0, st.HighWater-st.Durable))
+	}
+	return lag, true
+}

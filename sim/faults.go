@@ -1,0 +1,192 @@
+package sim
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	simnet "github.com/ratel-sim/ratel/sim/net"
+	"github.com/ratel-sim/ratel/system"
+	"github.com/ratel-sim/ratel/system/port"
+)
+
+// probeDeadline is how long an asker waits before it calls a node silent.
+const probeDeadline = 500 * time.Millisecond
+
+// Inject begins a fault.
+func (w *World) Inject(ctx context.Context, f system.Fault) error {
+	n, ok := w.topology.Node(f.Node)
+	if !ok {
+		return fmt.Errorf("inject %s: no such node", f)
+	}
+	if f.Kind == system.FaultIsolate {
+		w.links(f, w.net.Cut)
+		return nil
+	}
+	switch n.Role {
+	case system.RoleZooKeeper:
+		return w.faultZooKeeper(f)
+	case system.RoleKafka:
+		return w.faultBroker(ctx, f)
+	case system.RoleShepherd, system.RoleRetriever:
+		return w.faultRole(ctx, f)
+	}
+	return fmt.Errorf("inject %s: no faults on a %s", f, n.Role)
+}
+
+func (w *World) faultZooKeeper(f system.Fault) error {
+	switch f.Kind {
+	case system.FaultKill, system.FaultStop: // an ensemble member has no clean-up of its own to do
+		w.zookeeper.KillNode(f.Node)
+	case system.FaultReplace:
+		w.zookeeper.KillNode(f.Node)
+		w.zookeeper.WipeNode(f.Node)
+	case system.FaultPause:
+		w.zookeeper.PauseNode(f.Node)
+	case system.FaultIsolate:
+	}
+	return nil
+}
+
+func (w *World) faultBroker(ctx context.Context, f system.Fault) error {
+	switch f.Kind {
+	case system.FaultKill:
+		w.kafka.KillBroker(f.Node)
+	case system.FaultStop:
+		return w.kafka.StopBroker(ctx, f.Node)
+	case system.FaultReplace:
+		w.kafka.KillBroker(f.Node)
+		w.kafka.WipeBroker(f.Node)
+	case system.FaultPause:
+		w.kafka.PauseBroker(f.Node)
+	case system.FaultIsolate:
+	}
+	return nil
+}
+
+func (w *World) faultRole(ctx context.Context, f system.Fault) error {
+	r := w.roles[f.Node]
+	switch f.Kind {
+	case system.FaultKill:
+		r.kill()
+	case system.FaultStop:
+		r.stop(ctx)
+	case system.FaultReplace:
+		r.kill()
+		r.disk.Wipe()
+	case system.FaultPause:
+		r.process.Pause()
+	case system.FaultIsolate:
+	}
+	return nil
+}
+
+// Heal ends a fault.
+func (w *World) Heal(_ context.Context, f system.Fault) error {
+	n, ok := w.topology.Node(f.Node)
+	if !ok {
+		return fmt.Errorf("heal %s: no such node", f)
+	}
+	if f.Kind == system.FaultIsolate {
+		w.dropped[f.String()] = w.held(f)
+		w.links(f, w.net.Heal)
+		return nil
+	}
+	paused := f.Kind == system.FaultPause
+	switch n.Role {
+	case system.RoleZooKeeper:
+		if paused {
+			w.zookeeper.ResumeNode(f.Node)
+			return nil
+		}
+		w.zookeeper.StartNode(f.Node)
+	case system.RoleKafka:
+		if paused {
+			w.kafka.ResumeBroker(f.Node)
+			return nil
+		}
+		w.startBroker(f.Node)
+	case system.RoleShepherd, system.RoleRetriever:
+		if paused {
+			w.roles[f.Node].process.Resume()
+			return nil
+		}
+		return w.roles[f.Node].start()
+	}
+	return nil
+}
+
+// links applies a change to every link that an isolation is about.
+func (w *World) links(f system.Fault, change func(from, to string)) {
+	for _, other := range f.From {
+		if f.Direction != system.Outbound {
+			change(other, f.Node)
+		}
+		if f.Direction != system.Inbound {
+			change(f.Node, other)
+		}
+	}
+}
+
+// Dropped counts the messages that an isolation has held back.
+func (w *World) Dropped(_ context.Context, f system.Fault) (int64, error) {
+	if n, healed := w.dropped[f.String()]; healed {
+		return n, nil
+	}
+	return w.held(f), nil
+}
+
+func (w *World) held(f system.Fault) int64 {
+	var n int64
+	w.links(f, func(from, to string) { n += w.net.Held(from, to) })
+	return n
+}
+
+// Probe asks a node once.
+func (w *World) Probe(ctx context.Context, node string) (system.Reach, string) {
+	n, ok := w.topology.Node(node)
+	if !ok {
+		return system.Refuses, "no such node"
+	}
+	ctx, cancel := w.harness.WithTimeout(ctx, probeDeadline)
+	defer cancel()
+	service := serviceProbe
+	switch n.Role {
+	case system.RoleKafka:
+		service = w.kafka.ProbeService()
+	case system.RoleZooKeeper:
+		service = w.zookeeper.ProbeService()
+	case system.RoleShepherd, system.RoleRetriever:
+	}
+	_, err := simnet.Call(ctx, w.harness, w.home, node, service, simnet.Message{Size: 16})
+	switch {
+	case errors.Is(err, port.ErrRefused):
+		return system.Refuses, "connection refused"
+	case err != nil:
+		return system.Silent, "no reply within " + probeDeadline.String()
+	}
+	return w.ready(ctx, n)
+}
+
+// ready says whether a node that answers does its work: a broker is back when the metadata lists it, a retriever when it
+// holds its claim.
+func (w *World) ready(ctx context.Context, n system.Node) (system.Reach, string) {
+	switch n.Role {
+	case system.RoleKafka:
+		ids, err := w.log.Admin().Brokers(ctx)
+		if err != nil || !slices.Contains(ids, int32(n.Number)) {
+			return system.Silent, "not in the cluster's metadata"
+		}
+		return system.Answers, "registered in the cluster's metadata"
+	case system.RoleRetriever:
+		st, err := w.holders[n.Number-1].Status(ctx)
+		if err != nil || !st.Claimed {
+			return system.Silent, "its partition is not claimed"
+		}
+		return system.Answers, "claimed its partition"
+	case system.RoleShepherd, system.RoleZooKeeper:
+	}
+	return system.Answers, "replied"
+}

@@ -1,0 +1,148 @@
+package sim
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/ratel-sim/ratel/sim/disk"
+	simnet "github.com/ratel-sim/ratel/sim/net"
+	"github.com/ratel-sim/ratel/sim/sched"
+	"github.com/ratel-sim/ratel/system"
+	"github.com/ratel-sim/ratel/system/port"
+	"github.com/ratel-sim/ratel/system/retriever"
+	"github.com/ratel-sim/ratel/system/shepherd"
+)
+
+// stopGrace is how long a role may take to end cleanly before it is killed, as a container engine does.
+const stopGrace = 15 * time.Second
+
+// role is one node that runs the pipeline's own code: a shepherd or a retriever.
+type role struct {
+	w    *World
+	node system.Node
+	net  *simnet.Node
+	disk *disk.Disk
+
+	process *sched.Process
+	cancel  context.CancelFunc // ends the role cleanly
+	running bool
+	begin   func(p *sched.Process, ports port.Ports) (run func(ctx context.Context) error, err error)
+}
+
+// start runs a new incarnation of the role. A role that ends by itself leaves its node refusing connections, as an exited
+// container does.
+func (r *role) start() error {
+	p := r.w.sched.Process(r.node.Name)
+	r.process = p
+	r.net.Start(p)
+	ports := port.Ports{
+		Log:          r.w.kafka.Client(r.net, p),
+		Coordination: r.w.zookeeper.Client(r.net, p),
+		Disk:         r.disk.Mount(p),
+		Events:       &r.w.sink,
+	}
+	run, err := r.begin(p, ports)
+	if err != nil {
+		r.net.Stop()
+		return fmt.Errorf("start %s: %w", r.node.Name, err)
+	}
+	r.running = true
+	p.Go(r.node.Name, func(ctx context.Context) {
+		ctx, r.cancel = p.WithCancel(ctx)
+		r.w.sink.Announce(port.Event{Kind: port.EventNodeStarted, Node: r.node.Name})
+		detail := "ended cleanly"
+		if err := run(ctx); err != nil && ctx.Err() == nil {
+			detail = "ended by itself: " + err.Error()
+		}
+		r.running = false
+		r.w.sink.Announce(port.Event{Kind: port.EventNodeStopped, Node: r.node.Name, Detail: detail})
+		r.net.Stop()
+		// The kernel ends what a process leaves behind. Not from this task: it is one of those.
+		r.w.sched.After(0, p.Kill)
+	})
+	return nil
+}
+
+// kill ends the process at once. Its disk keeps what was written.
+func (r *role) kill() {
+	r.running = false
+	r.net.Stop()
+	r.process.Kill()
+	r.disk.Crash(disk.ProcessCrash)
+	r.w.sink.Announce(port.Event{Kind: port.EventNodeStopped, Node: r.node.Name, Detail: "killed"})
+}
+
+// stop asks the process to end and waits until it has, or kills it.
+func (r *role) stop(ctx context.Context) {
+	if r.cancel != nil {
+		r.cancel()
+	}
+	for waited := time.Duration(0); r.running && waited < stopGrace; waited += drainPoll {
+		if r.w.harness.Sleep(ctx, drainPoll) != nil {
+			break
+		}
+	}
+	if r.running {
+		r.kill()
+	}
+}
+
+const drainPoll = 50 * time.Millisecond
+
+// Services that roles listen on.
+const (
+	serviceIngest   = "ingest"
+	serviceHoldings = "holdings"
+	serviceProbe    = "probe"
+)
+
+// serve answers each message of a service in a task of its own, as an HTTP server does.
+func serve(p *sched.Process, n *simnet.Node, service string, answer func(ctx context.Context, m simnet.Message) simnet.Message) {
+	n.Listen(service, func(c *simnet.Conn) {
+		c.OnMessage(func(m simnet.Message) {
+			p.Go(service, func(ctx context.Context) { c.Send(answer(ctx, m)) })
+		})
+	})
+}
+
+// serveProbe answers probes as long as the process runs: a paused one accepts and stays silent.
+func serveProbe(n *simnet.Node) {
+	n.Listen(serviceProbe, func(c *simnet.Conn) {
+		c.OnMessage(func(m simnet.Message) { c.Send(m) })
+	})
+}
+
+func (w *World) newShepherd(n system.Node) *role {
+	r := &role{w: w, node: n, net: w.net.AddNode(n.Name, ""), disk: disk.New(w.sched, localSSD())}
+	r.begin = func(p *sched.Process, ports port.Ports) (func(ctx context.Context) error, error) {
+		s, err := shepherd.New(p, ports, w.topology.Shepherd, w.topology.Kafka.Partitions, w.opts.Planted)
+		if err != nil {
+			return nil, err
+		}
+		serveProbe(r.net)
+		w.serveIngest(p, r.net, s)
+		return s.Run, nil
+	}
+	return r
+}
+
+func (w *World) newRetriever(n system.Node) *role {
+	r := &role{w: w, node: n, net: w.net.AddNode(n.Name, ""), disk: disk.New(w.sched, localSSD())}
+	partition := int32(n.Number - 1)
+	r.begin = func(p *sched.Process, ports port.Ports) (func(ctx context.Context) error, error) {
+		re, err := retriever.New(p, ports, w.topology.Retriever, system.EventsTopic, partition, n.Name)
+		if err != nil {
+			return nil, err
+		}
+		serveProbe(r.net)
+		serveHoldings(p, r.net, re)
+		return re.Run, nil
+	}
+	return r
+}
+
+// localSSD is a disk of the order of a small cloud instance's.
+func localSSD() disk.Config {
+	return disk.Config{SyncLatency: 500 * time.Microsecond, BytesPerSecond: 200 << 20, Capacity: 64 << 30}
+}

@@ -1,0 +1,117 @@
+package sim
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/ratel-sim/ratel/sim/kafka"
+	"github.com/ratel-sim/ratel/sim/zookeeper"
+	"github.com/ratel-sim/ratel/system"
+	"github.com/ratel-sim/ratel/system/planted"
+	"github.com/ratel-sim/ratel/system/port"
+)
+
+// readyPoll is how often Start looks whether a node is ready.
+const readyPoll = 50 * time.Millisecond
+
+// Start brings the whole topology up.
+func (w *World) Start(ctx context.Context, t system.Topology) error {
+	w.topology = t
+	var zkNames, brokers []string
+	var roles []*role
+	for _, n := range t.Nodes() {
+		switch n.Role {
+		case system.RoleZooKeeper:
+			zkNames = append(zkNames, n.Name)
+		case system.RoleKafka:
+			brokers = append(brokers, n.Name)
+		case system.RoleShepherd:
+			r := w.newShepherd(n)
+			roles = append(roles, r)
+			w.ingests = append(w.ingests, w.ingest(n.Name))
+		case system.RoleRetriever:
+			r := w.newRetriever(n)
+			roles = append(roles, r)
+			w.holders = append(w.holders, &holder{w: w, node: n.Name})
+		}
+	}
+	w.zookeeper = zookeeper.New(w.sched, w.net, zookeeper.Config{Nodes: zkNames, Events: &w.sink})
+	for _, name := range zkNames {
+		w.zookeeper.StartNode(name)
+	}
+	w.kafka = kafka.New(w.sched, w.net, w.zookeeper, kafka.Config{
+		Brokers:           len(brokers),
+		SessionTimeout:    t.Kafka.SessionTimeout,
+		ReplicaLagTimeMax: t.Kafka.ReplicaLagTimeMax,
+		Bugs:              kafka.Bugs{TruncateToHighWatermark: w.opts.Planted.Has(planted.TruncateToHighWatermark)},
+		Events:            &w.sink,
+	})
+	for _, name := range brokers {
+		w.startBroker(name)
+	}
+	w.log = w.kafka.Client(w.home, w.harness)
+
+	if err := w.until(ctx, "the brokers to register", func(ctx context.Context) (bool, error) {
+		ids, err := w.log.Admin().Brokers(ctx)
+		return len(ids) == len(brokers), err
+	}); err != nil {
+		return err
+	}
+	spec := port.TopicSpec{Name: system.EventsTopic, Partitions: t.Kafka.Partitions, Replication: t.Kafka.Replication, MinISR: t.Kafka.MinISR}
+	if err := w.until(ctx, "the events topic to be created", func(ctx context.Context) (bool, error) {
+		err := w.log.Admin().CreateTopic(ctx, spec)
+		return err == nil, err
+	}); err != nil {
+		return err
+	}
+	if err := w.until(ctx, "full ISRs of the events topic", w.fullISR); err != nil {
+		return err
+	}
+	for _, r := range roles {
+		w.roles[r.node.Name] = r
+		if err := r.start(); err != nil {
+			return err
+		}
+	}
+	return w.until(ctx, "the retrievers to claim their partitions", func(ctx context.Context) (bool, error) {
+		for p := range w.holders {
+			if st, err := w.holders[p].Status(ctx); err != nil || !st.Claimed {
+				return false, err
+			}
+		}
+		return true, nil
+	})
+}
+
+// startBroker starts a broker and lets it answer probes.
+func (w *World) startBroker(name string) { w.kafka.StartBroker(name) }
+
+func (w *World) fullISR(ctx context.Context) (bool, error) {
+	parts, err := w.log.Admin().Describe(ctx, system.EventsTopic)
+	if err != nil || len(parts) != int(w.topology.Kafka.Partitions) {
+		return false, err
+	}
+	for _, p := range parts {
+		if p.Leader < 0 || len(p.ISR) < int(w.topology.Kafka.Replication) {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// until polls a condition until it holds or ctx ends; the error then says what was waited for and what stood in the way.
+func (w *World) until(ctx context.Context, what string, holds func(ctx context.Context) (bool, error)) error {
+	for {
+		ok, err := holds(ctx)
+		if ok {
+			return nil
+		}
+		if sleepErr := w.harness.Sleep(ctx, readyPoll); sleepErr != nil {
+			if err != nil {
+				return fmt.Errorf("waiting for %s: %w (last: %v)", what, sleepErr, err)
+			}
+			return fmt.Errorf("waiting for %s: %w", what, sleepErr)
+		}
+	}
+}
