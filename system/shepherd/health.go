@@ -1,0 +1,182 @@
+package shepherd
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/ratel-sim/ratel/system/port"
+)
+
+// partition is what this shepherd's own produces tell about a partition. Nothing else is asked: metadata may be stale
+// exactly when it matters.
+type partition struct {
+	oldest, newest *shipment // in flight, in the order of sending
+	inflight       int
+	sick           bool
+	until          time.Time // while sick: no new events before this, unless all partitions are sick
+}
+
+// shipment is one record on its way into Kafka. It outlives the request if that gives up waiting.
+type shipment struct {
+	s          *Shepherd
+	partition  int32
+	sent       time.Time
+	load       load
+	next, prev *shipment // among the partition's in flight
+}
+
+// pick chooses a partition for a record and counts the record as in flight there: a random one of those that are well,
+// else one that was sick long enough and has nothing under way, as a probe, else the least bad. tried says which not to
+// take; nil means none. It returns nil if all were tried.
+func (s *Shepherd) pick(tried []bool, l load) *shipment {
+	now := s.r.Now()
+	var ill []int32 // found sick just now
+	s.mu.Lock()
+	s.healthy = s.healthy[:0]
+	probe, least := int32(-1), int32(-1)
+	for i := range s.partitions {
+		p := &s.partitions[i]
+		if tried != nil && tried[i] {
+			continue
+		}
+		if p.stuck(now, s.cfg.SickAfter) && s.sickenLocked(p, now) {
+			ill = append(ill, int32(i))
+		}
+		switch {
+		case !p.sick:
+			s.healthy = append(s.healthy, int32(i))
+		case p.inflight == 0 && !now.Before(p.until) && probe < 0:
+			probe = int32(i)
+		}
+		if least < 0 || p.better(&s.partitions[least]) {
+			least = int32(i)
+		}
+	}
+	chosen := least
+	switch {
+	case probe >= 0:
+		chosen = probe
+	case len(s.healthy) > 0:
+		chosen = s.healthy[s.rand.IntN(len(s.healthy))]
+	}
+	var sh *shipment
+	if chosen >= 0 {
+		sh = &shipment{s: s, partition: chosen, sent: now, load: l}
+		s.partitions[chosen].add(sh)
+	}
+	s.mu.Unlock()
+	for _, i := range ill {
+		s.announceSick(i, fmt.Sprintf("its oldest record has waited for more than %v", s.cfg.SickAfter))
+	}
+	return sh
+}
+
+// sweep finds partitions that have become sick while nothing was sent.
+func (s *Shepherd) sweep() {
+	now := s.r.Now()
+	var ill []int32
+	s.mu.Lock()
+	for i := range s.partitions {
+		if p := &s.partitions[i]; p.stuck(now, s.cfg.SickAfter) && s.sickenLocked(p, now) {
+			ill = append(ill, int32(i))
+		}
+	}
+	s.mu.Unlock()
+	for _, i := range ill {
+		s.announceSick(i, fmt.Sprintf("its oldest record has waited for more than %v", s.cfg.SickAfter))
+	}
+}
+
+// done is the outcome of a shipment's produce. It runs on the stack of whoever completes it and does not block.
+func (sh *shipment) done(_ int64, err error) {
+	s := sh.s
+	now := s.r.Now()
+	s.mu.Lock()
+	p := &s.partitions[sh.partition]
+	p.remove(sh)
+	s.inflight.events -= sh.load.events
+	s.inflight.bytes -= sh.load.bytes
+	ill, well := false, false
+	switch {
+	case err == nil:
+		// It works, unless older records still hang behind it.
+		if well = p.sick && !p.stuck(now, s.cfg.SickAfter); well {
+			p.sick = false
+		}
+	case errors.Is(err, port.ErrTooLarge):
+		// Says something about the record, nothing about the partition.
+	default:
+		ill = s.sickenLocked(p, now)
+		p.until = now.Add(s.cfg.SickFor)
+	}
+	settled := s.draining && s.idleLocked()
+	s.mu.Unlock()
+	if ill {
+		s.announceSick(sh.partition, "a produce failed: "+err.Error())
+	}
+	if well {
+		s.events.Announce(port.Event{Kind: port.EventPartitionWell, Node: s.name, Topic: Topic, Part: sh.partition, Detail: "a record was acknowledged"})
+	}
+	if settled {
+		s.settle()
+	}
+}
+
+// sickenLocked marks a partition as sick and says whether that is news.
+func (s *Shepherd) sickenLocked(p *partition, now time.Time) bool {
+	if p.sick {
+		return false
+	}
+	p.sick, p.until = true, now.Add(s.cfg.SickFor)
+	return true
+}
+
+func (s *Shepherd) announceSick(partition int32, why string) {
+	s.events.Announce(port.Event{Kind: port.EventPartitionSick, Node: s.name, Topic: Topic, Part: partition, Detail: why})
+}
+
+// stuck says whether the oldest record in flight has waited too long.
+func (p *partition) stuck(now time.Time, limit time.Duration) bool {
+	return p.oldest != nil && now.Sub(p.oldest.sent) > limit
+}
+
+// better says which of two sick partitions is the less bad: the one whose oldest record has waited less, then the one
+// with less in flight, then the one that was sick for longer.
+func (p *partition) better(q *partition) bool {
+	switch {
+	case p.oldest == nil && q.oldest == nil:
+		return p.until.Before(q.until)
+	case p.oldest == nil || q.oldest == nil:
+		return p.oldest == nil
+	case !p.oldest.sent.Equal(q.oldest.sent):
+		return p.oldest.sent.After(q.oldest.sent)
+	}
+	return p.inflight < q.inflight
+}
+
+func (p *partition) add(sh *shipment) {
+	sh.prev = p.newest
+	if p.newest == nil {
+		p.oldest = sh
+	} else {
+		p.newest.next = sh
+	}
+	p.newest = sh
+	p.inflight++
+}
+
+func (p *partition) remove(sh *shipment) {
+	if sh.prev == nil {
+		p.oldest = sh.next
+	} else {
+		sh.prev.next = sh.next
+	}
+	if sh.next == nil {
+		p.newest = sh.prev
+	} else {
+		sh.next.prev = sh.prev
+	}
+	sh.next, sh.prev = nil, nil
+	p.inflight--
+}
