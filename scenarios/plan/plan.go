@@ -28,10 +28,12 @@ type Duration time.Duration
 // Plan is a whole scenario with its parameters filled in.
 type Plan struct {
 	Version  int             `json:"version"`
-	Scenario string          `json:"scenario"` // the script's name, such as broker-loss
-	Doc      string          `json:"doc"`      // its docstring: the hypothesis
-	Params   []Param         `json:"params"`   // in the order of declaration
-	Worlds   []string        `json:"worlds"`   // in which it can run: "sim", "containers"
+	Scenario string          `json:"scenario"`          // the script's name, such as broker-loss
+	Doc      string          `json:"doc"`               // its docstring: the hypothesis
+	Params   []Param         `json:"params"`            // in the order of declaration
+	Choices  []Choice        `json:"choices,omitempty"` // what choose drew from the seed
+	Notes    []string        `json:"notes,omitempty"`   // for readers of the plan and the report
+	Worlds   []string        `json:"worlds"`            // in which it can run: "sim", "containers"
 	System   system.Topology `json:"system"`
 	Traffic  []Traffic       `json:"traffic"`
 	Phases   []Phase         `json:"phases"`
@@ -44,6 +46,13 @@ type Param struct {
 	Name    string `json:"name"`
 	Default string `json:"default"`
 	Value   string `json:"value"`
+}
+
+// Choice is one value that the script drew from the run's seed.
+type Choice struct {
+	Name  string `json:"name"`
+	Value string `json:"value"` // as the script would write it
+	Pos   Pos    `json:"pos"`
 }
 
 // Traffic is a load by the open model: when an event is sent does not depend on earlier answers.

@@ -1,0 +1,157 @@
+package lang
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/ratel-sim/ratel/scenarios/plan"
+	"github.com/ratel-sim/ratel/scenarios/plan/nearest"
+	"go.starlark.net/starlark"
+)
+
+func checks() []*Builtin {
+	simple := func(name, doc string, checks ...string) *Builtin {
+		return &Builtin{Name: name, Group: groupChecks, Doc: doc, run: func(c *call) (starlark.Value, error) {
+			list := make([]plan.Check, len(checks))
+			for i, check := range checks {
+				list[i] = plan.Check{Name: check, Pos: c.pos}
+			}
+			return &opaque{"check", list}, nil
+		}}
+	}
+	return []*Builtin{
+		simple("durability", "No event that was answered as accepted is lost on its way from the answer through Kafka to the retrievers. Brings the checks of no_duplicates, no_phantoms and no_corruption with it.",
+			plan.CheckDurability, plan.CheckDuplicates, plan.CheckPhantoms, plan.CheckCorruption),
+		simple("no_duplicates", "No event is stored twice.", plan.CheckDuplicates),
+		simple("no_phantoms", "Nothing is stored that was never sent.", plan.CheckPhantoms),
+		simple("no_corruption", "What is stored is what was sent.", plan.CheckCorruption),
+		{
+			Name: "recovers", Group: groupChecks, run: recoversCheck,
+			Doc:  "After each heal the system is whole again in time. The plan must have a fault that heals.",
+			Args: []Arg{{"within", "duration", nil, "the time allowed, from the heal; more than 0"}},
+		},
+		{
+			Name: "slo", Group: groupChecks, Positional: 1, run: sloCheck,
+			Doc: "A service level: enough events are good.",
+			Args: []Arg{
+				{"name", "string", nil, "`ingest`: an event is good if it is answered as accepted and is stored"},
+				{"target", "number or string", nil, "the part that must be good: 0.9999 or `\"99.99%\"`; more than 0, at most 1"},
+				{"within", "duration", none, "a good event is answered this soon after it was to be sent. Left out: however late"},
+				{"stage", "string", none, "the stage that must meet the target: `before`, `during` or `after`. Left out: each that has phases"},
+			},
+		},
+	}
+}
+
+func recoversCheck(c *call) (starlark.Value, error) {
+	k := plan.Check{Name: plan.CheckRecovers, Args: plan.CheckArgs{Within: c.duration("within")}, Pos: c.pos}
+	if len(c.wrong) == 0 {
+		c.problems(k.Problems())
+	}
+	return &opaque{"check", []plan.Check{k}}, nil
+}
+
+func sloCheck(c *call) (starlark.Value, error) {
+	name := c.str("name")
+	if len(c.wrong) == 0 && name != "ingest" {
+		c.fail("name", `write slo("ingest", …)`, "slo: there is no service level %q", name)
+	}
+	k := plan.Check{
+		Name: plan.CheckSLOIngest, Pos: c.pos,
+		Args: plan.CheckArgs{Target: c.ratio("target"), Within: c.duration("within"), Stage: plan.Stage(c.text("stage"))},
+	}
+	if c.values["within"] != starlark.None && k.Args.Within == 0 && len(c.wrong) == 0 {
+		c.fail("within", "leave it out if an answer may take any time", "slo: within must be longer than nothing")
+	}
+	if len(c.wrong) == 0 {
+		c.problems(k.Problems())
+	}
+	return &opaque{"check", []plan.Check{k}}, nil
+}
+
+// ratio reads 0.9999 or "99.99%".
+func (c *call) ratio(arg string) float64 {
+	s, ok := starlark.AsString(c.values[arg])
+	if !ok {
+		return c.number(arg)
+	}
+	percent, ok := strings.CutSuffix(s, "%")
+	v, err := strconv.ParseFloat(percent, 64)
+	if !ok || err != nil {
+		c.wants(arg, "a ratio", `write 0.9999 or "99.99%"`)
+		return 0
+	}
+	return v / 100
+}
+
+func others() []*Builtin {
+	return []*Builtin{
+		{
+			Name: "choose", Group: groupOthers, Positional: 2, run: choose,
+			Doc: "One of several values, drawn from the run's seed and the name: the same seed draws the same, and another choice beside it changes nothing. What was drawn is kept in the plan.",
+			Args: []Arg{
+				{"name", "string", nil, "the choice's name; the same name draws the same value wherever it stands"},
+				{"options", "list", nil, "the values to draw from; at least one"},
+			},
+		},
+		{
+			Name: "fail", Group: groupOthers, Positional: 1, run: func(c *call) (starlark.Value, error) {
+				if msg := c.str("message"); len(c.wrong) == 0 {
+					c.fail("", "", "%s", msg)
+				}
+				return nil, nil
+			},
+			Doc:  "Ends the evaluation with an error at this place, such as for parameters that do not go together.",
+			Args: []Arg{{"message", "string", nil, "what is wrong and what to do"}},
+		},
+		{
+			Name: "print", Group: groupOthers, Variadic: "values", run: func(c *call) (starlark.Value, error) {
+				c.fail("", "write s.note(\"…\") to keep a remark in the plan", "a script prints nothing")
+				return nil, nil
+			},
+			Doc: "Is refused: a script has no output but its plan.",
+		},
+	}
+}
+
+func choose(c *call) (starlark.Value, error) {
+	b := c.inScenario()
+	name, options := c.str("name"), c.list("options", `write choose("size", [3, 5])`)
+	if len(c.wrong) > 0 {
+		return nil, nil
+	}
+	if len(options) == 0 {
+		c.fail("options", "", "choose: there is nothing to choose from")
+		return nil, nil
+	}
+	all := c.values["options"].String()
+	if have, ok := b.drawn[name]; ok {
+		if have.options != all {
+			c.fail("name", "give each choice its own name", "choose: %q was drawn already, from other options", name)
+		}
+		return have.value, nil
+	}
+	v := b.draw(name, options)
+	b.drawn[name] = drawn{all, v}
+	if !c.room(len(b.plan.Choices), 1000, "choices") {
+		return nil, nil
+	}
+	b.plan.Choices = append(b.plan.Choices, plan.Choice{Name: name, Value: describe(v), Pos: c.pos})
+	return v, nil
+}
+
+func unknownRole(name string, roles []string) string {
+	switch name { // by which people know them, and which are not near
+	case "zookeeper":
+		return `write "zk"`
+	case "broker", "brokers":
+		return `write "kafka"`
+	case "ingest", "worker", "workers":
+		return `write "shepherd"`
+	}
+	if near, ok := nearest.Name(name, roles); ok {
+		return fmt.Sprintf("did you mean %q?", near)
+	}
+	return "roles are " + strings.Join(roles, ", ")
+}

@@ -1,0 +1,22 @@
+package plan
+
+import "time"
+
+// Limits of a plan. They are far above what is of use, and there to tell a slip of the hand from an experiment.
+const (
+	MaxPhases      = 200
+	MaxFaults      = 100 // in one phase
+	MaxExpects     = 50  // in one phase
+	MaxTraffic     = 16
+	MaxChecks      = 50
+	MaxZooKeepers  = 9
+	MaxBrokers     = 50
+	MaxPartitions  = 200
+	MaxShepherds   = 50
+	MaxRate        = 10_000_000 // events per second of one load
+	MaxBatchEvents = 10_000
+	MaxEventBytes  = 1 << 20 // Honeycomb's limit of one event
+	MaxDatasets    = 10_000
+	MaxClients     = 10_000
+	MaxLength      = 30 * 24 * time.Hour // of the whole run
+)
