@@ -59,6 +59,7 @@ type Sim struct {
 	failure error
 	// probing makes Context.Done answer instead of panicking while the package itself asks.
 	probing bool
+	notNil  chan struct{} // what Done answers then
 
 	watchdog time.Duration        // wall time
 	probe    atomic.Bool          // set by the watchdog, cleared by the next step
@@ -73,6 +74,7 @@ func New(seed uint64) *Sim {
 		incarnations: map[string]int{},
 		hash:         mix(seed, 0x5851f42d4c957f2d),
 		watchdog:     defaultWatchdog,
+		notNil:       make(chan struct{}),
 	}
 	s.pick = s.pcg("scheduler")
 	return s
@@ -132,8 +134,8 @@ func (s *Sim) Process(name string) *Process {
 	return p
 }
 
-// Run runs until Stop, until limit of virtual time has passed from now (0 or less: no limit), or until nothing is left
-// to do; then it returns nil. It returns an error, at once, for a panic in a task or callback (with the guilty stack),
+// Run runs until Stop, until the virtual time is limit (counted from [Epoch]; 0: no limit), or until nothing is left to
+// do, in which case virtual time moves on to the limit; then it returns nil. It returns an error, at once, for a panic in a task or callback (with the guilty stack),
 // when nothing is left to do while a foreground task still waits (deadlock), when virtual time stands still for ever,
 // and when one step does not end in wall time (naming the task). After an error the simulation can only be closed.
 func (s *Sim) Run(limit time.Duration) error {
@@ -144,8 +146,8 @@ func (s *Sim) Run(limit time.Duration) error {
 		return s.failure
 	}
 	end := int64(never)
-	if limit > 0 && int64(limit) < never-s.now {
-		end = s.now + int64(limit)
+	if limit > 0 {
+		end = max(int64(limit), s.now)
 	}
 	s.stopped = false
 	return s.watch(func() { s.loop(end) })
@@ -179,10 +181,11 @@ func (s *Sim) loop(end int64) {
 			continue
 		}
 		if len(s.timers) == 0 || s.timers[0].at > end {
-			if end < never {
-				s.now = end
-			} else if s.foreground > 0 {
+			switch {
+			case len(s.timers) == 0 && s.foreground > 0:
 				s.failure = s.deadlock()
+			case end < never:
+				s.now = end
 			}
 			return
 		}

@@ -132,7 +132,7 @@ func (s *Sim) task(op string) *task {
 
 // callerDead reports whether the running code belongs to a dead task that is being unwound.
 func (s *Sim) callerDead() bool {
-	return s.cur != nil && s.cur.dead && !s.closed || s.cur != nil && s.cur.dead
+	return s.cur != nil && s.cur.dead
 }
 
 // suspend gives control to the scheduler until the task is run again. It does not return to a task that has been killed.
