@@ -38,6 +38,7 @@ const (
 	EventLogTruncated   = "log.truncated"
 	EventSessionExpired = "session.expired"
 	EventControllerUp   = "controller.elected"
+	EventEnsembleLeader = "zookeeper.leader.elected"
 	EventNodeStarted    = "node.started"
 	EventNodeStopped    = "node.stopped"
 	EventClaimed        = "partition.claimed"
