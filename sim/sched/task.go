@@ -211,7 +211,7 @@ func (s *Sim) sleep(t *task, c *simContext, at int64) reason {
 
 // wake makes a parked task runnable.
 func (s *Sim) wake(t *task, why reason) {
-	if t == nil || t.state != parked {
+	if t == nil || t.state != parked || t.dead {
 		return
 	}
 	s.leave(t)
