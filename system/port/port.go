@@ -47,6 +47,9 @@ const (
 	EventPartitionWell  = "partition.well"
 	EventShed           = "ingest.shed"
 	EventRecovered      = "disk.recovered"
+	EventDiskCorrupt    = "disk.corrupt" // stored bytes were damaged: they are set aside, never served
+	EventDiskFull       = "disk.full"
+	EventOffsetReset    = "offset.reset" // a reader's offset was outside of the log: it goes on elsewhere
 )
 
 // Events is the sink of announcements. Announce never blocks and may be called with locks held.

@@ -18,6 +18,7 @@ type Status struct {
 	Held       int64 // events stored
 	Duplicates int64 // events dropped because their ID was stored already
 	Corrupt    int64 // records that could not be decoded, kept aside and counted
+	Missed     int64 // Kafka offsets that had expired or vanished before they were read
 }
 
 // Held is one stored event and the Kafka record that brought it.
