@@ -93,7 +93,7 @@ func bind(thread *starlark.Thread, b *Builtin, args starlark.Tuple, kwargs []sta
 	for i, v := range args {
 		name := b.Args[i].Name
 		c.values[name], c.given[name] = v, true
-		if e := c.exprs[fmt.Sprint(i)]; e != nil {
+		if e := c.exprs[fmt.Sprint(i)]; e != nil && c.exprs[name] == nil {
 			c.exprs[name] = e
 		}
 	}
@@ -115,8 +115,9 @@ func bind(thread *starlark.Thread, b *Builtin, args starlark.Tuple, kwargs []sta
 	for _, a := range b.Args {
 		switch {
 		case c.given[a.Name]:
+		case a.Default == nil && len(c.wrong) > 0: // probably what was misspelt
 		case a.Default == nil:
-			c.fail("", fmt.Sprintf("add %s = …: %s", a.Name, a.Type), "%s needs the argument %q", b.Name, a.Name)
+			c.fail("", fmt.Sprintf("add %s = … (%s)", a.Name, a.Type), "%s needs the argument %q", b.Name, a.Name)
 		default:
 			c.values[a.Name] = a.Default
 		}
@@ -130,9 +131,6 @@ func bind(thread *starlark.Thread, b *Builtin, args starlark.Tuple, kwargs []sta
 func unknownHint(name string, known []string) string {
 	if near, ok := nearest.Name(name, known); ok {
 		return fmt.Sprintf("did you mean %s?", near)
-	}
-	if slices.Contains(known, name+"_") { // from and for are words of the language
-		return fmt.Sprintf("write %s_", name)
 	}
 	if len(known) == 0 {
 		return "it has none"
@@ -216,12 +214,20 @@ func (c *call) problems(list plan.Problems) {
 
 // type errors are told with what the value is.
 func (c *call) wants(arg, want, hint string) {
-	v := c.values[arg]
-	shown := v.String()
-	if len(shown) > 40 {
-		shown = shown[:40] + "…"
+	c.fail(arg, hint, "%s: %s must be %s, not %s", c.b.Name, arg, want, named(c.values[arg]))
+}
+
+// named says what a value of the wrong type is.
+func named(v starlark.Value) string {
+	switch v := v.(type) {
+	case *opaque:
+		return "a " + v.typ
+	case starlark.Callable:
+		return fmt.Sprintf("the function %s itself: it is not called", v.Name())
+	case starlark.NoneType:
+		return "None"
 	}
-	c.fail(arg, hint, "%s: %s must be %s, not the %s %s", c.b.Name, arg, want, v.Type(), shown)
+	return fmt.Sprintf("the %s %s", v.Type(), describe(v))
 }
 
 func (c *call) str(arg string) string {
@@ -298,7 +304,11 @@ func (c *call) number(arg string) float64 {
 	case starlark.Int:
 		return float64(v.Float())
 	}
-	c.wants(arg, "a number", "")
+	hint := ""
+	if s, ok := starlark.AsString(c.values[arg]); ok && strings.Trim(s, "0123456789.") == "" {
+		hint = "write it without quotes"
+	}
+	c.wants(arg, "a number", hint)
 	return 0
 }
 

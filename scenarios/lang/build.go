@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
-	"fmt"
 
 	"github.com/ratel-sim/ratel/scenarios/plan"
 	"github.com/ratel-sim/ratel/system"
@@ -60,16 +59,13 @@ func (b *build) finish() (*plan.Plan, error) {
 		for i, problem := range list {
 			told[i] = mistake{pos: problem.Pos, what: problem.What, hint: problem.Hint}
 		}
-		return nil, placed{told}
+		return nil, told
 	}
 	if _, err := p.Encode(); err != nil {
-		return nil, placed{mistakes{{pos: p.Pos, what: err.Error(), hint: "are steps made in a loop that is too long?"}}}
+		return nil, mistakes{{pos: p.Pos, what: err.Error(), hint: "are steps made in a loop that is too long?"}}
 	}
 	return p, nil
 }
-
-// placed is an error without a stack: every mistake has its position.
-type placed struct{ mistakes }
 
 // draw picks from options by the seed and the name alone, so that adding one choice does not shift others.
 func (b *build) draw(name string, options []starlark.Value) starlark.Value {
@@ -100,11 +96,12 @@ func (c *call) room(n, limit int, what string) bool {
 	return true
 }
 
-// describe is for the plan's record of choices.
+// describe is a value as the script would write it, cut if it is long.
 func describe(v starlark.Value) string {
-	s := v.String()
-	if len(s) > 200 {
-		return fmt.Sprintf("%s…", s[:200])
+	const most = 60
+	s := []rune(v.String())
+	if len(s) > most {
+		return string(s[:most]) + "…"
 	}
-	return s
+	return string(s)
 }

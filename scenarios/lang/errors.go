@@ -119,6 +119,7 @@ func (u *unit) explain(err error) *Error {
 	var syntaxErr syntax.Error
 	var unresolved resolve.ErrorList
 	var eval *starlark.EvalError
+	var told mistakes
 	switch {
 	case errors.As(err, &own): // of a loaded script
 		return own
@@ -132,8 +133,10 @@ func (u *unit) explain(err error) *Error {
 		return e
 	case errors.As(err, &eval):
 		return u.evaluation(eval)
+	case errors.As(err, &told): // without a stack: each has its position
+		return u.told(told, plan.Pos{File: u.file, Line: 1, Col: 1}, nil)
 	}
-	return &Error{Problems: []Problem{u.problem(plan.Pos{File: u.file}, err.Error(), "")}}
+	return &Error{Problems: []Problem{u.problem(plan.Pos{File: u.file, Line: 1, Col: 1}, err.Error(), "")}}
 }
 
 // evaluation explains an error with a stack: what is wrong is where the innermost frame of a script is, or where a builtin says.
@@ -144,7 +147,7 @@ func (u *unit) evaluation(eval *starlark.EvalError) *Error {
 			at = append(at, Call{Pos: u.start(position(fr.Pos)), Function: fr.Name})
 		}
 	}
-	here := plan.Pos{File: u.file}
+	here := plan.Pos{File: u.file, Line: 1, Col: 1}
 	if len(at) > 0 {
 		here, at = at[0].Pos, at[1:]
 	}
@@ -156,14 +159,19 @@ func (u *unit) evaluation(eval *starlark.EvalError) *Error {
 		}
 		told = mistakes{{what: reword(what), hint: meant}}
 	}
+	return u.told(told, here, at)
+}
+
+// told makes an error of mistakes; those without a position are here.
+func (u *unit) told(list mistakes, here plan.Pos, calls []Call) *Error {
 	e := &Error{}
-	for _, m := range told {
+	for _, m := range list {
 		pos := m.pos
 		if pos == (plan.Pos{}) {
 			pos = here
 		}
 		p := u.problem(pos, m.what, m.hint)
-		p.Calls = at
+		p.Calls = calls
 		e.Problems = append(e.Problems, p)
 	}
 	return e
@@ -199,6 +207,8 @@ func hintFor(msg string) string {
 	switch {
 	case strings.Contains(msg, "too many steps"):
 		return "is this loop endless? A scenario needs a few hundred steps"
+	case strings.Contains(msg, "not an identifier"):
+		return "load, for, from, in, not, … are words of the language and cannot be names"
 	case strings.Contains(msg, "while"):
 		return "write for i in range(n): a script must come to an end"
 	case strings.Contains(msg, "called recursively"):

@@ -137,7 +137,7 @@ func (c *call) from() []plan.Selector {
 			s, isSelector = o.v.(plan.Selector)
 		}
 		if !isSelector {
-			c.failElement("from_", i, hint, "isolate: from_[%d] must be a selector, not the %s %s", i, v.Type(), describe(v))
+			c.failElement("from_", i, hint, "isolate: from_[%d] must be a selector, not %s", i, named(v))
 			continue
 		}
 		from = append(from, s)

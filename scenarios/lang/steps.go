@@ -52,7 +52,7 @@ func steps() []*Builtin {
 		},
 		{
 			Name: "check", Method: true, Group: groupSteps, Variadic: "checks", run: checkStep,
-			Doc: "Adds checks to judge the run by. Always judged as well, without being asked for: the expectations of phases, that every fault was observed to take effect, and that there was enough evidence.",
+			Doc: "Adds checks to judge the run by. Always judged as well, without being asked for: the expectations of phases, that every fault was observed to take effect and heal, and that the evidence is whole and the traffic enough to mean anything.",
 		},
 		{
 			Name: "note", Method: true, Group: groupSteps, Positional: 1, run: noteStep,
@@ -125,7 +125,7 @@ func phaseStep(c *call) (starlark.Value, error) {
 			f, isFault = o.v.(plan.Fault)
 		}
 		if !isFault {
-			c.failElement("faults", i, `write such as kill(leader_of("events", 0))`, "phase: faults[%d] must be a fault, not the %s %s", i, v.Type(), describe(v))
+			c.failElement("faults", i, `write such as kill(leader_of("events", 0))`, "phase: faults[%d] must be a fault, not %s", i, named(v))
 			continue
 		}
 		ph.Faults = append(ph.Faults, f)
@@ -157,7 +157,7 @@ func (c *call) failElement(arg string, i int, hint, format string, args ...any) 
 func (c *call) expectation(ph *plan.Phase, i int, v starlark.Value) {
 	source, ok := starlark.AsString(v)
 	if !ok {
-		c.failElement("expect", i, `write such as "ack.p99 < 150ms"`, "phase: expect[%d] must be a string, not the %s %s", i, v.Type(), describe(v))
+		c.failElement("expect", i, `write such as "ack.p99 < 150ms"`, "phase: expect[%d] must be a string, not %s", i, named(v))
 		return
 	}
 	e, err := plan.ParseExpectation(source)
@@ -185,34 +185,22 @@ func checkStep(c *call) (starlark.Value, error) {
 	}
 	for i, v := range c.rest {
 		o, ok := v.(*opaque)
-		list, isChecks := []plan.Check(nil), false
+		k, isCheck := plan.Check{}, false
 		if ok {
-			list, isChecks = o.v.([]plan.Check)
+			k, isCheck = o.v.(plan.Check)
 		}
-		if !isChecks {
-			c.fail(strconv.Itoa(i), "write such as s.check(durability())", "check: argument %d must be a check, not the %s %s", i+1, v.Type(), describe(v))
+		if !isCheck {
+			c.fail(strconv.Itoa(i), "write such as s.check(durability())", "check: argument %d must be a check, not %s", i+1, named(v))
 			continue
 		}
-		for _, k := range list {
-			b.add(c, k)
+		if c.room(len(b.plan.Checks), plan.MaxChecks, "checks") {
+			b.plan.Checks = append(b.plan.Checks, k)
 		}
 	}
 	if len(c.rest) == 0 {
 		c.fail("", "write such as s.check(durability())", "check needs at least one check")
 	}
 	return starlark.None, nil
-}
-
-// add adds a check unless the same is there: durability() brings checks that may be asked for on their own as well.
-func (b *build) add(c *call, k plan.Check) {
-	for _, have := range b.plan.Checks {
-		if have.Name == k.Name && have.Args == k.Args {
-			return
-		}
-	}
-	if c.room(len(b.plan.Checks), plan.MaxChecks, "checks") {
-		b.plan.Checks = append(b.plan.Checks, k)
-	}
 }
 
 func noteStep(c *call) (starlark.Value, error) {

@@ -40,10 +40,10 @@ func (ft Fault) Problems() Problems {
 		f.add("kind", oneOf(string(ft.Kind), texts(FaultKinds())), "there is no fault %q", ft.Kind)
 	}
 	if ft.At < 0 {
-		f.add("at", "", "at must not be negative, not %s", time.Duration(ft.At))
+		f.add("at", "", "at must not be negative, not %s", ft.At)
 	}
 	if ft.For < 0 {
-		f.add("for_", "", "for_ must be positive, not %s", time.Duration(ft.For))
+		f.add("for_", "", "for_ must be positive, not %s", ft.For)
 	}
 	if ft.For > 0 && ft.Permanent {
 		f.add("permanent", "leave one out", "a fault cannot be both permanent and healed after %s", ft.For)
@@ -88,7 +88,7 @@ func (ft Fault) aim(f *found) {
 		f.add("on", oneOf(ft.Aim.On, AimEvents()), "there is no event %q", ft.Aim.On)
 	}
 	if w := time.Duration(ft.Aim.Within); w < 0 || w > maxAimWithin {
-		f.add("within", "", "within must be from 0s to %s, not %s", Duration(maxAimWithin), w)
+		f.add("within", "", "within must be from 0s to %s, not %s", Duration(maxAimWithin), Duration(w))
 	}
 	if ft.Aim.Skip < 0 || ft.Aim.Skip > 10_000 {
 		f.add("skip", "", "skip must be from 0 to 10000, not %d", ft.Aim.Skip)

@@ -23,6 +23,10 @@ func (t Traffic) Problems() Problems {
 			f.add("to_per_second", `write shape = "ramp", or leave to_per_second out`, "only a ramp has to_per_second")
 		}
 	case Ramp:
+		if t.ToPerSecond == 0 {
+			f.add("to_per_second", "write such as to_per_second = 5000", "a ramp needs to_per_second, the rate at its end")
+			break
+		}
 		f.rate("to_per_second", t.ToPerSecond)
 	default:
 		f.add("shape", oneOf(string(t.Shape), []string{string(Steady), string(Ramp), string(Wave)}), "there is no shape %q", t.Shape)
@@ -48,7 +52,7 @@ func (ph Phase) Problems() Problems {
 		f.add("name", nameHint, "its name is not usable")
 	}
 	if ph.Length <= 0 {
-		f.add("length", duration.Forms, "its length must be positive, not %s", time.Duration(ph.Length))
+		f.add("length", duration.Forms, "its length must be positive, not %s", ph.Length)
 	}
 	if !slices.Contains([]Stage{Warmup, Before, During, After}, ph.Stage) {
 		f.add("stage", oneOf(string(ph.Stage), []string{string(Warmup), string(Before), string(During), string(After)}), "there is no stage %q", ph.Stage)
@@ -89,30 +93,21 @@ func (e Expectation) fits(ph Phase) Problems {
 	return f.list
 }
 
-// Names of the checks that a script can ask for.
+// Names of the checks that a plan can ask for. Others are judged always, without being asked for: that the evidence is
+// whole, that there was traffic enough, that every fault took effect, and the expectations of phases.
 const (
 	CheckDurability = "durability"
 	CheckDuplicates = "duplicates"
 	CheckPhantoms   = "phantoms"
 	CheckCorruption = "corruption"
+	CheckAgreement  = "agreement"
 	CheckRecovers   = "recovers"
 	CheckSLOIngest  = "slo.ingest"
 )
 
-// Names of the checks that are implied: expectations whenever a phase has some, faults.observed whenever there are
-// faults, evidence always. They need not be listed in a plan.
-const (
-	CheckExpectations   = "expectations"
-	CheckFaultsObserved = "faults.observed"
-	CheckEvidence       = "evidence"
-)
-
 // CheckNames lists all checks that a plan may have.
 func CheckNames() []string {
-	return []string{
-		CheckDurability, CheckDuplicates, CheckPhantoms, CheckCorruption, CheckRecovers, CheckSLOIngest,
-		CheckExpectations, CheckFaultsObserved, CheckEvidence,
-	}
+	return []string{CheckDurability, CheckDuplicates, CheckPhantoms, CheckCorruption, CheckAgreement, CheckRecovers, CheckSLOIngest}
 }
 
 // Problems says what is wrong with a check, by itself.

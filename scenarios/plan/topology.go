@@ -30,7 +30,7 @@ func (f *found) between(field string, n, low, high int) {
 // span wants a duration in a range.
 func (f *found) span(field string, d, low, high time.Duration) {
 	if d < low || d > high {
-		f.add(field, "", "%s must be from %s to %s, not %s", field, Duration(low), Duration(high), time.Duration(d))
+		f.add(field, "", "%s must be from %s to %s, not %s", field, Duration(low), Duration(high), Duration(d))
 	}
 }
 
