@@ -112,7 +112,9 @@ func (b *Builder) mavenInContainer(ctx context.Context, base, libs string, pom [
 		return err
 	}
 	// The image is only a way to the jars.
-	defer func() { _, _ = b.engine.ImageRemove(context.WithoutCancel(ctx), ref, client.ImageRemoveOptions{Force: true}) }()
+	defer func() {
+		_, _ = b.engine.ImageRemove(context.WithoutCancel(ctx), ref, client.ImageRemoveOptions{Force: true})
+	}()
 	made, err := b.engine.ContainerCreate(ctx, client.ContainerCreateOptions{Image: ref})
 	if err != nil {
 		return err

@@ -1,0 +1,207 @@
+package containers
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/ratel-sim/ratel/system"
+	"github.com/ratel-sim/ratel/system/containers/docker"
+)
+
+func (w *World) node(name string) (*node, error) {
+	n := w.nodes[name]
+	if n == nil {
+		return nil, fmt.Errorf("no node %q in this topology", name)
+	}
+	return n, nil
+}
+
+// key tells faults apart: the same fault on the same node is one fault.
+func key(f system.Fault) string { return fmt.Sprintf("%s/%v/%s", f.Kind, f.From, f.Direction) }
+
+// Inject implements the engine's World. Faults on one node may overlap: it runs again when the last that keeps it down
+// is healed.
+func (w *World) Inject(ctx context.Context, f system.Fault) error {
+	n, err := w.node(f.Node)
+	if err != nil {
+		return err
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.ctr == nil && f.Kind != system.FaultReplace {
+		return fmt.Errorf("%s: %s has been destroyed by a fault that is not healed yet", f, f.Node)
+	}
+	what := "inject " + f.String()
+	switch f.Kind {
+	case system.FaultKill, system.FaultStop, system.FaultReplace:
+		// Marked first: whoever waits to restart it must not.
+		already := len(n.down) > 0
+		n.down[key(f)] = true
+		switch {
+		case f.Kind == system.FaultReplace:
+			err = w.remove(ctx, n)
+		case already:
+			return nil
+		case f.Kind == system.FaultKill:
+			err = w.engine.Kill(ctx, n.ctr.GetContainerID())
+		default:
+			err = w.stopNode(ctx, n)
+		}
+		if err != nil {
+			delete(n.down, key(f))
+			return docker.Explain(what, err)
+		}
+		n.lost()
+		if !already {
+			w.announceNode(n, false)
+		}
+		return nil
+	case system.FaultPause:
+		if len(n.frozen) == 0 {
+			if err := w.engine.Pause(ctx, n.ctr.GetContainerID()); err != nil {
+				return docker.Explain(what, err)
+			}
+		}
+		n.frozen[key(f)] = true
+		return nil
+	case system.FaultIsolate:
+		return docker.Explain(what, w.isolate(ctx, n, f))
+	}
+	return fmt.Errorf("%s: no such fault here", what)
+}
+
+// stopNode asks a process to end and waits until it has. A paused one cannot hear that and is killed by the engine.
+func (w *World) stopNode(ctx context.Context, n *node) error {
+	patience := stopPatience
+	if deadline, ok := ctx.Deadline(); ok {
+		// What is left over is for the engine to kill and to answer.
+		patience = min(patience, max(time.Until(deadline)-3*time.Second, time.Second))
+	}
+	return n.ctr.Stop(ctx, &patience)
+}
+
+// Heal implements the engine's World.
+func (w *World) Heal(ctx context.Context, f system.Fault) error {
+	n, err := w.node(f.Node)
+	if err != nil {
+		return err
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	what := "heal " + f.String()
+	switch f.Kind {
+	case system.FaultKill, system.FaultStop, system.FaultReplace:
+		if !n.down[key(f)] {
+			return fmt.Errorf("%s: it was not injected", what)
+		}
+		delete(n.down, key(f))
+		if len(n.down) > 0 {
+			return nil // something else keeps it down
+		}
+		return w.revive(ctx, n)
+	case system.FaultPause:
+		if !n.frozen[key(f)] {
+			if n.ctr == nil || len(n.down) > 0 {
+				return nil // it was killed meanwhile, which ended the pause
+			}
+			return fmt.Errorf("%s: it was not injected", what)
+		}
+		delete(n.frozen, key(f))
+		if len(n.frozen) > 0 {
+			return nil
+		}
+		return docker.Explain(what, w.engine.Unpause(ctx, n.ctr.GetContainerID()))
+	case system.FaultIsolate:
+		return docker.Explain(what, w.rejoin(ctx, n, f))
+	}
+	return fmt.Errorf("%s: no such fault here", what)
+}
+
+// revive starts a node again, as a fresh and empty one if its container was destroyed.
+func (w *World) revive(ctx context.Context, n *node) error {
+	if n.Role == system.RoleKafka {
+		if err := w.awaitDeregistered(ctx, n); err != nil {
+			return err
+		}
+	}
+	if n.ctr == nil {
+		if err := w.create(ctx, n); err != nil {
+			return err
+		}
+	}
+	if err := w.start(ctx, n); err != nil {
+		return err
+	}
+	if n.Role == system.RoleKafka {
+		began := time.Now()
+		w.rejoins.Go(func() { w.nurse(n, began) })
+	}
+	return nil
+}
+
+// awaitDeregistered waits until a broker's old registration in ZooKeeper is gone: a broker that starts before that finds
+// the znode owned by another session and exits. When ZooKeeper cannot be asked, or does not expire the session in time,
+// the broker is started all the same, and nurse starts it again as often as needed.
+func (w *World) awaitDeregistered(ctx context.Context, n *node) error {
+	znode := fmt.Sprintf("/kafka/brokers/ids/%d", n.Number)
+	patience := time.Now().Add(2*w.topology.Kafka.SessionTimeout + 2*time.Second)
+	for time.Now().Before(patience) {
+		held, err := w.ephemeral(ctx, znode)
+		if err == nil && !held {
+			return nil
+		}
+		if err := pause(ctx, readyPoll); err != nil {
+			return fmt.Errorf("wait for the old session of %s to expire: %w", n.Name, err)
+		}
+	}
+	return nil
+}
+
+// nurse starts a broker again that exited early because its old registration was still there.
+func (w *World) nurse(n *node, began time.Time) {
+	const watched, pauseBetween = 30 * time.Second, 250 * time.Millisecond
+	ctx := w.logs.ctx
+	for time.Since(began) < watched {
+		if w.wall.Sleep(ctx, pauseBetween) != nil {
+			return
+		}
+		if !w.nurseOnce(ctx, n) {
+			return
+		}
+	}
+}
+
+// nurseOnce looks after a broker once and tells whether it is still to be looked after.
+func (w *World) nurseOnce(ctx context.Context, n *node) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if len(n.down) > 0 || n.ctr == nil {
+		return false // it is meant to be down
+	}
+	st, err := w.engine.State(ctx, n.ctr.GetContainerID())
+	if err != nil {
+		return false
+	}
+	if st.Running {
+		if st.Paused {
+			return true
+		}
+		reach, _ := w.probe(ctx, n)
+		return reach != system.Answers
+	}
+	w.say("%s exited with code %d while it was starting; starting it again", n.Name, st.ExitCode)
+	if err := w.start(ctx, n); err != nil {
+		w.say("%v", err)
+		return false
+	}
+	return true
+}
+
+// lost forgets what a process's end has undone: a pause ends with it, and its network namespace goes.
+func (n *node) lost() {
+	clear(n.frozen)
+	for _, iso := range n.cuts {
+		iso.applied = false
+	}
+}

@@ -1,0 +1,193 @@
+package containers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/moby/moby/api/types/network"
+	"github.com/moby/moby/client"
+	tcnet "github.com/testcontainers/testcontainers-go/network"
+
+	"github.com/ratel-sim/ratel/system"
+	"github.com/ratel-sim/ratel/system/containers/docker"
+	"github.com/ratel-sim/ratel/system/port"
+)
+
+// readyPoll is how often a node that is starting is asked.
+const readyPoll = 100 * time.Millisecond
+
+// Start implements the engine's World: it brings the topology up and returns when every node is ready.
+func (w *World) Start(ctx context.Context, t system.Topology) error {
+	subnet, err := w.makeNetwork(ctx)
+	if err != nil {
+		return err
+	}
+	if err := w.plan(t, subnet); err != nil {
+		return err
+	}
+	w.say("starting %d containers", len(w.order))
+	servers := append(w.of(system.RoleZooKeeper), w.of(system.RoleKafka)...)
+	roles := append(w.of(system.RoleShepherd), w.of(system.RoleRetriever)...)
+	// All servers at once: a ZooKeeper node is not ready before it has a quorum, and a broker waits for ZooKeeper by
+	// itself. The roles' containers are made meanwhile but started later: they would only spin.
+	if err := w.each(ctx, servers, func(ctx context.Context, n *node) error {
+		if err := w.create(ctx, n); err != nil {
+			return err
+		}
+		return w.start(ctx, n)
+	}); err != nil {
+		return err
+	}
+	rolesMade := make(chan error, 1)
+	go func() { rolesMade <- w.each(ctx, roles, w.create) }()
+	err = w.awaitServers(ctx, servers)
+	if err = errors.Join(err, <-rolesMade); err != nil {
+		return err
+	}
+	if err := w.each(ctx, roles, w.start); err != nil {
+		return err
+	}
+	return w.each(ctx, roles, w.awaitRole)
+}
+
+// each does one thing to many nodes at once and returns all that went wrong.
+func (w *World) each(ctx context.Context, nodes []*node, do func(ctx context.Context, n *node) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	errs := make([]error, len(nodes))
+	var wg sync.WaitGroup
+	for i, n := range nodes {
+		wg.Go(func() {
+			n.mu.Lock()
+			defer n.mu.Unlock()
+			if errs[i] = do(ctx, n); errs[i] != nil {
+				cancel() // the others' effort is in vain
+			}
+		})
+	}
+	wg.Wait()
+	// What was only cut short by another's failure is not worth telling.
+	var told []error
+	for _, err := range errs {
+		if err != nil && !errors.Is(err, context.Canceled) {
+			told = append(told, err)
+		}
+	}
+	if len(told) == 0 {
+		return errors.Join(errs...)
+	}
+	return errors.Join(told...)
+}
+
+// makeNetwork makes the run's network with a subnet named explicitly, which the engine demands for fixed addresses. Which
+// subnet is free the engine knows best, so it is asked first, by a network that is removed again.
+func (w *World) makeNetwork(ctx context.Context) (netip.Prefix, error) {
+	var last error
+	for range 5 {
+		probe, err := tcnet.New(ctx, tcnet.WithLabels(w.labels()))
+		if err != nil {
+			return netip.Prefix{}, docker.Explain("make the run's network", err)
+		}
+		seen, err := w.engine.NetworkInspect(ctx, probe.ID, client.NetworkInspectOptions{})
+		if err := errors.Join(err, probe.Remove(ctx)); err != nil {
+			return netip.Prefix{}, docker.Explain("make the run's network", err)
+		}
+		var subnet netip.Prefix
+		for _, c := range seen.Network.IPAM.Config {
+			if c.Subnet.Addr().Is4() {
+				subnet = c.Subnet
+			}
+		}
+		if !subnet.IsValid() {
+			return netip.Prefix{}, &docker.Error{What: "make the run's network", Why: "the engine gave it no IPv4 subnet", Fix: "check the engine's default-address-pools"}
+		}
+		w.network, last = tcnet.New(ctx, tcnet.WithLabels(w.labels()), tcnet.WithIPAM(&network.IPAM{Driver: "default", Config: []network.IPAMConfig{{Subnet: subnet}}}))
+		if last == nil {
+			return subnet, nil
+		}
+		if !strings.Contains(last.Error(), "overlaps") { // another run was quicker
+			break
+		}
+	}
+	return netip.Prefix{}, docker.Explain("make the run's network", last)
+}
+
+// await asks until a node is ready; when it exits instead, that is told at once, with its last words.
+func (w *World) await(ctx context.Context, n *node, what string, ready func(ctx context.Context) (string, bool)) error {
+	detail := "not asked yet"
+	for {
+		var ok bool
+		if detail, ok = ready(ctx); ok {
+			return nil
+		}
+		if st, err := w.engine.State(ctx, n.ctr.GetContainerID()); err == nil && !st.Running && st.Status != "created" {
+			return fmt.Errorf("node %s exited with code %d instead of getting ready; its last output:\n%s", n.Name, st.ExitCode, w.engine.Tail(context.WithoutCancel(ctx), n.ctr.GetContainerID(), 20))
+		}
+		if err := pause(ctx, readyPoll); err != nil {
+			if errors.Is(context.Cause(ctx), context.Canceled) {
+				return err
+			}
+			return fmt.Errorf("node %s did not become ready (%s): %s: %w; its last output:\n%s", n.Name, what, detail, err, w.engine.Tail(context.WithoutCancel(ctx), n.ctr.GetContainerID(), 20))
+		}
+	}
+}
+
+// awaitServers waits for the ensemble and the cluster, makes the events topic and waits for full ISRs.
+func (w *World) awaitServers(ctx context.Context, servers []*node) error {
+	if err := w.each(ctx, servers, func(ctx context.Context, n *node) error {
+		return w.await(ctx, n, "an answer to a probe", func(ctx context.Context) (string, bool) {
+			reach, detail := w.probe(ctx, n)
+			return detail, reach == system.Answers
+		})
+	}); err != nil {
+		return err
+	}
+	if err := w.connect(ctx); err != nil {
+		return err
+	}
+	k := w.topology.Kafka
+	if k.Brokers == 0 {
+		return nil
+	}
+	admin := w.clients.admin
+	first := w.of(system.RoleKafka)[0]
+	if err := w.await(ctx, first, "all brokers in the metadata", func(ctx context.Context) (string, bool) {
+		ids, err := admin.Brokers(ctx)
+		return fmt.Sprintf("brokers %v, error %v", ids, err), err == nil && len(ids) == k.Brokers
+	}); err != nil {
+		return err
+	}
+	spec := port.TopicSpec{Name: system.EventsTopic, Partitions: k.Partitions, Replication: k.Replication, MinISR: k.MinISR}
+	if err := w.await(ctx, first, "the events topic to be made", func(ctx context.Context) (string, bool) {
+		err := admin.CreateTopic(ctx, spec)
+		return fmt.Sprint(err), err == nil
+	}); err != nil {
+		return err
+	}
+	return w.await(ctx, first, "full ISRs", func(ctx context.Context) (string, bool) {
+		parts, err := admin.Describe(ctx, system.EventsTopic)
+		if err != nil {
+			return err.Error(), false
+		}
+		full := 0
+		for _, p := range parts {
+			if p.Leader >= 0 && len(p.ISR) == int(k.Replication) {
+				full++
+			}
+		}
+		return fmt.Sprintf("%d of %d partitions have a leader and a full ISR", full, k.Partitions), full == int(k.Partitions)
+	})
+}
+
+// awaitRole waits until a shepherd answers, or until a retriever has its partition.
+func (w *World) awaitRole(ctx context.Context, n *node) error {
+	return w.await(ctx, n, "an answer to a probe", func(ctx context.Context) (string, bool) {
+		reach, detail := w.probe(ctx, n)
+		return detail, reach == system.Answers
+	})
+}
