@@ -1,0 +1,203 @@
+package kafka
+
+import (
+	"slices"
+	"time"
+
+	simnet "github.com/ratel-sim/ratel/sim/net"
+)
+
+// fetcher replicates from one leader: one connection and one fetch session for all partitions followed there.
+type fetcher struct {
+	b      *server
+	leader int32
+	parts  []*partition
+	rpc    *rpcConn
+	busy   bool // a request is out, or a pause runs
+}
+
+// follow moves a partition to the fetcher of its new leader, or to none.
+func (b *server) follow(p *partition, leader int32) {
+	for _, f := range b.fetchers {
+		if f != nil {
+			if i := slices.Index(f.parts, p); i >= 0 {
+				f.parts = slices.Delete(f.parts, i, i+1)
+			}
+		}
+	}
+	if leader == noBroker {
+		return
+	}
+	f := b.fetchers[leader]
+	if f == nil {
+		f = &fetcher{b: b, leader: leader}
+		b.fetchers[leader] = f
+	}
+	f.parts = append(f.parts, p)
+}
+
+func (b *server) kickFetchers() {
+	for _, f := range b.fetchers {
+		if f != nil {
+			f.next()
+		}
+	}
+}
+
+// next sends the next request: first ask where epochs ended, for replicas that may have to truncate, then fetch.
+func (f *fetcher) next() {
+	if f.busy || len(f.parts) == 0 {
+		return
+	}
+	now := f.b.s.Now()
+	var truncating, fetching int
+	wake := time.Duration(-1)
+	for _, p := range f.parts {
+		switch {
+		case p.notBefore > now:
+			if wake < 0 || p.notBefore < wake {
+				wake = p.notBefore
+			}
+		case p.truncating:
+			truncating++
+		default:
+			fetching++
+		}
+	}
+	switch {
+	case truncating > 0:
+		f.askEpochs(now, truncating)
+	case fetching > 0:
+		f.fetch(now, fetching)
+	case wake >= 0:
+		f.pause(wake - now)
+	}
+}
+
+func (f *fetcher) pause(d time.Duration) {
+	f.busy = true
+	f.b.p.After(d, func() {
+		f.busy = false
+		f.next()
+	})
+}
+
+// send makes a request over the connection, dialling if there is none. When it fails, everything pauses.
+func (f *fetcher) send(m simnet.Message, done func(body any)) {
+	b := f.b
+	if f.rpc == nil || f.rpc.dead {
+		f.rpc = dial(b.s, b.node, b.p, b.c.byID(f.leader).name, b.cfg.SocketTimeout, b.cfg.SocketTimeout, nil)
+	}
+	f.busy = true
+	f.rpc.call(m, func(body any, err error) {
+		f.busy = false
+		if err != nil {
+			f.pause(b.cfg.FetchBackoff)
+			return
+		}
+		done(body)
+		f.next()
+	})
+}
+
+func (f *fetcher) askEpochs(now time.Duration, n int) {
+	r := &epochEndRequest{parts: make([]epochEndPart, 0, n)}
+	for _, p := range f.parts {
+		if p.notBefore > now || !p.truncating {
+			continue
+		}
+		latest := p.log.latestEpoch()
+		if latest == noEpoch { // an empty log has nothing to cut
+			p.truncating = false
+			continue
+		}
+		r.parts = append(r.parts, epochEndPart{p.ref, p.leaderEpoch, latest})
+	}
+	if len(r.parts) == 0 {
+		f.next()
+		return
+	}
+	f.send(simnet.Message{Body: r, Size: headerBytes + perPartBytes*len(r.parts), Sum: uint64(f.b.id)}, func(body any) {
+		resp := body.(*epochEndResponse)
+		for i := range resp.parts {
+			f.truncate(&r.parts[i], &resp.parts[i])
+		}
+	})
+}
+
+// truncate cuts the log to where it and the leader's agree (KIP-101, KIP-279).
+func (f *fetcher) truncate(asked *epochEndPart, got *epochEnd) {
+	p := f.b.partition(asked.ref)
+	if p == nil || !slices.Contains(f.parts, p) || p.leaderEpoch != asked.currentEpoch || !p.truncating {
+		return
+	}
+	if got.code != codeNone {
+		p.notBefore = f.b.s.Now() + f.b.cfg.FetchBackoff
+		return
+	}
+	if got.epoch == noEpoch { // the leader knows no such epoch: only what was committed is certain
+		p.cut(p.hw, "its high watermark: the leader does not know its epochs")
+		p.truncating = false
+		return
+	}
+	epoch, end := p.log.endOffsetFor(got.epoch)
+	switch {
+	case epoch == noEpoch: // the leader's epoch is above all of ours: everything up to the leader's end of it may agree
+		p.cut(min(got.end, p.log.end), "where the leader's epoch ended")
+		p.truncating = false
+	case epoch != got.epoch: // we do not have the leader's epoch: cut what is newer, and ask again
+		p.cut(end, "an epoch that the leader does not have")
+	default:
+		p.cut(min(end, got.end), "where the leader's epoch ended")
+		p.truncating = false
+	}
+}
+
+func (f *fetcher) fetch(now time.Duration, n int) {
+	b := f.b
+	r := &fetchRequest{replica: b.id, brokerEpoch: b.epoch, maxWait: b.cfg.FetchWaitMax, maxBytes: 10 << 20, parts: make([]fetchPart, 0, n)}
+	sum := uint64(b.id)
+	for _, p := range f.parts {
+		if p.notBefore > now || p.truncating {
+			continue
+		}
+		r.parts = append(r.parts, fetchPart{p.ref, p.log.end, p.leaderEpoch})
+		sum = sum*31 + uint64(p.log.end)
+	}
+	// The fetch session sends only what changed: about one partition's position.
+	f.send(simnet.Message{Body: r, Size: headerBytes + perPartBytes, Sum: sum}, func(body any) {
+		f.store(r, body.(*fetchResponse))
+	})
+}
+
+// store appends what was fetched.
+func (f *fetcher) store(r *fetchRequest, resp *fetchResponse) {
+	b, asked := f.b, 0
+	for i := range resp.parts {
+		got := &resp.parts[i]
+		for r.parts[asked].ref != got.ref { // the response is in the order of the request
+			asked++
+		}
+		q := &r.parts[asked]
+		p := b.partition(got.ref)
+		if p == nil || p.isLeader || p.leader != f.leader || p.leaderEpoch != q.epoch || p.log.end != q.offset || p.truncating {
+			continue // it has been told otherwise meanwhile
+		}
+		switch got.code {
+		case codeNone:
+			for _, batch := range got.batches {
+				p.log.add(batch)
+			}
+			p.hw = max(p.hw, min(got.hw, p.log.end))
+		case codeOffsetOutOfRange:
+			if p.log.end < got.start {
+				p.log.restartAt(got.start)
+				p.hw = got.start
+			} else {
+				p.cut(got.hw, "the leader's end")
+			}
+		default:
+			p.notBefore = b.s.Now() + b.cfg.FetchBackoff
+		}
+	}
+}

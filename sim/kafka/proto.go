@@ -1,0 +1,221 @@
+package kafka
+
+import (
+	"time"
+
+	"github.com/ratel-sim/ratel/system/port"
+)
+
+const (
+	noBroker int32 = -1
+	noEpoch  int32 = -1
+	noOffset int64 = -1
+
+	service = "kafka" // what brokers listen on
+)
+
+// code is a Kafka error code, by the protocol's names.
+type code int8
+
+const (
+	codeNone code = iota
+	codeOffsetOutOfRange
+	codeUnknownTopicOrPartition
+	codeNotLeaderOrFollower
+	codeRequestTimedOut
+	codeMessageTooLarge
+	codeNotEnoughReplicas
+	codeNotEnoughReplicasAfterAppend
+	codeFencedLeaderEpoch
+	codeUnknownLeaderEpoch
+	codeOffsetNotAvailable
+	codeNotController
+	codeStaleControllerEpoch
+	codeStaleBrokerEpoch
+	codeInvalidUpdateVersion
+	codeIneligibleReplica
+	codeTopicAlreadyExists
+	codeInvalidReplicationFactor
+	codeInvalidPartitions
+	codeInvalidTopic
+	codeInvalidRequiredAcks
+	codeUnknownServerError
+)
+
+var codeNames = [...]string{
+	"NONE", "OFFSET_OUT_OF_RANGE", "UNKNOWN_TOPIC_OR_PARTITION", "NOT_LEADER_OR_FOLLOWER", "REQUEST_TIMED_OUT",
+	"MESSAGE_TOO_LARGE", "NOT_ENOUGH_REPLICAS", "NOT_ENOUGH_REPLICAS_AFTER_APPEND", "FENCED_LEADER_EPOCH",
+	"UNKNOWN_LEADER_EPOCH", "OFFSET_NOT_AVAILABLE", "NOT_CONTROLLER", "STALE_CONTROLLER_EPOCH", "STALE_BROKER_EPOCH",
+	"INVALID_UPDATE_VERSION", "INELIGIBLE_REPLICA", "TOPIC_ALREADY_EXISTS", "INVALID_REPLICATION_FACTOR",
+	"INVALID_PARTITIONS", "INVALID_TOPIC_EXCEPTION", "INVALID_REQUIRED_ACKS", "UNKNOWN_SERVER_ERROR",
+}
+
+// String implements fmt.Stringer.
+func (c code) String() string { return codeNames[c] }
+
+// tpRef is a topic partition, interned once per cluster so that the hot path indexes instead of hashing. It is a name:
+// immutable, the same on every node.
+type tpRef struct {
+	topic string
+	part  int32
+	idx   int
+}
+
+// Requests and responses. Bodies are immutable once sent.
+type (
+	produceRequest struct {
+		acks    port.Acks
+		timeout time.Duration
+		parts   []producePart
+	}
+	producePart struct {
+		ref   *tpRef
+		recs  []port.Record
+		bytes int
+		sum   uint64
+	}
+	produceResponse struct{ parts []producedPart }
+	producedPart    struct {
+		ref  *tpRef
+		code code
+		base int64
+	}
+
+	fetchRequest struct {
+		replica     int32 // the follower's broker id, or noBroker for a consumer
+		brokerEpoch int64
+		maxWait     time.Duration
+		maxBytes    int
+		parts       []fetchPart
+	}
+	fetchPart struct {
+		ref    *tpRef
+		offset int64
+		epoch  int32 // the leader epoch that the fetcher believes in, or noEpoch
+	}
+	fetchResponse struct{ parts []fetchedPart } // session semantics: only partitions with something to say
+	fetchedPart   struct {
+		ref     *tpRef
+		code    code
+		hw      int64
+		start   int64
+		batches []*batch
+	}
+
+	epochEndRequest struct{ parts []epochEndPart }
+	epochEndPart    struct {
+		ref          *tpRef
+		currentEpoch int32
+		askedEpoch   int32
+	}
+	epochEndResponse struct{ parts []epochEnd }
+	epochEnd         struct {
+		ref   *tpRef
+		code  code
+		epoch int32
+		end   int64
+	}
+
+	listOffsetsRequest struct {
+		ref      *tpRef
+		epoch    int32
+		earliest bool
+	}
+	listOffsetsResponse struct {
+		code   code
+		offset int64
+	}
+
+	metadataRequest  struct{ topics []string } // nil: brokers only
+	metadataResponse struct {
+		brokers    []brokerAddr
+		controller int32
+		topics     []topicMetadata
+	}
+	brokerAddr struct {
+		id   int32
+		name string
+	}
+	topicMetadata struct {
+		name  string
+		code  code
+		parts []partitionMetadata
+	}
+	partitionMetadata struct {
+		ref       *tpRef
+		leader    int32
+		epoch     int32
+		partEpoch int32
+		replicas  []int32
+		isr       []int32
+	}
+
+	createTopicRequest  struct{ spec port.TopicSpec }
+	createTopicResponse struct{ code code }
+
+	// leaderAndISR is one partition as the controller orders it.
+	leaderAndISR struct {
+		ref             *tpRef
+		controllerEpoch int32
+		leader          int32
+		leaderEpoch     int32
+		partEpoch       int32
+		isr             []int32
+		replicas        []int32
+		minISR          int
+	}
+	leaderAndISRRequest struct {
+		controller      int32
+		controllerEpoch int32
+		brokerEpoch     int64
+		parts           []leaderAndISR
+	}
+	updateMetadataRequest struct {
+		controller      int32
+		controllerEpoch int32
+		brokerEpoch     int64
+		brokers         []brokerAddr
+		parts           []leaderAndISR
+	}
+	stopReplicaRequest struct {
+		controllerEpoch int32
+		brokerEpoch     int64
+		parts           []*tpRef
+		leaderEpochs    []int32
+	}
+	ackResponse struct{ code code }
+
+	alterPartitionRequest struct {
+		broker      int32
+		brokerEpoch int64
+		ref         *tpRef
+		leaderEpoch int32
+		partEpoch   int32
+		isr         []int32
+	}
+	alterPartitionResponse struct {
+		code      code
+		partEpoch int32
+		isr       []int32
+	}
+
+	controlledShutdownRequest struct {
+		broker      int32
+		brokerEpoch int64
+	}
+	controlledShutdownResponse struct {
+		code      code
+		remaining int
+	}
+)
+
+// Sizes on the wire, in bytes, near enough for the bandwidth and service-time models.
+const (
+	headerBytes      = 40 // request or response header, client id, topic name
+	perPartBytes     = 24
+	batchHeaderBytes = 61 // magic v2 record batch
+	recordOverhead   = 8  // varints of a record in a v2 batch
+)
+
+// sizeOfRecord is what a record takes in a batch.
+func sizeOfRecord(r *port.Record) int { return recordOverhead + len(r.Key) + len(r.Value) }

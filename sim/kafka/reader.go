@@ -1,0 +1,122 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	simnet "github.com/ratel-sim/ratel/sim/net"
+	"github.com/ratel-sim/ratel/sim/sched"
+	"github.com/ratel-sim/ratel/system/port"
+)
+
+// unknownTopicTries is how many brokers in a row must deny a topic before a reader believes it: one that has just been
+// created is not known everywhere.
+const unknownTopicTries = 4
+
+// reader implements port.Reader over one client.
+type reader struct {
+	k      *client
+	cfg    port.ReaderConfig
+	ref    *tpRef
+	offset int64
+}
+
+func newReader(c *Cluster, node *simnet.Node, p *sched.Process, cfg port.ReaderConfig, ref *tpRef, offset int64) *reader {
+	return &reader{k: c.newClient(node, p, cfg.ReadTimeout, cfg.ReadTimeout), cfg: cfg, ref: ref, offset: offset}
+}
+
+// Offset implements port.Reader.
+func (r *reader) Offset() int64 { return r.offset }
+
+// Close implements port.Reader.
+func (r *reader) Close() { r.k.close() }
+
+// Fetch implements port.Reader.
+func (r *reader) Fetch(ctx context.Context) (port.Batch, error) {
+	denied := 0
+	for {
+		if err := ctx.Err(); err != nil {
+			return port.Batch{}, err
+		}
+		l, ok := r.k.leader(r.ref)
+		if !ok {
+			if err := r.k.refreshWait(ctx, r.ref.topic); err == nil {
+				if l, ok = r.k.leader(r.ref); !ok && r.k.view(r.ref.topic).code == codeUnknownTopicOrPartition {
+					denied++
+				}
+			}
+			if denied >= unknownTopicTries {
+				return port.Batch{}, fmt.Errorf("kafka: fetch %s/%d: %w", r.ref.topic, r.ref.part, port.ErrNoTopic)
+			}
+			if !ok {
+				if err := r.pause(ctx); err != nil {
+					return port.Batch{}, err
+				}
+				continue
+			}
+		}
+		got, err := r.fetchFrom(ctx, l)
+		switch {
+		case err != nil && ctx.Err() != nil:
+			return port.Batch{}, ctx.Err()
+		case err == nil && got.code == codeNone:
+			return r.take(got), nil
+		case err == nil && got.code == codeOffsetOutOfRange:
+			return port.Batch{}, fmt.Errorf("kafka: fetch %s/%d at offset %d, log starts at %d, high watermark %d: %w",
+				r.ref.topic, r.ref.part, r.offset, got.start, got.hw, port.ErrOffsetOutOfRange)
+		}
+		r.k.forget(r.ref)
+		if err := r.pause(ctx); err != nil {
+			return port.Batch{}, err
+		}
+	}
+}
+
+func (r *reader) pause(ctx context.Context) error {
+	return r.k.p.Sleep(ctx, max(r.cfg.Backoff, time.Millisecond))
+}
+
+func (r *reader) fetchFrom(ctx context.Context, l leaderOf) (*fetchedPart, error) {
+	req := &fetchRequest{replica: noBroker, maxWait: r.cfg.MaxWait, maxBytes: r.cfg.MaxBytes, parts: []fetchPart{{r.ref, r.offset, l.epoch}}}
+	body, err := r.k.ask(ctx, l.id, simnet.Message{Body: req, Size: headerBytes + perPartBytes, Sum: uint64(r.offset)})
+	if err != nil {
+		return nil, err
+	}
+	resp := body.(*fetchResponse)
+	if len(resp.parts) == 0 {
+		return nil, errors.New("fetch response without the partition asked for")
+	}
+	return &resp.parts[0], nil
+}
+
+// take makes what was fetched the caller's own. A batch that begins before the offset asked for comes whole; the client
+// leaves out its beginning.
+func (r *reader) take(got *fetchedPart) port.Batch {
+	out := port.Batch{HighWatermark: got.hw}
+	n := 0
+	for _, b := range got.batches {
+		n += len(b.recs)
+	}
+	if n == 0 {
+		return out
+	}
+	out.Records = make([]port.Fetched, 0, n)
+	for _, b := range got.batches {
+		recs := b.recs
+		if b.base < r.offset {
+			recs = recs[r.offset-b.base:]
+		}
+		out.Records = append(out.Records, recs...)
+	}
+	r.offset = got.batches[len(got.batches)-1].next()
+	return out
+}
+
+// forget drops what is known of a partition's leader, so that the metadata is asked for again.
+func (k *client) forget(ref *tpRef) {
+	if ref.idx < len(k.leaders) {
+		k.leaders[ref.idx] = leaderOf{}
+	}
+}
