@@ -212,8 +212,7 @@ func (re *Retriever) reset(ctx context.Context, s *store, times int) error {
 		return s.flush(ctx)
 	case next > high && times >= resetPatience:
 		re.announce(port.EventOffsetReset, fmt.Sprintf("offset %d is beyond the log's end %d: it was truncated; reading again from its start %d", next, high, start))
-		s.staged.next = start
-		s.written.next = start
+		s.rewind(start)
 	}
 	return nil
 }

@@ -183,6 +183,15 @@ func (s *store) create(ctx context.Context, name string, start int64) (port.File
 	return file, nil
 }
 
+// rewind makes an earlier Kafka offset the next to read. It is called with nothing pending, and before anything that is
+// read again can be called durable.
+func (s *store) rewind(offset int64) {
+	s.staged.next, s.written.next = offset, offset
+	s.mu.Lock()
+	s.durable.next = min(s.durable.next, offset)
+	s.mu.Unlock()
+}
+
 func (s *store) name() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
