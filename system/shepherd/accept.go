@@ -302,6 +302,10 @@ func (s *Shepherd) count(statuses []Status) {
 			t.Unknown++
 		}
 	}
+	s.add(t)
+}
+
+func (s *Shepherd) add(t Totals) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.totals.Accepted += t.Accepted

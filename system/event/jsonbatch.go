@@ -1,0 +1,305 @@
+package event
+
+import (
+	"errors"
+	"fmt"
+	"time"
+	"unicode/utf8"
+)
+
+// Limits of Honeycomb's API on one event.
+const (
+	MaxEventBytes  = 1_000_000 // of its data as JSON without white space around it; an event must stay below
+	MaxFields      = 2_000
+	MaxStringBytes = 64 << 10 // of a string value, a name, or an array's text
+	// MaxBatchEvents is our own bound, so that a body of empty events cannot ask for hundreds of megabytes.
+	MaxBatchEvents = 50_000
+	// maxFlatten is the depth to which objects become fields joined by dots.
+	maxFlatten = 5
+)
+
+// Texts of refused events. The first two are documented by the API.
+const (
+	TextEmpty   = "Request body should not be empty."
+	TextColumns = "Event has too many columns."
+)
+
+// ErrEmpty marks a batch without events.
+var ErrEmpty = errors.New(TextEmpty) //nolint:staticcheck // the API's documented text
+
+// Item is one event of a batch as it was decoded. Problem, if not empty, says why the event cannot be accepted.
+type Item struct {
+	Event   Event
+	Problem string
+}
+
+// DecodeBatchJSON decodes the body of a batch request: an array of {"data": {…}, "time": …, "samplerate": n}. Numbers
+// become Int if they are whole and fit, else Float; objects are flattened with dots to a depth of 5; what is deeper,
+// arrays, and empty objects become their JSON text. Of fields with one name the last wins. A missing time, or one more
+// than an hour ahead of now, becomes now. What is wrong with one event is in its Item; a body that is not JSON, not
+// UTF-8, not an array or empty is an error, which matches [ErrMalformed] or [ErrEmpty].
+//
+// Memory is bounded by a small multiple of len(body). The result does not refer to body.
+func DecodeBatchJSON(body []byte, now time.Time) ([]Item, error) {
+	if !utf8.Valid(body) {
+		return nil, fmt.Errorf("%w It is not UTF-8.", ErrMalformed) //nolint:staticcheck // a sentence for clients
+	}
+	d := batchDecoder{scanner: scanner{s: string(body)}, now: now}
+	if d.peek() == 0 && d.i >= len(d.s) {
+		return nil, ErrEmpty
+	}
+	if d.peek() != '[' {
+		return nil, fmt.Errorf("%w Expected an array of events.", ErrMalformed) //nolint:staticcheck // as above
+	}
+	ok := d.array(d.element)
+	if ok {
+		d.space()
+		ok = d.i == len(d.s)
+	}
+	switch {
+	case d.tooMany:
+		return nil, fmt.Errorf("%w It has more than %d events.", ErrMalformed, MaxBatchEvents) //nolint:staticcheck // as above
+	case !ok:
+		return nil, fmt.Errorf("%w Near byte %d of %d.", ErrMalformed, d.i, len(d.s)) //nolint:staticcheck // as above
+	case len(d.items) == 0:
+		return nil, ErrEmpty
+	}
+	return d.items, nil
+}
+
+// batchDecoder decodes one body.
+type batchDecoder struct {
+	scanner
+	now     time.Time
+	items   []Item
+	tooMany bool
+
+	// Of the event being decoded.
+	problem string
+	fields  []Field
+	size    int            // of its names and values once flattened
+	joined  int            // bytes of names joined so far, those of replaced fields included
+	byName  map[string]int // index in fields; used once there are many
+	prefix  []byte         // of nested names
+	slab    []Field        // room for finished events' fields
+}
+
+// linearFields is up to how many fields a name is searched one by one.
+const linearFields = 16
+
+func (d *batchDecoder) fail(format string, args ...any) {
+	if d.problem == "" {
+		d.problem = fmt.Sprintf(format, args...)
+	}
+}
+
+// element reads one event of the batch.
+func (d *batchDecoder) element() bool {
+	if len(d.items) == MaxBatchEvents {
+		d.tooMany = true
+		return false
+	}
+	d.problem, d.fields, d.size, d.joined = "", d.fields[:0], 0, 0
+	clear(d.byName)
+	e := Event{Time: d.now, SampleRate: 1}
+	ok := true
+	if d.peek() != '{' {
+		d.fail("Request body is malformed and cannot be read. An event must be an object.")
+		ok = d.skip(1)
+	} else {
+		ok = d.object(func(key string) bool {
+			switch key {
+			case "data":
+				return d.data()
+			case "time":
+				return d.time(&e)
+			case "samplerate":
+				return d.sampleRate(&e)
+			}
+			return d.skip(2)
+		})
+		if len(d.fields) == 0 {
+			d.fail(TextEmpty)
+		}
+	}
+	if !ok {
+		return false
+	}
+	if d.problem != "" {
+		d.items = append(d.items, Item{Problem: d.problem})
+		return true
+	}
+	n := len(d.fields)
+	if len(d.slab) < n {
+		d.slab = make([]Field, max(n, 256))
+	}
+	e.Fields, d.slab = d.slab[:n:n], d.slab[n:]
+	copy(e.Fields, d.fields)
+	d.items = append(d.items, Item{Event: e})
+	return true
+}
+
+// data reads an event's fields.
+func (d *batchDecoder) data() bool {
+	switch d.peek() {
+	case '{':
+	case 'n':
+		return d.literal("null")
+	default:
+		d.fail("Request body is malformed and cannot be read. An event's data must be an object.")
+		return d.skip(2)
+	}
+	// A second "data" replaces the first.
+	d.fields, d.size = d.fields[:0], 0
+	clear(d.byName)
+	start := d.i
+	if !d.members("", 1) {
+		return false
+	}
+	if n := d.i - start; n >= MaxEventBytes {
+		d.fail("Event is too large: %d bytes, it must be below %d.", n, MaxEventBytes)
+	}
+	return true
+}
+
+// members reads an object's members as fields whose names begin with prefix.
+func (d *batchDecoder) members(prefix string, depth int) bool {
+	return d.object(func(key string) bool {
+		name := key
+		if depth > 1 && d.problem == "" {
+			// After a problem nothing is stored any more, so nothing is joined either: that bounds the work.
+			d.joined += len(prefix) + 1 + len(key)
+			switch {
+			case len(prefix)+1+len(key) > MaxStringBytes:
+				d.fail("A field's name is longer than %d bytes.", MaxStringBytes)
+			case d.joined > 2*MaxEventBytes:
+				d.fail("Event is too large: its nested names alone exceed %d bytes.", MaxEventBytes)
+			default:
+				d.prefix = append(append(append(d.prefix[:0], prefix...), '.'), key...)
+				name = string(d.prefix)
+			}
+		}
+		return d.member(name, depth)
+	})
+}
+
+// member reads the value of one field.
+func (d *batchDecoder) member(name string, depth int) bool {
+	switch c := d.peek(); c {
+	case '"':
+		s, ok := d.str()
+		if ok {
+			d.text(name, s)
+		}
+		return ok
+	case '{':
+		if depth < maxFlatten && !d.emptyObject() {
+			return d.members(name, depth+1)
+		}
+		return d.rawField(name, depth)
+	case '[':
+		return d.rawField(name, depth)
+	case 't':
+		d.set(name, BoolValue(true))
+		return d.literal("true")
+	case 'f':
+		d.set(name, BoolValue(false))
+		return d.literal("false")
+	case 'n':
+		d.set(name, Value{})
+		return d.literal("null")
+	default:
+		text, whole, ok := d.number()
+		if !ok {
+			return false
+		}
+		v, inRange := numberValue(text, whole)
+		if !inRange {
+			d.fail("Field %q: the number %s does not fit into 64 bits.", shorten(name), shorten(text))
+		}
+		d.set(name, v)
+		return true
+	}
+}
+
+// emptyObject says whether the object that begins here has no members. It reads nothing.
+func (d *batchDecoder) emptyObject() bool {
+	ahead := scanner{s: d.s, i: d.i + 1}
+	return ahead.peek() == '}'
+}
+
+func (d *batchDecoder) rawField(name string, depth int) bool {
+	s, ok := d.raw(depth + 2)
+	if ok {
+		d.text(name, s)
+	}
+	return ok
+}
+
+func (d *batchDecoder) text(name, s string) {
+	if len(s) > MaxStringBytes {
+		d.fail("Field %q: the string has %d bytes, at most %d are allowed.", shorten(name), len(s), MaxStringBytes)
+	}
+	d.set(name, StringValue(s))
+}
+
+// set stores a field, in the place of an earlier one of that name.
+func (d *batchDecoder) set(name string, v Value) {
+	if d.problem != "" {
+		return
+	}
+	if len(name) > MaxStringBytes {
+		d.fail("A field's name is longer than %d bytes.", MaxStringBytes)
+		return
+	}
+	if at := d.find(name); at >= 0 {
+		d.size += len(v.str) - len(d.fields[at].Value.str)
+		d.fields[at].Value = v
+	} else {
+		if len(d.fields) == MaxFields {
+			d.fail(TextColumns)
+			return
+		}
+		d.size += len(name) + len(v.str)
+		if len(d.fields) >= linearFields {
+			d.byName[name] = len(d.fields)
+		}
+		d.fields = append(d.fields, Field{Name: name, Value: v})
+	}
+	// Flattening repeats the outer names, so a small object may become a large event.
+	if d.size >= MaxEventBytes {
+		d.fail("Event is too large: its fields have %d bytes once flattened, it must be below %d.", d.size, MaxEventBytes)
+	}
+}
+
+// find returns the index of a field, -1 if there is none.
+func (d *batchDecoder) find(name string) int {
+	for i := range min(len(d.fields), linearFields) {
+		if d.fields[i].Name == name {
+			return i
+		}
+	}
+	if len(d.fields) < linearFields {
+		return -1
+	}
+	if d.byName == nil {
+		d.byName = make(map[string]int)
+	}
+	if i, ok := d.byName[name]; ok {
+		return i
+	}
+	return -1
+}
+
+// shorten keeps error texts readable.
+func shorten(s string) string {
+	const most = 64
+	if len(s) <= most {
+		return s
+	}
+	cut := most
+	for cut > 0 && !utf8.RuneStart(s[cut]) {
+		cut--
+	}
+	return s[:cut] + "…"
+}
