@@ -60,19 +60,15 @@ func Run(ctx context.Context, w World, p *plan.Plan, opts Options) (*evidence.Ev
 	if err := possible(w, p); err != nil {
 		return nil, err
 	}
-	hash, err := p.Hash()
-	if err != nil {
-		return nil, fmt.Errorf("hash the plan: %w", err)
-	}
 	ev := &evidence.Evidence{
 		Plan: p,
 		Run: evidence.Run{
 			Version: evidence.Version, Scenario: p.Scenario, World: w.Name(), Seed: opts.Seed,
-			Build: opts.Build, Planted: opts.Planted, PlanHash: hash,
+			Build: opts.Build, Planted: opts.Planted, PlanHash: p.Hash(),
 		},
 	}
 	r := &run{w: w, p: p, opts: opts, ev: ev}
-	err = w.Drive(ctx, r.main)
+	err := w.Drive(ctx, r.main)
 	r.seal(err)
 	if h, steps, ok := w.Trace(); ok {
 		ev.Run.TraceHash, ev.Run.Steps = fmt.Sprintf("%016x", h), steps
@@ -164,7 +160,7 @@ func (r *run) seal(err error) {
 	}
 	r.ev.Timeline = r.rec.entries()
 	r.ev.Samples = r.rec.samplesTaken()
-	r.ev.Ops = opsOf(r.load, r.rec.since)
+	r.ev.Ops = opsOf(r.load)
 	r.ev.Run.Length = r.rec.now()
 	if err != nil {
 		r.ev.Run.Ended = err.Error()

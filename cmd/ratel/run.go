@@ -1,0 +1,220 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/ratel-sim/ratel/scenarios/check"
+	"github.com/ratel-sim/ratel/scenarios/engine"
+	"github.com/ratel-sim/ratel/scenarios/evidence"
+	"github.com/ratel-sim/ratel/scenarios/plan"
+	"github.com/ratel-sim/ratel/sim"
+	"github.com/ratel-sim/ratel/system/containers"
+	"github.com/ratel-sim/ratel/system/planted"
+)
+
+// Names of the worlds.
+const (
+	worldSim        = "sim"
+	worldContainers = "containers"
+)
+
+// runFlags are the flags of one run.
+type runFlags struct {
+	world   string
+	seed    uint64
+	set     []string
+	runs    string
+	format  string
+	quiet   bool
+	planted []string
+	image   string
+}
+
+func (f *runFlags) register(cmd *cobra.Command) {
+	fl := cmd.Flags()
+	fl.StringVar(&f.world, "world", worldSim, `where to run: "sim" or "containers"`)
+	fl.Uint64Var(&f.seed, "seed", 1, "the seed of every random choice; in the simulation it decides the whole run")
+	fl.StringArrayVar(&f.set, "set", nil, "a parameter of the scenario, as name=value; may be given several times")
+	fl.StringVar(&f.runs, "runs", "runs", "the folder under which the run's folder is made")
+	fl.StringVar(&f.format, "format", formatText, "what to print on stdout: text, json or junit")
+	fl.BoolVar(&f.quiet, "quiet", false, "no progress on stderr")
+	fl.StringVar(&f.image, "base-image", "", "containers world: a public Debian image to build on, where there is a registry (default: made from packages)")
+	fl.StringArrayVar(&f.planted, "planted", nil, "plant a bug, by its ID in 'ratel bugs --list'; the run says so everywhere")
+	_ = fl.MarkHidden("planted")
+}
+
+func (c *cli) runCommand() *cobra.Command {
+	var f runFlags
+	cmd := &cobra.Command{
+		Use:   "run SCENARIO",
+		Short: "Run one scenario and judge it",
+		Long: `Run one scenario, by its name in 'ratel scenarios list' or as a path to a .star file, and judge it. The evidence is saved before it is
+judged; the run's folder then also holds verdict.json, junit.xml and report.html.
+
+` + exitCodesHelp,
+		Example: `  ratel run broker-loss
+  ratel run broker-loss --seed 8123 --set outage=5s
+  ratel run ./my_scenario.star --world containers --format junit`,
+		Args: exactly("SCENARIO"),
+		RunE: func(cmd *cobra.Command, args []string) error { return c.run(cmd.Context(), args[0], f) },
+	}
+	f.register(cmd)
+	return cmd
+}
+
+func (c *cli) run(ctx context.Context, name string, f runFlags) error {
+	if err := checkFormat(f.format); err != nil {
+		return err
+	}
+	bugs, err := planted.Parse(f.planted...)
+	if err != nil {
+		return usagef("--planted: %w", err)
+	}
+	script, err := c.script(name)
+	if err != nil {
+		return err
+	}
+	p, err := c.plan(script, f.set, f.seed)
+	if err != nil {
+		return err
+	}
+	if !slices.Contains(p.Worlds, f.world) && (f.world == worldSim || f.world == worldContainers) {
+		return fail(exitWorld, fmt.Errorf("%s: %s does not run in the %s world, only in: %s", p.Pos, p.Scenario, f.world, strings.Join(p.Worlds, ", ")), "")
+	}
+	fmt.Fprintf(c.talk, "%s in the %s world, seed %d\n", p.Scenario, f.world, f.seed)
+	began := time.Now()
+	bar := newProgress(c, f.quiet)
+	w, err := c.world(f, bugs)
+	if err != nil {
+		return err
+	}
+	ev, err := engine.Run(ctx, w, p, engine.Options{Seed: f.seed, Build: c.build, Planted: bugs.IDs(), Progress: bar.update})
+	bar.done()
+	if ev == nil {
+		return c.worldError(f, err)
+	}
+	wall := time.Since(began)
+	dir, saveErr := evidence.SaveRun(f.runs, began, ev)
+	if dir == "" {
+		return fail(exitIO, errors.Join(err, saveErr), "The run's evidence could not be saved, so it was not judged.")
+	}
+	if saveErr != nil {
+		fmt.Fprintf(c.talk, "ratel: %v\n", saveErr)
+	}
+	j, judgeErr := c.judge(dir, ev, f.format, outcome{again: c.replayLine(dir, name, f), wall: wall})
+	if err != nil {
+		return c.worldError(f, err)
+	}
+	if judgeErr != nil {
+		return judgeErr
+	}
+	return judged{j.Verdict}
+}
+
+// world makes the world that the flags ask for. Nothing is started yet.
+func (c *cli) world(f runFlags, bugs planted.Set) (engine.World, error) {
+	switch f.world {
+	case worldSim:
+		return sim.New(sim.Options{Seed: f.seed, Planted: bugs, OverHTTP: sim.TravelsOverHTTP(f.seed)}), nil
+	case worldContainers:
+		return containers.New(containers.Options{Planted: bugs, Log: c.talk, Base: f.image})
+	}
+	return nil, usagef("--world %q: there are %q and %q", f.world, worldSim, worldContainers)
+}
+
+// worldError keeps the exit code of an interrupt, and says how to look at what a world lacks.
+func (c *cli) worldError(f runFlags, err error) error {
+	if errors.Is(err, context.Canceled) {
+		return fmt.Errorf("the run was cut short: %w", context.Canceled)
+	}
+	if errors.Is(err, engine.ErrCannot) || errors.Is(err, engine.ErrWorld) {
+		hint := ""
+		if f.world == worldContainers {
+			hint = "'ratel doctor' says what this machine lacks for the containers world."
+		}
+		return fail(exitWorld, err, hint)
+	}
+	return fail(exitInternal, err, "This is a defect of Ratel or of a role, not of the scenario.")
+}
+
+// replayLine is the command that repeats the run.
+func (c *cli) replayLine(dir, name string, f runFlags) string {
+	if f.world == worldSim {
+		return "ratel replay " + filepath.ToSlash(dir)
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "ratel run %s --world %s --seed %d", name, f.world, f.seed)
+	for _, s := range f.set {
+		fmt.Fprintf(&b, " --set %s", s)
+	}
+	return b.String()
+}
+
+// outcome is what a summary says beside the judgement.
+type outcome struct {
+	again string        // the command that repeats the run
+	wall  time.Duration // how long it took for real; 0 if that is not known
+}
+
+func (c *cli) checkCommand() *cobra.Command {
+	var format string
+	cmd := &cobra.Command{
+		Use:   "check RUN",
+		Short: "Judge the saved evidence of a run again",
+		Long: `Judge the saved evidence of a run again, with the checks of this build, and write its verdict and reports anew. The evidence itself is not touched.
+
+` + exitCodesHelp,
+		Example: "  ratel check runs/latest\n  ratel check runs/broker-loss/20300101T000000Z-1 --format json",
+		Args:    exactly("RUN"),
+		RunE: func(_ *cobra.Command, args []string) error {
+			if err := checkFormat(format); err != nil {
+				return err
+			}
+			ev, err := load(args[0])
+			if err != nil {
+				return err
+			}
+			j, err := c.judge(args[0], ev, format, outcome{again: "ratel replay " + filepath.ToSlash(args[0])})
+			if err != nil {
+				return err
+			}
+			return judged{j.Verdict}
+		},
+	}
+	cmd.Flags().StringVar(&format, "format", formatText, "what to print on stdout: text, json or junit")
+	return cmd
+}
+
+// judge judges evidence, writes the reports beside it and prints the result.
+func (c *cli) judge(dir string, ev *evidence.Evidence, format string, o outcome) (*check.Judgement, error) {
+	j := check.Judge(ev)
+	report, err := c.writeReports(dir, ev, j, o)
+	if err != nil {
+		return j, fail(exitIO, err, "The evidence is safe in "+dir+": 'ratel check "+dir+"' judges it again.")
+	}
+	return j, c.print(format, ev, j, report, o)
+}
+
+func (c *cli) plan(s script, set []string, seed uint64) (*plan.Plan, error) {
+	values := map[string]string{}
+	for _, kv := range set {
+		name, value, ok := strings.Cut(kv, "=")
+		if !ok {
+			return nil, usagef("--set %q: write name=value", kv)
+		}
+		values[name] = value
+	}
+	p, err := s.Plan(values, seed)
+	if err != nil {
+		return nil, fail(exitData, err, "")
+	}
+	return p, nil
+}
