@@ -73,12 +73,12 @@ func (c *call) ratio(arg string) float64 {
 		return c.number(arg)
 	}
 	percent, ok := strings.CutSuffix(s, "%")
-	v, err := strconv.ParseFloat(percent, 64)
+	v, err := strconv.ParseFloat(percent+"e-2", 64) // not divided by 100, which would make 0.9998999999999999 of 99.99
 	if !ok || err != nil {
 		c.wants(arg, "a ratio", `write 0.9999 or "99.99%"`)
 		return 0
 	}
-	return v / 100
+	return v
 }
 
 func others() []*Builtin {

@@ -151,8 +151,7 @@ func (p *expectParser) value(m Metric, text string, at int) (float64, *ExpectErr
 		return 0, p.fail(at, hint, "a value is missing")
 	}
 	wrong := p.fail(at, hint, "%s is a %s, and %q is not", m.Name, m.Unit, text)
-	number := text
-	scale := 1.0
+	number, exponent := text, ""
 	switch m.Unit {
 	case UnitDuration:
 		d, err := duration.Parse(text)
@@ -165,7 +164,7 @@ func (p *expectParser) value(m Metric, text string, at int) (float64, *ExpectErr
 		return d.Seconds(), nil
 	case UnitRatio:
 		if n, ok := strings.CutSuffix(text, "%"); ok {
-			number, scale = n, 100
+			number, exponent = n, "e-2" // dividing by 100 would make 0.9998999999999999 of 99.99%
 		}
 	case UnitRate:
 		number = strings.TrimSuffix(text, "/s")
@@ -180,11 +179,10 @@ func (p *expectParser) value(m Metric, text string, at int) (float64, *ExpectErr
 			return 0, wrong
 		}
 	}
-	v, err := strconv.ParseFloat(number, 64)
+	v, err := strconv.ParseFloat(number+exponent, 64)
 	if err != nil || math.IsInf(v, 0) {
 		return 0, wrong
 	}
-	v /= scale
 	if m.Unit == UnitRatio && v > 1 {
 		return 0, p.fail(at, `write such as "1%"`, "%s is a ratio from 0 to 1 (0%% to 100%%), not %s", m.Name, text)
 	}
