@@ -71,6 +71,24 @@ func (b *Builder) Base(ctx context.Context) (string, error) {
 	return ref, nil
 }
 
+// HaveBase tells whether a base image is there already, on the engine or in the cache.
+func (b *Builder) HaveBase(ctx context.Context) bool {
+	ref, own, err := b.baseRef(ctx)
+	if err != nil {
+		return false
+	}
+	if have, err := b.exists(ctx, ref); err == nil && have {
+		return true
+	}
+	_, err = os.Stat(b.savedBase(ref))
+	return own && err == nil
+}
+
+// savedBase is where the cache keeps a base image.
+func (b *Builder) savedBase(ref string) string {
+	return filepath.Join(b.cache, "base", strings.ReplaceAll(ref, ":", "-")+".tar")
+}
+
 // CanDebootstrap says why no base can be built on this machine; nil means that it can.
 func CanDebootstrap() error {
 	fail := func(why, fix string) error {
@@ -90,7 +108,7 @@ func CanDebootstrap() error {
 }
 
 func (b *Builder) bootstrapBase(ctx context.Context, ref string) error {
-	saved := filepath.Join(b.cache, "base", strings.ReplaceAll(ref, ":", "-")+".tar")
+	saved := b.savedBase(ref)
 	if _, err := os.Stat(saved); err != nil {
 		if err := CanDebootstrap(); err != nil {
 			return err

@@ -22,18 +22,14 @@ const KafkaVersion = "3.9.1"
 
 // Kafka makes sure of the image that runs brokers and ZooKeeper nodes and returns its reference.
 func (b *Builder) Kafka(ctx context.Context) (string, error) {
-	base, _, err := b.baseRef(ctx)
-	if err != nil {
-		return "", err
-	}
-	pom, dockerfile := asset("pom.xml"), asset("kafka.Dockerfile")
-	logging, entry := asset("log4j.properties"), asset("server-entry.sh")
-	ref := "ratel-kafka:" + fingerprint([]byte(base), pom, dockerfile, logging, entry)
-	have, err := b.exists(ctx, ref)
+	ref, have, err := b.HaveKafka(ctx)
 	if err != nil || have {
 		return ref, err
 	}
-	if base, err = b.Base(ctx); err != nil {
+	pom, dockerfile := asset("pom.xml"), asset("kafka.Dockerfile")
+	logging, entry := asset("log4j.properties"), asset("server-entry.sh")
+	base, err := b.Base(ctx)
+	if err != nil {
 		return "", err
 	}
 	jars, err := b.jars(ctx, base, pom)
@@ -49,6 +45,17 @@ func (b *Builder) Kafka(ctx context.Context) (string, error) {
 		files = append(files, file{name: "libs/" + filepath.Base(j), path: j, mode: 0o644})
 	}
 	return ref, b.build(ctx, "kafka", ref, dockerfile, map[string]string{"BASE": base}, files)
+}
+
+// HaveKafka names the image that Kafka returns and tells whether it is there already.
+func (b *Builder) HaveKafka(ctx context.Context) (ref string, have bool, err error) {
+	base, _, err := b.baseRef(ctx)
+	if err != nil {
+		return "", false, err
+	}
+	ref = "ratel-kafka:" + fingerprint([]byte(base), asset("pom.xml"), asset("kafka.Dockerfile"), asset("log4j.properties"), asset("server-entry.sh"))
+	have, err = b.exists(ctx, ref)
+	return ref, have, err
 }
 
 // jars returns the paths of the servers' jars, resolved by Maven once and kept in the cache. The folder gets its final

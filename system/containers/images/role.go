@@ -83,6 +83,27 @@ func (b *Builder) roleBinary(ctx context.Context) (string, error) {
 	return b.buildBinary(ctx)
 }
 
+// RoleSource says, without building anything, what the roles' image would be made from.
+func (b *Builder) RoleSource() (string, error) {
+	if b.opt.RoleBinary != "" {
+		if err := checkBinary(b.opt.RoleBinary, b.engine.Arch); err != nil {
+			return "", &docker.Error{What: "cannot run roles from " + b.opt.RoleBinary, Why: err.Error()}
+		}
+		return b.opt.RoleBinary, nil
+	}
+	self, err := os.Executable()
+	if err == nil && isRatel(self) && checkBinary(self, b.engine.Arch) == nil {
+		return "this program", nil
+	}
+	root, rootErr := sourceRoot()
+	_, goErr := exec.LookPath("go")
+	if rootErr != nil || goErr != nil {
+		return "", &docker.Error{What: "no static ratel binary to run roles from", Why: "this program is not linked statically for " + b.engine.OS + "/" + b.engine.Arch + ", and it cannot be built here",
+			Fix: "build ratel with CGO_ENABLED=0, or run it inside Ratel's source tree with go installed"}
+	}
+	return "built with go from " + root, nil
+}
+
 // isRatel tells whether a program is ratel itself, and not a test binary, say.
 func isRatel(path string) bool {
 	info, err := buildinfo.ReadFile(path)

@@ -146,6 +146,27 @@ func ignoreGone(err error) error {
 	return err
 }
 
+// Survey tells this owner's dead runs that have left something on the engine from those that live.
+func Survey(ctx context.Context, engine *docker.Engine, dir string) (dead, living []string, err error) {
+	runs, err := Runs(ctx, engine, dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, run := range runs {
+		lock, err := filelock.Try(lockPath(dir, run))
+		switch {
+		case errors.Is(err, filelock.ErrHeld):
+			living = append(living, run)
+		case err != nil:
+			return nil, nil, err
+		default:
+			dead = append(dead, run)
+			_ = lock.Release()
+		}
+	}
+	return dead, living, nil
+}
+
 // Sweep reaps the runs of this cache folder's owner that no longer live, and returns their ids.
 func Sweep(ctx context.Context, engine *docker.Engine, dir string) ([]string, error) {
 	runs, err := Runs(ctx, engine, dir)
