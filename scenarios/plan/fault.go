@@ -28,8 +28,9 @@ func Roles() []system.Role {
 func AimEvents() []string {
 	return []string{
 		port.EventISRChanged, port.EventLeaderElected, port.EventLogTruncated, port.EventSessionExpired, port.EventControllerUp,
-		port.EventNodeStarted, port.EventNodeStopped, port.EventClaimed, port.EventClaimLost, port.EventPartitionSick,
-		port.EventPartitionWell, port.EventShed, port.EventRecovered,
+		port.EventEnsembleLeader, port.EventNodeStarted, port.EventNodeStopped, port.EventClaimed, port.EventClaimLost,
+		port.EventPartitionSick, port.EventPartitionWell, port.EventShed, port.EventRecovered, port.EventDiskFull,
+		port.EventDiskCorrupt, port.EventOffsetReset,
 	}
 }
 
