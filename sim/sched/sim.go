@@ -20,7 +20,7 @@ var Epoch = time.Date(2030, time.January, 1, 0, 0, 0, 0, time.UTC)
 const (
 	never = math.MaxInt64 // the time of what is not armed
 	// maxStepsPerInstant bounds the steps while virtual time stands still. Beyond it tasks spin, each waking the other.
-	maxStepsPerInstant = 20_000_000
+	maxStepsPerInstant = 5_000_000
 )
 
 // Sim is one simulated run. It is not safe for concurrent use: all calls come from its own tasks and callbacks, or from
@@ -202,6 +202,7 @@ func (s *Sim) run(t *task) {
 		t.p.held = append(t.p.held, t)
 		return
 	}
+	s.cur = t
 	s.step(t.id<<1 | 1)
 	if s.onStep != nil {
 		s.onStep(s.steps, fmt.Sprintf("t=%d run %s/%s#%d", s.now, t.p.name, t.name, t.id))
@@ -210,7 +211,6 @@ func (s *Sim) run(t *task) {
 		s.assign(t)
 	}
 	t.state = running
-	s.cur = t
 	s.watched.Store(t)
 	t.w.co.resume()
 	s.cur = nil

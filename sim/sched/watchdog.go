@@ -79,8 +79,8 @@ func hungStacks() string {
 	buf = buf[:runtime.Stack(buf, true)]
 	var guilty []string
 	for stack := range strings.SplitSeq(string(buf), "\n\n") {
-		ours := strings.Contains(stack, "sched.(*worker).perform") || strings.Contains(stack, "sched.(*Sim).loop")
-		if ours && !strings.Contains(stack, "sched.(*coro).suspend") && !strings.Contains(stack, "sched.(*coro).resume") {
+		has := func(function string) bool { return strings.Contains(stack, "/sched."+function+"(") }
+		if has("(*worker).perform") && !has("(*coro).suspend") || has("(*Sim).loop") && !has("(*coro).resume") {
 			guilty = append(guilty, stack)
 		}
 	}

@@ -49,7 +49,7 @@ func (d *Disk) Create(ctx context.Context, name string) (port.File, error) {
 	if err := d.parents(name); err != nil {
 		return nil, wrap("create", name, err)
 	}
-	return d.open("create", name, os.O_RDWR|os.O_CREATE|os.O_TRUNC)
+	return d.open("create", name, os.O_RDWR|os.O_APPEND|os.O_CREATE|os.O_TRUNC)
 }
 
 // Open implements port.Disk.
@@ -57,7 +57,7 @@ func (d *Disk) Open(ctx context.Context, name string) (port.File, error) {
 	if err := begin(ctx, "open", name); err != nil {
 		return nil, err
 	}
-	return d.open("open", name, os.O_RDWR)
+	return d.open("open", name, os.O_RDWR|os.O_APPEND)
 }
 
 func (d *Disk) open(op, name string, flags int) (port.File, error) {
@@ -72,8 +72,10 @@ func (d *Disk) open(op, name string, flags int) (port.File, error) {
 	if err != nil {
 		return nil, errors.Join(wrap(op, name, err), f.Close())
 	}
-	d.touched(name)
-	return &file{f: f, name: name, size: info.Size()}, nil
+	if flags&os.O_CREATE != 0 {
+		d.touched(name)
+	}
+	return &file{f: f, name: name}, nil
 }
 
 // Rename implements port.Disk.
@@ -222,12 +224,12 @@ func translate(err error) error {
 	return err
 }
 
-// file is an open file. Appends go to the end as this handle knows it: a file has one writer.
+// file is an open file.
 type file struct {
-	f    *os.File
-	name string
-	mu   sync.Mutex // orders appends and truncations
-	size int64
+	f      *os.File
+	name   string
+	mu     sync.Mutex // guards failed
+	failed error      // of the first sync that failed
 }
 
 // Append implements port.File.
@@ -235,11 +237,7 @@ func (f *file) Append(ctx context.Context, p []byte) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	n, err := f.f.WriteAt(p, f.size)
-	f.size += int64(n)
-	if err != nil {
+	if _, err := f.f.Write(p); err != nil {
 		return wrap("append to", f.name, err)
 	}
 	return nil
@@ -274,26 +272,32 @@ func (f *file) Truncate(ctx context.Context, size int64) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if size < 0 || size > f.size {
-		return wrap("truncate", f.name, fmt.Errorf("%w: size %d, expected 0 to %d", fs.ErrInvalid, size, f.size))
+	present, err := f.Size(ctx)
+	if err != nil {
+		return err
+	}
+	if size < 0 || size > present {
+		return wrap("truncate", f.name, fmt.Errorf("%w: size %d, expected 0 to %d", fs.ErrInvalid, size, present))
 	}
 	if err := f.f.Truncate(size); err != nil {
 		return wrap("truncate", f.name, err)
 	}
-	f.size = size
 	return nil
 }
 
-// Sync implements port.File with fsync. After a failed fsync the kernel may have dropped what could not be written, so
-// the caller must not take a later success for this one's.
+// Sync implements port.File with fsync. Linux reports a failed write-back once and then forgets it together with the
+// data, so a later fsync would succeed without it: after a failure every Sync of this handle fails.
 func (f *file) Sync(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if err := f.f.Sync(); err != nil {
-		return wrap("sync", f.name, err)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.failed == nil {
+		f.failed = f.f.Sync()
+	}
+	if f.failed != nil {
+		return wrap("sync", f.name, f.failed)
 	}
 	return nil
 }
