@@ -1,0 +1,213 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"github.com/IBM/sarama"
+
+	"github.com/ratel-sim/ratel/system/port"
+	"github.com/ratel-sim/ratel/system/rt"
+)
+
+// recordOverhead is what Sarama adds to key and value when it compares a record with MaxMessageBytes: the largest
+// possible varints of a v2 record.
+const recordOverhead = 5*5 + 10 + 1
+
+// produced is one record on its way. It is its own Sarama encoder: each call of Encode means that the record was put into
+// a request, which is how attempts are counted.
+type produced struct {
+	topic     string
+	partition int32
+	rec       port.Record
+	result    *rt.Future[int64]
+	attempts  atomic.Int32
+}
+
+// Encode implements sarama.Encoder.
+func (p *produced) Encode() ([]byte, error) {
+	p.attempts.Add(1)
+	return p.rec.Value, nil
+}
+
+// Length implements sarama.Encoder.
+func (p *produced) Length() int { return len(p.rec.Value) }
+
+// producer implements port.Producer over a sarama.AsyncProducer.
+type producer struct {
+	r        rt.Runtime
+	maxBytes int
+	client   sarama.Client
+	async    sarama.AsyncProducer
+
+	mu     sync.Mutex
+	work   sync.Cond // queue has something, or closed
+	queue  []*produced
+	open   map[*produced]struct{}
+	closed bool
+	idle   *rt.Future[struct{}] // set by Close: done when nothing is open
+
+	stop chan struct{}  // ends the feeder
+	fed  sync.WaitGroup // the feeder has ended
+}
+
+// NewProducer implements [port.Log].
+func (l *Log) NewProducer(cfg port.ProducerConfig) (port.Producer, error) {
+	c, err := l.producerConfig(cfg)
+	if err != nil {
+		return nil, err
+	}
+	client, err := sarama.NewClient(l.seeds, c)
+	if err != nil {
+		return nil, fmt.Errorf("kafka: producer %q: %w", cfg.ClientID, err)
+	}
+	async, err := sarama.NewAsyncProducerFromClient(client)
+	if err != nil {
+		_ = client.Close()
+		return nil, fmt.Errorf("kafka: producer %q: %w", cfg.ClientID, err)
+	}
+	p := &producer{r: l.r, maxBytes: cfg.MaxBatchBytes, client: client, async: async, open: map[*produced]struct{}{}, stop: make(chan struct{})}
+	p.work.L = &p.mu
+	p.fed.Add(1)
+	go p.feed()
+	go p.successes()
+	go p.errors()
+	return p, nil
+}
+
+// Produce implements [port.Producer].
+func (p *producer) Produce(topic string, partition int32, rec port.Record) *rt.Future[int64] {
+	size := len(rec.Key) + len(rec.Value) + recordOverhead
+	if size > p.maxBytes {
+		return rt.Resolved[int64](p.r, -1, fmt.Errorf("kafka: produce to %s/%d: record of %d bytes exceeds the batch size of %d: %w: %w",
+			topic, partition, size, p.maxBytes, port.ErrRefused, port.ErrTooLarge))
+	}
+	m := &produced{topic: topic, partition: partition, rec: rec, result: rt.NewFuture[int64](p.r)}
+	p.mu.Lock()
+	if p.closed {
+		p.mu.Unlock()
+		return rt.Resolved[int64](p.r, -1, fmt.Errorf("kafka: produce to %s/%d: the producer is closed: %w", topic, partition, port.ErrRefused))
+	}
+	p.queue = append(p.queue, m)
+	p.open[m] = struct{}{}
+	p.work.Signal()
+	p.mu.Unlock()
+	return m.result
+}
+
+// feed hands records to Sarama, whose input blocks when its buffers are full.
+func (p *producer) feed() {
+	defer p.fed.Done()
+	for {
+		p.mu.Lock()
+		for len(p.queue) == 0 && !p.closed {
+			p.work.Wait()
+		}
+		batch := p.queue
+		p.queue = nil
+		p.mu.Unlock()
+		if len(batch) == 0 {
+			select {
+			case <-p.stop:
+				return
+			default:
+			}
+			p.mu.Lock()
+			drained := p.closed && len(p.queue) == 0
+			p.mu.Unlock()
+			if drained {
+				return
+			}
+			continue
+		}
+		for _, m := range batch {
+			msg := &sarama.ProducerMessage{Topic: m.topic, Partition: m.partition, Value: m, Timestamp: m.rec.Time, Metadata: m}
+			if m.rec.Key != nil {
+				msg.Key = sarama.ByteEncoder(m.rec.Key)
+			}
+			select {
+			case p.async.Input() <- msg:
+			case <-p.stop:
+				return
+			}
+		}
+	}
+}
+
+func (p *producer) successes() {
+	for msg := range p.async.Successes() {
+		m := msg.Metadata.(*produced)
+		offset := msg.Offset
+		if p.client.Config().Producer.RequiredAcks == sarama.NoResponse {
+			offset = -1 // the broker did not say
+		}
+		p.settle(m, offset, nil)
+	}
+}
+
+func (p *producer) errors() {
+	for failed := range p.async.Errors() {
+		m, ok := failed.Msg.Metadata.(*produced)
+		if !ok {
+			continue
+		}
+		p.settle(m, -1, fmt.Errorf("kafka: produce to %s/%d: %w", m.topic, m.partition, classify(failed.Err, int(m.attempts.Load()))))
+	}
+}
+
+func (p *producer) settle(m *produced, offset int64, err error) {
+	m.result.Complete(offset, err)
+	p.mu.Lock()
+	delete(p.open, m)
+	var idle *rt.Future[struct{}]
+	if len(p.open) == 0 {
+		idle = p.idle
+	}
+	p.mu.Unlock()
+	if idle != nil {
+		idle.Complete(struct{}{}, nil)
+	}
+}
+
+// Close implements [port.Producer]. Sarama is closed only when nothing is in flight any more, or nothing is waited for.
+func (p *producer) Close(ctx context.Context) error {
+	p.mu.Lock()
+	if p.closed {
+		p.mu.Unlock()
+		return nil
+	}
+	p.closed = true
+	p.idle = rt.NewFuture[struct{}](p.r)
+	if len(p.open) == 0 {
+		p.idle.Complete(struct{}{}, nil)
+	}
+	p.work.Broadcast()
+	p.mu.Unlock()
+	_, err := p.idle.Wait(ctx)
+	close(p.stop)
+	p.mu.Lock()
+	var left []*produced
+	for m := range p.open {
+		left = append(left, m)
+	}
+	p.mu.Unlock()
+	for _, m := range left {
+		p.settle(m, -1, fmt.Errorf("kafka: produce to %s/%d: the producer was closed with the record in flight: %w", m.topic, m.partition, port.ErrUnknown))
+	}
+	// Sarama's own close may take as long as its retries; nobody waits for it, and its errors concern records whose
+	// outcome has been given as unknown.
+	go func() {
+		p.fed.Wait()
+		p.async.AsyncClose()
+		_ = p.client.Close()
+	}()
+	if err != nil {
+		return fmt.Errorf("kafka: producer closed with %d records in flight: %w", len(left), err)
+	}
+	return nil
+}
+
+var errClosed = errors.New("kafka: closed")

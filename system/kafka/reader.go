@@ -1,0 +1,165 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/IBM/sarama"
+
+	"github.com/ratel-sim/ratel/system/port"
+	"github.com/ratel-sim/ratel/system/rt"
+)
+
+// unknownTopicTries is how often in a row a topic must be denied before a reader believes it: a broker may not have heard
+// of one that was just created.
+const unknownTopicTries = 4
+
+// minBackoff keeps a reader from spinning when it is configured without a pause.
+const minBackoff = time.Millisecond
+
+// reader implements port.Reader by fetch requests of its own: Sarama's PartitionConsumer reads ahead into a channel and
+// does not tell the high watermark of an empty answer, nor at once that an offset is out of range.
+type reader struct {
+	r      rt.Runtime
+	cfg    port.ReaderConfig
+	client sarama.Client
+	topic  string
+	part   int32
+	offset int64
+	close  sync.Once
+}
+
+// NewReader implements [port.Log].
+func (l *Log) NewReader(cfg port.ReaderConfig, topic string, partition int32, offset int64) (port.Reader, error) {
+	if offset < 0 {
+		return nil, fmt.Errorf("kafka: reader %q of %s/%d: offset %d is negative", cfg.ClientID, topic, partition, offset)
+	}
+	c, err := l.readerConfig(cfg)
+	if err != nil {
+		return nil, err
+	}
+	client, err := sarama.NewClient(l.seeds, c)
+	if err != nil {
+		return nil, fmt.Errorf("kafka: reader %q of %s/%d: %w", cfg.ClientID, topic, partition, err)
+	}
+	return &reader{r: l.r, cfg: cfg, client: client, topic: topic, part: partition, offset: offset}, nil
+}
+
+// Offset implements [port.Reader].
+func (r *reader) Offset() int64 { return r.offset }
+
+// Close implements [port.Reader].
+func (r *reader) Close() { r.close.Do(func() { _ = r.client.Close() }) }
+
+// await runs a blocking call of Sarama's, which knows no contexts, and waits for it no longer than ctx.
+func await[T any](ctx context.Context, r rt.Runtime, f func() (T, error)) (T, error) {
+	if err := ctx.Err(); err != nil {
+		var zero T
+		return zero, err
+	}
+	result := rt.NewFuture[T](r)
+	go func() { result.Complete(f()) }()
+	return result.Wait(ctx)
+}
+
+// Fetch implements [port.Reader].
+func (r *reader) Fetch(ctx context.Context) (port.Batch, error) {
+	denied := 0
+	for {
+		offset := r.offset
+		block, err := await(ctx, r.r, func() (*sarama.FetchResponseBlock, error) { return r.fetch(offset) })
+		switch {
+		case ctx.Err() != nil && err != nil:
+			return port.Batch{}, ctx.Err()
+		case errors.Is(err, sarama.ErrClosedClient):
+			return port.Batch{}, fmt.Errorf("kafka: fetch %s/%d: %w", r.topic, r.part, errClosed)
+		case errors.Is(err, sarama.ErrUnknownTopicOrPartition):
+			if denied++; denied >= unknownTopicTries {
+				return port.Batch{}, fmt.Errorf("kafka: fetch %s/%d: %w", r.topic, r.part, port.ErrNoTopic)
+			}
+		case errors.Is(err, sarama.ErrOffsetOutOfRange):
+			return port.Batch{}, fmt.Errorf("kafka: fetch %s/%d at offset %d: %w", r.topic, r.part, offset, port.ErrOffsetOutOfRange)
+		case err == nil:
+			batch, next := unpack(block, offset)
+			r.offset = next
+			return batch, nil
+		}
+		if err := r.r.Sleep(ctx, max(r.cfg.Backoff, minBackoff)); err != nil {
+			return port.Batch{}, err
+		}
+	}
+}
+
+// fetch asks the leader once. After an error the metadata has been refreshed as far as that is possible.
+func (r *reader) fetch(offset int64) (*sarama.FetchResponseBlock, error) {
+	leader, epoch, err := r.client.LeaderAndEpoch(r.topic, r.part)
+	if err != nil {
+		return nil, err // it has refreshed the metadata itself
+	}
+	req := &sarama.FetchRequest{
+		Version: 11, MinBytes: 1, MaxWaitTime: int32(r.cfg.MaxWait / time.Millisecond), MaxBytes: int32(r.cfg.MaxBytes),
+		Isolation: sarama.ReadUncommitted, SessionEpoch: -1, // no fetch session
+	}
+	req.AddBlock(r.topic, r.part, offset, int32(r.cfg.MaxBytes), epoch)
+	resp, err := leader.Fetch(req)
+	if err != nil {
+		_ = leader.Close() // it is opened again when it is next asked for
+		_ = r.client.RefreshMetadata(r.topic)
+		return nil, err
+	}
+	block := resp.GetBlock(r.topic, r.part)
+	switch {
+	case block == nil:
+		return nil, sarama.ErrIncompleteResponse
+	case errors.Is(block.Err, sarama.ErrNoError):
+		return block, nil
+	case errors.Is(block.Err, sarama.ErrOffsetOutOfRange):
+		return nil, block.Err
+	case errors.Is(block.Err, sarama.ErrUnknownTopicOrPartition):
+		// From a broker that no longer holds the partition; whether the topic exists is for the metadata to say.
+		if err := r.client.RefreshMetadata(r.topic); err != nil {
+			return nil, err
+		}
+		return nil, sarama.ErrNotLeaderForPartition
+	default:
+		_ = r.client.RefreshMetadata(r.topic)
+		return nil, block.Err
+	}
+}
+
+// unpack turns a fetch response into records from offset on, and says where to go on. A batch that begins before the
+// offset comes whole, so its beginning is left out; control records are not for readers.
+func unpack(block *sarama.FetchResponseBlock, offset int64) (port.Batch, int64) {
+	out := port.Batch{HighWatermark: block.HighWaterMarkOffset}
+	next := offset
+	for _, set := range block.RecordsSet {
+		b := set.RecordBatch
+		if b == nil || b.PartialTrailingRecord && len(b.Records) == 0 {
+			continue
+		}
+		if last := b.FirstOffset + int64(b.LastOffsetDelta) + 1; !b.PartialTrailingRecord && last > next {
+			next = last
+		}
+		if b.Control {
+			continue
+		}
+		out.Records = slices.Grow(out.Records, len(b.Records))
+		for _, rec := range b.Records {
+			o := b.FirstOffset + rec.OffsetDelta
+			if o < offset {
+				continue
+			}
+			at := b.FirstTimestamp.Add(rec.TimestampDelta)
+			if b.LogAppendTime {
+				at = b.MaxTimestamp
+			}
+			out.Records = append(out.Records, port.Fetched{Offset: o, Record: port.Record{Key: rec.Key, Value: rec.Value, Time: at}})
+			next = max(next, o+1)
+		}
+	}
+	return out, next
+}
