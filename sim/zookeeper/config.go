@@ -86,6 +86,8 @@ type Ensemble struct {
 	machines []*machine
 	clients  map[int64]string // session id -> network node of its client, for announcements
 	nclients uint64
+	// observe, if set, sees every application of a transaction by a server, and what that server had applied before.
+	observe func(server *machine, before int64, x *txn, out outcome)
 }
 
 // machine is one server's node: what outlives its process.

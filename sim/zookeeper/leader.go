@@ -120,10 +120,11 @@ func (l *leader) receive(f *learner, z *zab) {
 		}
 		f.id, f.accepted = z.from, z.epoch
 		l.learners = append(l.learners, f)
-		l.discover()
 		if l.phase >= phasePromise {
 			f.send(&zab{kind: zabEpoch, epoch: l.epoch})
+			return
 		}
+		l.discover()
 	case zabAckEpoch:
 		l.acknowledged(f, z)
 	case zabAckLeader:

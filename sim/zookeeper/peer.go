@@ -169,8 +169,12 @@ func (p *peer) apply() {
 	for ; i < len(p.disk.log) && p.disk.log[i].zxid <= p.committed; i++ {
 		x := p.disk.log[i]
 		p.tree.keepEphs = p.e.cfg.Bugs.KeepEphemerals && p.role == following
+		before := p.tree.zxid
 		out := p.tree.apply(x, p.watches.fire)
 		p.e.sim.Fold(uint64(x.zxid)<<8|uint64(p.m.id), x.sum())
+		if p.e.observe != nil {
+			p.e.observe(p.m, before, x, out)
+		}
 		if p.lead != nil {
 			p.lead.applied(x)
 		}
