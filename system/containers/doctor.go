@@ -16,22 +16,26 @@ import (
 	"github.com/ratel-sim/ratel/system/containers/reaper"
 )
 
-// State is how a finding bears on the containers world.
-type State string
-
-// States of a finding.
-const (
-	Good    State = "ok"
-	Lacking State = "lacking" // the world does not work without it
-	Note    State = "note"    // it works, with a difference worth knowing
-)
-
 // Finding is one thing that the containers world needs, and whether this machine has it.
 type Finding struct {
-	Subject string
-	State   State
-	Detail  string
-	Fix     string // the command or step that mends it; empty if nothing is to be mended
+	Name   string
+	OK     bool
+	Fatal  bool // when not OK: the world does not work without it
+	Detail string
+	Fix    string // the command or step that mends it; empty if there is nothing to mend
+}
+
+// state is how a finding bears on the containers world.
+type state int
+
+const (
+	good    state = iota
+	note          // it works, with a difference worth knowing
+	missing       // the world does not work without it
+)
+
+func finding(name string, st state, detail, fix string) Finding {
+	return Finding{Name: name, OK: st == good, Fatal: st == missing, Detail: detail, Fix: fix}
 }
 
 // needDisk is what images, jars and a run take, with room: about 1.2 GiB and what the load writes.
@@ -41,10 +45,12 @@ const needDisk = 3 << 30
 const needMemory = 2 << 30
 
 // Doctor says what this machine has and lacks for the containers world. It changes nothing.
-func Doctor(ctx context.Context, opt Options) []Finding {
+func Doctor(ctx context.Context) []Finding { return doctor(ctx, Options{}) }
+
+func doctor(ctx context.Context, opt Options) []Finding {
 	var found []Finding
-	add := func(subject string, state State, detail, fix string) {
-		found = append(found, Finding{subject, state, detail, fix})
+	add := func(name string, st state, detail, fix string) {
+		found = append(found, finding(name, st, detail, fix))
 	}
 	cache, err := images.CacheDir(opt.CacheDir)
 	if err != nil {
@@ -57,13 +63,13 @@ func Doctor(ctx context.Context, opt Options) []Finding {
 		return append(found, lacking("Docker engine", err))
 	}
 	defer engine.Close()
-	add("Docker engine", Good, fmt.Sprintf("version %s, API %s, %s/%s", engine.Server, engine.API, engine.OS, engine.Arch), "")
+	add("Docker engine", good, fmt.Sprintf("version %s, API %s, %s/%s", engine.Server, engine.API, engine.OS, engine.Arch), "")
 	if info, err := engine.Info(ctx, client.InfoOptions{}); err == nil {
 		checkDisk(add, "disk space for Docker", info.Info.DockerRootDir)
 		if info.Info.MemTotal < needMemory {
-			add("memory", Note, fmt.Sprintf("%d MiB; the default topology takes about 1 GiB", info.Info.MemTotal>>20), "use a smaller topology, or give the engine more")
+			add("memory", note, fmt.Sprintf("%d MiB; the default topology takes about 1 GiB", info.Info.MemTotal>>20), "use a smaller topology, or give the engine more")
 		} else {
-			add("memory", Good, fmt.Sprintf("%d MiB, %d CPUs", info.Info.MemTotal>>20, info.Info.NCPU), "")
+			add("memory", good, fmt.Sprintf("%d MiB, %d CPUs", info.Info.MemTotal>>20, info.Info.NCPU), "")
 		}
 	}
 	found = append(found, imageFindings(ctx, engine, opt)...)
@@ -77,24 +83,24 @@ func Doctor(ctx context.Context, opt Options) []Finding {
 func lacking(subject string, err error) Finding {
 	var e *docker.Error
 	if !errors.As(err, &e) {
-		return Finding{subject, Lacking, err.Error(), ""}
+		return finding(subject, missing, err.Error(), "")
 	}
 	detail := e.What
 	if e.Why != "" {
 		detail += ": " + e.Why
 	}
-	return Finding{subject, Lacking, detail, e.Fix}
+	return finding(subject, missing, detail, e.Fix)
 }
 
-func checkDisk(add func(subject string, state State, detail, fix string), subject, dir string) {
+func checkDisk(add func(subject string, st state, detail, fix string), subject, dir string) {
 	free, err := diskFree(dir)
 	switch {
 	case err != nil:
-		add(subject, Note, fmt.Sprintf("could not be found out for %s: %v", dir, err), "")
+		add(subject, note, fmt.Sprintf("could not be found out for %s: %v", dir, err), "")
 	case free < needDisk:
-		add(subject, Lacking, fmt.Sprintf("%d MiB are free in %s, %d are needed", free>>20, dir, needDisk>>20), "free some: docker system df shows what Docker holds; docker image prune and docker builder prune remove what is unused")
+		add(subject, missing, fmt.Sprintf("%d MiB are free in %s, %d are needed", free>>20, dir, needDisk>>20), "free some: docker system df shows what Docker holds; docker image prune and docker builder prune remove what is unused")
 	default:
-		add(subject, Good, fmt.Sprintf("%d GiB free in %s", free>>30, dir), "")
+		add(subject, good, fmt.Sprintf("%d GiB free in %s", free>>30, dir), "")
 	}
 }
 
@@ -110,9 +116,9 @@ func imageFindings(ctx context.Context, engine *docker.Engine, opt Options) []Fi
 	case err != nil:
 		found = append(found, lacking("Kafka image", err))
 	case have:
-		found = append(found, Finding{"Kafka image", Good, ref, ""})
+		found = append(found, finding("Kafka image", good, ref, ""))
 	default:
-		f := Finding{"Kafka image", Good, "not built yet; the first run builds it in one or two minutes", ""}
+		f := finding("Kafka image", good, "not built yet; the first run builds it in one or two minutes", "")
 		if opt.Base == "" && !b.HaveBase(ctx) {
 			if err := images.CanDebootstrap(); err != nil {
 				f = lacking("Kafka image", err)
@@ -120,41 +126,41 @@ func imageFindings(ctx context.Context, engine *docker.Engine, opt Options) []Fi
 		}
 		found = append(found, f)
 		if _, err := exec.LookPath("mvn"); err != nil {
-			found = append(found, Finding{"Maven", Note, "not installed; the first run fetches Kafka's jars with Maven inside a container, which takes a minute longer", "sudo apt-get install maven"})
+			found = append(found, finding("Maven", note, "not installed; the first run fetches Kafka's jars with Maven inside a container, which takes a minute longer", "sudo apt-get install maven"))
 		} else {
-			found = append(found, Finding{"Maven", Good, "installed", ""})
+			found = append(found, finding("Maven", good, "installed", ""))
 		}
 	}
 	how, err := b.RoleSource()
 	if err != nil {
 		return append(found, lacking("role binary", err))
 	}
-	return append(found, Finding{"role binary", Good, how, ""})
+	return append(found, finding("role binary", good, how, ""))
 }
 
 // filterFinding says how nodes are cut off from each other here.
-func filterFinding() (subject string, state State, detail, fix string) {
+func filterFinding() (subject string, st state, detail, fix string) {
 	subject = "packet filter"
 	if runtime.GOOS == "linux" && os.Geteuid() == 0 {
 		_, noEnter := exec.LookPath("nsenter")
 		_, noLegacy := exec.LookPath("iptables-legacy")
 		_, noTables := exec.LookPath("iptables")
 		if noEnter == nil && (noLegacy == nil || noTables == nil) {
-			return subject, Good, "nodes are cut off from this machine, in 20 ms", ""
+			return subject, good, "nodes are cut off from this machine, in 20 ms", ""
 		}
-		return subject, Note, "nodes are cut off through a helper container, in half a second", "apt-get install iptables util-linux"
+		return subject, note, "nodes are cut off through a helper container, in half a second", "apt-get install iptables util-linux"
 	}
-	return subject, Note, "nodes are cut off through a helper container, in half a second, since this user may not enter their networks", "run as root for the quicker way"
+	return subject, note, "nodes are cut off through a helper container, in half a second, since this user may not enter their networks", "run as root for the quicker way"
 }
 
-func leftoverFinding(ctx context.Context, engine *docker.Engine, cache string) (subject string, state State, detail, fix string) {
+func leftoverFinding(ctx context.Context, engine *docker.Engine, cache string) (subject string, st state, detail, fix string) {
 	subject = "leftovers"
 	dead, living, err := reaper.Survey(ctx, engine, cache)
 	switch {
 	case err != nil:
-		return subject, Note, err.Error(), ""
+		return subject, note, err.Error(), ""
 	case len(dead) > 0:
-		return subject, Note, "of dead runs: " + strings.Join(dead, ", "), "the next run removes them"
+		return subject, note, "of dead runs: " + strings.Join(dead, ", "), "the next run removes them"
 	}
-	return subject, Good, fmt.Sprintf("none; %d runs are living", len(living)), ""
+	return subject, good, fmt.Sprintf("none; %d runs are living", len(living)), ""
 }

@@ -1,14 +1,13 @@
 package containers
 
 import (
-	"encoding/json"
 	"fmt"
 	"regexp"
 	"strconv"
-	"strings"
 
 	"github.com/ratel-sim/ratel/system"
 	"github.com/ratel-sim/ratel/system/port"
+	"github.com/ratel-sim/ratel/system/process"
 )
 
 // reader returns what recognises events in a node's output: a role prints its own as JSON, a line each; of Kafka and
@@ -27,17 +26,11 @@ func reader(n system.Node) func(line string) (port.Event, bool) {
 
 // roleEvent reads an event that a role announced.
 func roleEvent(node, line string) (port.Event, bool) {
-	if !strings.HasPrefix(line, "{") {
-		return port.Event{}, false
-	}
-	var e port.Event
-	if err := json.Unmarshal([]byte(line), &e); err != nil || e.Kind == "" {
-		return port.Event{}, false
-	}
+	e, ok := process.ParseEvent([]byte(line))
 	if e.Node == "" {
 		e.Node = node
 	}
-	return e, true
+	return e, ok
 }
 
 // The lines of Kafka 3.9's logs that tell of an event (kafka.cluster.Partition, kafka.log.UnifiedLog,

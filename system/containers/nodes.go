@@ -20,7 +20,7 @@ import (
 
 	"github.com/ratel-sim/ratel/system"
 	"github.com/ratel-sim/ratel/system/containers/docker"
-	"github.com/ratel-sim/ratel/system/containers/role"
+	"github.com/ratel-sim/ratel/system/process"
 )
 
 //go:embed assets
@@ -195,7 +195,7 @@ func (w *World) configure(n *node) (files []tc.ContainerFile, env map[string]str
 		return file("/etc/ratel/server.properties", data), map[string]string{"JVM_HEAP": strconv.Itoa(kafkaHeapMiB), "JVM_OPTS": quickJVM}, []string{"kafka"}, err
 	case system.RoleShepherd, system.RoleRetriever:
 		data, err := json.MarshalIndent(w.roleConfig(n), "", "  ")
-		cmd := []string{"role", string(n.Role), "--config", "/etc/ratel/role.json"}
+		cmd := []string{"role", "--config", "/etc/ratel/role.json"}
 		for _, bug := range w.opt.Planted.IDs() {
 			cmd = append(cmd, "--planted", bug)
 		}
@@ -204,10 +204,13 @@ func (w *World) configure(n *node) (files []tc.ContainerFile, env map[string]str
 	return nil, nil, nil, fmt.Errorf("node %s: no such role as %q", n.Name, n.Role)
 }
 
-func (w *World) roleConfig(n *node) role.Config {
-	c := role.Config{
-		Role: n.Role, Number: n.Number, Listen: fmt.Sprintf(":%d", rolePort), Data: "/data",
+func (w *World) roleConfig(n *node) process.Config {
+	c := process.Config{
+		Node: n.Name, Role: n.Role, Listen: fmt.Sprintf(":%d", rolePort), Data: "/data",
 		Partitions: w.topology.Kafka.Partitions, Shepherd: w.topology.Shepherd, Retriever: w.topology.Retriever,
+	}
+	if n.Role == system.RoleRetriever {
+		c.Partition = int32(n.Number) - 1
 	}
 	for _, k := range w.of(system.RoleKafka) {
 		c.Kafka = append(c.Kafka, fmt.Sprintf("%s:%d", k.Name, kafkaInternal))

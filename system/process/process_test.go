@@ -1,0 +1,122 @@
+package process
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/ratel-sim/ratel/system"
+	"github.com/ratel-sim/ratel/system/port"
+	"github.com/ratel-sim/ratel/system/retriever"
+	"github.com/ratel-sim/ratel/system/shepherd"
+)
+
+func good() Config {
+	return Config{
+		Node: "retriever3", Role: system.RoleRetriever, Listen: ":8080", Kafka: []string{"kafka1:9092"}, ZooKeeper: []string{"zk1:2181"},
+		Partitions: 6, Partition: 2, Data: "/data", Shepherd: shepherd.DefaultConfig(), Retriever: retriever.DefaultConfig(),
+	}
+}
+
+func write(t *testing.T, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "role.json")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestConfigSurvivesItsFile(t *testing.T) {
+	t.Parallel()
+	want := good()
+	want.Retriever.DedupWindow = 7
+	text, err := json.Marshal(want)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := Load(write(t, string(text)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := json.Marshal(got)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(text, again) {
+		t.Errorf("got\n%s\nwant\n%s", again, text)
+	}
+}
+
+func TestBadConfigSaysWhatIsExpected(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name   string
+		change func(*Config)
+		want   string
+	}{
+		{"no name", func(c *Config) { c.Node = "" }, "node: missing"},
+		{"a server's role", func(c *Config) { c.Role = system.RoleKafka }, `role: "kafka", expected "shepherd" or "retriever"`},
+		{"no address to listen on", func(c *Config) { c.Listen = "8080" }, `listen: "8080", expected an address`},
+		{"no Kafka", func(c *Config) { c.Kafka = nil }, "kafka: no address"},
+		{"a bad ZooKeeper address", func(c *Config) { c.ZooKeeper = []string{"zk1"} }, `zookeeper: "zk1", expected host:port`},
+		{"no partitions", func(c *Config) { c.Partitions, c.Partition = 0, 0 }, "partitions: 0, expected 1 or more"},
+		{"a partition too high", func(c *Config) { c.Partition = 6 }, "partition: 6, expected 0 to 5"},
+		{"no folder", func(c *Config) { c.Data = "" }, "data: missing"},
+	} {
+		c := good()
+		tt.change(&c)
+		if err := c.Check(); err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: got %v, want %q in it", tt.name, err, tt.want)
+		}
+	}
+	all := Config{}
+	if err := all.Check(); err == nil || strings.Count(err.Error(), "\n") < 4 {
+		t.Errorf("an empty configuration should tell all of its faults, got: %v", err)
+	}
+}
+
+func TestBadConfigFiles(t *testing.T) {
+	t.Parallel()
+	text, err := json.Marshal(good())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, file := range map[string]string{
+		"empty":         "",
+		"not JSON":      "node: x",
+		"unknown field": `{"planted":["K1"]}`,
+		"trailing text": string(text) + "{}",
+		"wrong type":    `{"partitions":"six"}`,
+	} {
+		path := write(t, file)
+		if _, err := Load(path); err == nil || !strings.Contains(err.Error(), path) {
+			t.Errorf("%s: got %v, want an error that names the file", name, err)
+		}
+	}
+	if _, err := Load(filepath.Join(t.TempDir(), "none.json")); err == nil {
+		t.Error("a missing file was read")
+	}
+}
+
+func TestEventsSurviveTheirLine(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	want := port.Event{Kind: port.EventClaimed, Node: "retriever1", Topic: "events", Part: 3, Detail: "a line\nbroken"}
+	NewAnnouncer(&out).Announce(want)
+	line, rest, _ := bytes.Cut(out.Bytes(), []byte("\n"))
+	if len(rest) > 0 {
+		t.Errorf("one event took more than a line: %q", out.String())
+	}
+	if got, ok := ParseEvent(line); !ok || got != want {
+		t.Errorf("got %+v, %v, want %+v", got, ok, want)
+	}
+	for _, other := range []string{"", "INFO started", "{}", `{"a":1}`, "{broken"} {
+		if e, ok := ParseEvent([]byte(other)); ok {
+			t.Errorf("%q was taken for the event %+v", other, e)
+		}
+	}
+}
