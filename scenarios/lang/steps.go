@@ -33,7 +33,7 @@ func steps() []*Builtin {
 				{"events_per_second", "number", nil, "the mean of a steady load or a wave, the start of a ramp; more than 0"},
 				{"to_per_second", "number", none, "the end of a ramp"},
 				{"events_per_batch", "whole number", integer(10), "events in one request, from 1 to 10000"},
-				{"event_bytes", "whole number", integer(200), "approximate size of an event's own payload, from 1 to 1048576"},
+				{"event_bytes", "whole number", integer(200), "approximate size of an event as JSON, at most 60000; its identity and few fields alone are 190"},
 				{"datasets", "whole number", integer(5), "datasets that the events are spread over"},
 				{"clients", "whole number", integer(20), "clients that send, each with its own connection and sequence of events"},
 				{"timeout", "duration", str("15s"), "how long a client waits for an answer; without one, the events' outcome is unknown"},

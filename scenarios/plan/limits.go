@@ -15,8 +15,10 @@ const (
 	MaxShepherds   = 50
 	MaxRate        = 10_000_000 // events per second of one load
 	MaxBatchEvents = 10_000
-	MaxEventBytes  = 1 << 20 // Honeycomb's limit of one event
+	MaxEventBytes  = 60_000 // a wide event: 2,000 columns of 30 bytes
 	MaxDatasets    = 10_000
 	MaxClients     = 10_000
 	MaxLength      = 30 * 24 * time.Hour // of the whole run
+
+	slowestBatch = 1000 * time.Second
 )

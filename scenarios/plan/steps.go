@@ -16,7 +16,8 @@ func (t Traffic) Problems() Problems {
 	if !namePattern.MatchString(t.Name) {
 		f.add("name", nameHint, "its name is not usable")
 	}
-	f.rate("events_per_second", t.EventsPerSecond)
+	lowest := float64(max(1, t.EventsPerBatch)) / slowestBatch.Seconds()
+	f.rate("events_per_second", t.EventsPerSecond, lowest)
 	switch t.Shape {
 	case Steady, Wave:
 		if t.ToPerSecond != 0 {
@@ -27,7 +28,7 @@ func (t Traffic) Problems() Problems {
 			f.add("to_per_second", "write such as to_per_second = 5000", "a ramp needs to_per_second, the rate at its end")
 			break
 		}
-		f.rate("to_per_second", t.ToPerSecond)
+		f.rate("to_per_second", t.ToPerSecond, lowest)
 	default:
 		f.add("shape", oneOf(string(t.Shape), []string{string(Steady), string(Ramp), string(Wave)}), "there is no shape %q", t.Shape)
 	}
@@ -39,9 +40,13 @@ func (t Traffic) Problems() Problems {
 	return f.list
 }
 
-func (f *found) rate(field string, v float64) {
-	if math.IsNaN(v) || v <= 0 || v > MaxRate {
+// rate wants events per second that make a batch at least every slowestBatch.
+func (f *found) rate(field string, v, lowest float64) {
+	switch {
+	case math.IsNaN(v) || v <= 0 || v > MaxRate:
 		f.add(field, "write a number of events such as 1000", "%s must be more than 0 and at most %d, not %v", field, MaxRate, v)
+	case v < lowest:
+		f.add(field, "write more, or a smaller events_per_batch", "%s of %v would send a batch less often than every %s", field, v, Duration(slowestBatch))
 	}
 }
 
@@ -93,8 +98,7 @@ func (e Expectation) fits(ph Phase) Problems {
 	return f.list
 }
 
-// Names of the checks that a plan can ask for. Others are judged always, without being asked for: that the evidence is
-// whole, that there was traffic enough, that every fault took effect, and the expectations of phases.
+// Names of the checks that a plan asks for. durability asks for the four that follow it too.
 const (
 	CheckDurability = "durability"
 	CheckDuplicates = "duplicates"
@@ -105,9 +109,20 @@ const (
 	CheckSLOIngest  = "slo.ingest"
 )
 
+// Names of checks that are judged whether a plan lists them or not: evidence always, faults.observed if there are
+// faults, expectations if a phase has some.
+const (
+	CheckEvidence       = "evidence"
+	CheckFaultsObserved = "faults.observed"
+	CheckExpectations   = "expectations"
+)
+
 // CheckNames lists all checks that a plan may have.
 func CheckNames() []string {
-	return []string{CheckDurability, CheckDuplicates, CheckPhantoms, CheckCorruption, CheckAgreement, CheckRecovers, CheckSLOIngest}
+	return []string{
+		CheckDurability, CheckDuplicates, CheckPhantoms, CheckCorruption, CheckAgreement, CheckRecovers, CheckSLOIngest,
+		CheckEvidence, CheckFaultsObserved, CheckExpectations,
+	}
 }
 
 // Problems says what is wrong with a check, by itself.
