@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"math"
+	"slices"
 	"time"
 )
 
@@ -206,6 +207,18 @@ func openChunk(data []byte) ([]byte, error) {
 // DecodeChunk decodes a chunk. Its strings share one copy of data; data itself is not kept. Memory is bounded by about
 // 50 times len(data), whatever the bytes say. Errors match [ErrDamaged] or [ErrVersion].
 func DecodeChunk(data []byte) (Chunk, error) {
+	var d Decoder
+	return d.Decode(data)
+}
+
+// Decoder decodes chunks one after another into the same memory.
+type Decoder struct {
+	events []Event
+	fields []Field
+}
+
+// Decode is [DecodeChunk], but the chunk it returns is overwritten by the next call. Its strings stay valid.
+func (r *Decoder) Decode(data []byte) (Chunk, error) {
 	body, err := openChunk(data)
 	if err != nil {
 		return Chunk{}, err
@@ -216,8 +229,10 @@ func DecodeChunk(data []byte) (Chunk, error) {
 	if !ok {
 		return Chunk{}, d.damage("header")
 	}
-	c.Events = make([]Event, count)
-	slab := make([]Field, fields)
+	r.events = slices.Grow(r.events[:0], count)[:count]
+	r.fields = slices.Grow(r.fields[:0], fields)[:fields]
+	c.Events = r.events
+	slab := r.fields
 	var before previous
 	for i := range c.Events {
 		e := &c.Events[i]

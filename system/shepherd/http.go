@@ -1,7 +1,6 @@
 package shepherd
 
 import (
-	"compress/gzip"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,8 +11,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-
-	"github.com/klauspost/compress/zstd"
 
 	"github.com/ratel-sim/ratel/system/event"
 )
@@ -30,16 +27,10 @@ const (
 	typeJSON       = "application/json"
 )
 
-// maxBody bounds a batch's body, both as it is sent and decompressed. It is what libhoney keeps to.
-const maxBody = 5_000_000
-
-// readStep is how much room a body takes before it is known to be longer.
-const readStep = 64 << 10
-
 // handler is the HTTP face of a shepherd.
 type handler struct {
-	s     *Shepherd
-	zstds sync.Pool // of *zstd.Decoder
+	s            *Shepherd
+	small, large sync.Pool // of *zstd.Decoder, by their window
 }
 
 // Handler serves POST /1/batch/{dataset} as Honeycomb's API documents it, GET /healthz (200, or 503 while draining) and
@@ -197,99 +188,6 @@ func (h *handler) decode(r *http.Request) ([]event.Item, load, error) {
 	}
 	items, err := event.DecodeBatchJSON(body, h.s.r.Now())
 	return items, room, err
-}
-
-func tooLarge() error {
-	return &problem{http.StatusRequestEntityTooLarge, fmt.Sprintf("Request body is too large: at most %d bytes are allowed, also when decompressed.", maxBody)}
-}
-
-// decompress returns the body as it was before its Content-Encoding. What is read from the wire is bounded too.
-func (h *handler) decompress(r *http.Request) (source io.Reader, done func(), err error) {
-	wire := io.LimitReader(r.Body, maxBody+1)
-	switch encoding := strings.ToLower(strings.TrimSpace(r.Header.Get("Content-Encoding"))); encoding {
-	case "", "identity":
-		return wire, func() {}, nil
-	case "gzip":
-		z, err := gzip.NewReader(wire)
-		if err != nil {
-			return nil, nil, damaged("gzip", err)
-		}
-		return &decoded{z, "gzip"}, func() { z.Close() }, nil
-	case "zstd":
-		z, ok := h.zstds.Get().(*zstd.Decoder)
-		if ok {
-			err = z.Reset(wire)
-		} else {
-			// One decoder at a time on the calling task: no goroutines.
-			z, err = zstd.NewReader(wire, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(8<<20))
-		}
-		if err != nil {
-			return nil, nil, damaged("zstd", err)
-		}
-		return &decoded{z, "zstd"}, func() {
-			if z.Reset(nil) == nil {
-				h.zstds.Put(z)
-			}
-		}, nil
-	default:
-		return nil, nil, &problem{http.StatusUnsupportedMediaType, fmt.Sprintf("Content-Encoding %q is not supported: send gzip, zstd or none", shorten(encoding))}
-	}
-}
-
-func shorten(s string) string { return s[:min(len(s), 64)] }
-
-func damaged(encoding string, err error) error {
-	return &problem{http.StatusBadRequest, event.ErrMalformed.Error() + " It is not " + encoding + ": " + err.Error()}
-}
-
-// decoded gives a decompressor's errors a text for clients.
-type decoded struct {
-	r        io.Reader
-	encoding string
-}
-
-func (d *decoded) Read(p []byte) (int, error) {
-	n, err := d.r.Read(p)
-	if err != nil && err != io.EOF { //nolint:errorlint // io.Reader returns io.EOF itself
-		err = damaged(d.encoding, err)
-	}
-	return n, err
-}
-
-// read reads a body to its end, taking room before it takes memory.
-func (h *handler) read(source io.Reader) (body []byte, room load, err error) {
-	grow := func(to int) bool {
-		more := load{bytes: int64(to - cap(body))}
-		if !h.s.reserve(more) {
-			return false
-		}
-		room.bytes += more.bytes
-		grown := make([]byte, len(body), to)
-		copy(grown, body)
-		body = grown
-		return true
-	}
-	for step := readStep; ; step = min(2*cap(body), maxBody+1) {
-		if len(body) == cap(body) && !grow(max(step, len(body)+1)) {
-			return nil, room, &problem{http.StatusTooManyRequests, textShed}
-		}
-		for len(body) < cap(body) {
-			n, err := source.Read(body[len(body):cap(body)])
-			body = body[:len(body)+n]
-			var p *problem
-			switch {
-			case err == io.EOF: //nolint:errorlint // as above
-				return body, room, nil
-			case errors.As(err, &p):
-				return nil, room, err
-			case err != nil:
-				return nil, room, &problem{http.StatusBadRequest, event.ErrMalformed.Error() + " It ended early: " + err.Error()}
-			}
-			if len(body) > maxBody {
-				return nil, room, tooLarge()
-			}
-		}
-	}
 }
 
 // appendStatuses appends a batch's answer as JSON.

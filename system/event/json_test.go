@@ -1,0 +1,295 @@
+package event
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"pgregory.net/rapid"
+)
+
+var now = time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
+
+func decodeOne(t *testing.T, element string) Item {
+	t.Helper()
+	items, err := DecodeBatchJSON([]byte("["+element+"]"), now)
+	if err != nil || len(items) != 1 {
+		t.Fatalf("%s: %v, %d items", element, err, len(items))
+	}
+	return items[0]
+}
+
+func show(fields []Field) string {
+	var b strings.Builder
+	for _, f := range fields {
+		fmt.Fprintf(&b, "%s=%s:%s ", f.Name, f.Value.Kind(), f.Value)
+	}
+	return strings.TrimSpace(b.String())
+}
+
+func TestFieldsAreTyped(t *testing.T) {
+	t.Parallel()
+	for data, want := range map[string]string{
+		`{"a":null,"b":true,"c":false}`:                         "a=null:null b=bool:true c=bool:false",
+		`{"a":1,"b":-7,"c":9223372036854775807}`:                "a=int:1 b=int:-7 c=int:9223372036854775807",
+		`{"a":9223372036854775808,"b":1.5,"c":1e3,"d":-0.0}`:    "a=float:9.223372036854776e+18 b=float:1.5 c=float:1000 d=float:-0",
+		`{"a":"x","b":"","c":"q\"\\\/\b\f\n\r\té\ud83d\ude00"}`: "a=string:x b=string: c=string:q\"\\/\b\f\n\r\té😀",
+		`{"a":"\ud800","b":"\ud800A","c":"\ude00\ud83d"}`:       "a=string:� b=string:�A c=string:��",
+		`{"a":{"b":{"c":1}},"d":2}`:                             "a.b.c=int:1 d=int:2",
+		`{"a":{"b":{"c":{"d":{"e":5}}}}}`:                       "a.b.c.d.e=int:5",
+		`{"a":{"b":{"c":{"d":{"e":{"f": 6 }}}}}}`:               `a.b.c.d.e=string:{"f":6}`,
+		`{"a":[1, "x y" ,{"b" : null}],"c":[]}`:                 `a=string:[1,"x y",{"b":null}] c=string:[]`,
+		`{"a":{},"b":{ }}`:                                      `a=string:{} b=string:{}`,
+		`{"a":1,"b":2,"a":3}`:                                   "a=int:3 b=int:2",
+		`{"a.b":1,"a":{"b":2}}`:                                 "a.b=int:2",
+		`{"":1}`:                                                "=int:1",
+		"{ \"a\"\t:\n1\r}":                                      "a=int:1",
+	} {
+		item := decodeOne(t, `{"data":`+data+`}`)
+		if got := show(item.Event.Fields); got != want || item.Problem != "" {
+			t.Errorf("%s\n got %s %s\nwant %s", data, got, item.Problem, want)
+		}
+	}
+}
+
+func TestEnvelope(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string]struct {
+		at      string
+		rate    int64
+		problem string
+	}{
+		`{"data":{"a":1}}`: {at: "2026-03-04T05:06:07Z", rate: 1},
+		`{"data":{"a":1},"time":null,"samplerate":null}`:                            {at: "2026-03-04T05:06:07Z", rate: 1},
+		`{"time":"","samplerate":0,"data":{"a":1},"x":[{}]}`:                        {at: "2026-03-04T05:06:07Z", rate: 1},
+		`{"data":{"a":1},"time":"2020-01-02T03:04:05.678+01:00"}`:                   {at: "2020-01-02T02:04:05.678Z", rate: 1},
+		`{"data":{"a":1},"time":"1577934245"}`:                                      {at: "2020-01-02T03:04:05Z", rate: 1},
+		`{"data":{"a":1},"time":1577934245}`:                                        {at: "2020-01-02T03:04:05Z", rate: 1},
+		`{"data":{"a":1},"time":1577934245678}`:                                     {at: "2020-01-02T03:04:05.678Z", rate: 1},
+		`{"data":{"a":1},"time":1577934245678901}`:                                  {at: "2020-01-02T03:04:05.678901Z", rate: 1},
+		`{"data":{"a":1},"time":1577934245.5}`:                                      {at: "2020-01-02T03:04:05.5Z", rate: 1},
+		`{"data":{"a":1},"time":"2026-03-04T06:06:07Z"}`:                            {at: "2026-03-04T06:06:07Z", rate: 1},
+		`{"data":{"a":1},"time":"2026-03-04T06:06:08Z"}`:                            {at: "2026-03-04T05:06:07Z", rate: 1},
+		`{"data":{"a":1},"samplerate":16}`:                                          {at: "2026-03-04T05:06:07Z", rate: 16},
+		`{"data":{"a":1},"samplerate":4.0}`:                                         {at: "2026-03-04T05:06:07Z", rate: 4},
+		`{"data":{"a":1},"samplerate":-1}`:                                          {problem: "samplerate"},
+		`{"data":{"a":1},"samplerate":1.5}`:                                         {problem: "samplerate"},
+		`{"data":{"a":1},"samplerate":"2"}`:                                         {problem: "samplerate"},
+		`{"data":{"a":1},"samplerate":1e99}`:                                        {problem: "samplerate"},
+		`{"data":{"a":1},"time":"yesterday"}`:                                       {problem: "yesterday"},
+		`{"data":{"a":1},"time":{}}`:                                                {problem: "time"},
+		`{"data":{"a":1},"time":1e300}`:                                             {problem: "time"},
+		`{"data":{"a":1},"time":"NaN"}`:                                             {problem: "time"},
+		`{"data":{}}`:                                                               {problem: TextEmpty},
+		`{"data":null}`:                                                             {problem: TextEmpty},
+		`{}`:                                                                        {problem: TextEmpty},
+		`{"data":7}`:                                                                {problem: "must be an object"},
+		`7`:                                                                         {problem: "must be an object"},
+		`[{"data":{"a":1}}]`:                                                        {problem: "must be an object"},
+		`{"data":{"a":1e999}}`:                                                      {problem: "1e999"},
+		`{"data":{"a":"` + strings.Repeat("x", 65_536) + `"}}`:                      {at: "2026-03-04T05:06:07Z", rate: 1},
+		`{"data":{"a":"` + strings.Repeat("x", 65_537) + `"}}`:                      {problem: "65537 bytes"},
+		`{"data":{"` + strings.Repeat("x", 65_537) + `":1}}`:                        {problem: "name is longer"},
+		`{"data":{"a":[` + strings.Repeat("1,", 40_000) + `1]}}`:                    {problem: "bytes, at most"},
+		`{"data":{` + manyFields(2_000) + `}}`:                                      {at: "2026-03-04T05:06:07Z", rate: 1},
+		`{"data":{` + manyFields(2_001) + `}}`:                                      {problem: TextColumns},
+		`{"data":{` + manyFields(1_999) + `,"f1":2,"f1":3,"b":{}}}`:                 {at: "2026-03-04T05:06:07Z", rate: 1},
+		`{"data":{` + longFields(16) + `}}`:                                         {problem: "too large"},
+		`{"data":{"` + strings.Repeat("n", 60_000) + `":{` + manyFields(20) + `}}}`: {problem: "too large"},
+		`{"data":{"` + strings.Repeat("n", 60_000) + `":{` + strings.Repeat(`"a":1,`, 50_000) + `"a":1}}}`: {problem: "too large"},
+	} {
+		item := decodeOne(t, in)
+		if want.problem != "" {
+			if !strings.Contains(item.Problem, want.problem) {
+				t.Errorf("%.80s: problem %q, want one about %q", in, item.Problem, want.problem)
+			}
+			continue
+		}
+		if got := item.Event.Time.Format(time.RFC3339Nano); got != want.at || item.Event.SampleRate != want.rate || item.Problem != "" {
+			t.Errorf("%.80s: time %s, rate %d, problem %q", in, got, item.Event.SampleRate, item.Problem)
+		}
+	}
+}
+
+func manyFields(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, `,"f%d":1`, i)
+	}
+	return b.String()[1:]
+}
+
+func longFields(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, `,"f%d":"%s"`, i, strings.Repeat("y", 65_000))
+	}
+	return b.String()[1:]
+}
+
+func TestOneBadEventSparesTheOthers(t *testing.T) {
+	t.Parallel()
+	items, err := DecodeBatchJSON([]byte(`[{"data":{"a":1}},{"data":{"a":1e999}},{"data":{"b":2}}]`), now)
+	if err != nil || len(items) != 3 {
+		t.Fatal(err, items)
+	}
+	if items[0].Problem != "" || items[1].Problem == "" || items[2].Problem != "" || show(items[2].Event.Fields) != "b=int:2" {
+		t.Errorf("%+v", items)
+	}
+}
+
+var malformed = []string{
+	`{`, `[`, `[}`, `[{]`, `[{"data":{"a":1}}`, `[{"data":{"a":1}}]]`, `[{"data":{"a":1}},]`, `[,]`, `[{"data":{"a":1}} {}]`,
+	`{"data":{"a":1}}`, `null`, `7`, `"x"`, `[{"data":{"a":01}}]`, `[{"data":{"a":1.}}]`, `[{"data":{"a":.5}}]`, `[{"data":{"a":+1}}]`,
+	`[{"data":{"a":1e}}]`, `[{"data":{"a":-}}]`, `[{"data":{"a":NaN}}]`, `[{"data":{"a":tru}}]`, `[{"data":{a:1}}]`, `[{"data":{'a':1}}]`,
+	`[{"data":{"a" 1}}]`, `[{"data":{"a":1,}}]`, `[{"data":{"a":"x}}]`, "[{\"data\":{\"a\":\"x\ny\"}}]", `[{"data":{"a":"\x"}}]`,
+	`[{"data":{"a":"\u12"}}]`, `[{"data":{"a":"\u12g4"}}]`, `[{"data":{"a":"\`, "[{\"data\":{\"a\":\"\xff\"}}]", "[{\"data\":{\"a\":1}}]\x00", "\xef\xbb\xbf[]",
+	`[{"data":{"a":` + strings.Repeat("[", 2000) + strings.Repeat("]", 2000) + `}}]`,
+}
+
+func TestMalformedBatches(t *testing.T) {
+	t.Parallel()
+	for _, in := range malformed {
+		if items, err := DecodeBatchJSON([]byte(in), now); !errors.Is(err, ErrMalformed) || items != nil {
+			t.Errorf("%.60q: %v", in, err)
+		}
+	}
+	for _, in := range []string{"", " \n", "[]", "[ ]"} {
+		if _, err := DecodeBatchJSON([]byte(in), now); !errors.Is(err, ErrEmpty) {
+			t.Errorf("%q: %v", in, err)
+		}
+	}
+	if _, err := DecodeBatchJSON([]byte("["+strings.Repeat("{},", MaxBatchEvents)+"{}]"), now); !errors.Is(err, ErrMalformed) || !strings.Contains(err.Error(), "50000") {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestBatchJSONRoundTrip(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		events := genEvents(t)
+		if len(events) == 0 {
+			return
+		}
+		for i := range events {
+			events[i].ID = ID{}
+			events[i].Time = time.Unix(rapid.Int64Range(firstSecond, now.Unix()).Draw(t, "sec"), int64(events[i].Time.Nanosecond())).UTC()
+			if len(events[i].Fields) == 0 {
+				events[i].Fields = []Field{{"x", IntValue(1)}}
+			}
+		}
+		items, err := DecodeBatchJSON(AppendBatchJSON(nil, events), now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range items {
+			if items[i].Problem != "" || !items[i].Event.Equal(&events[i]) {
+				t.Fatalf("%s\n got %+v\nwant %+v", AppendBatchJSON(nil, events[i:i+1]), items[i], events[i])
+			}
+		}
+	})
+}
+
+// TestDecodedDoesNotReferToBody: a body's buffer may be reused.
+func TestDecodedDoesNotReferToBody(t *testing.T) {
+	t.Parallel()
+	body := []byte(`[{"data":{"name":"value"}}]`)
+	items, err := DecodeBatchJSON(body, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range body {
+		body[i] = '#'
+	}
+	if got := show(items[0].Event.Fields); got != "name=string:value" {
+		t.Error(got)
+	}
+}
+
+// FuzzBatchJSON compares what is accepted, and every simple field, with encoding/json.
+func FuzzBatchJSON(f *testing.F) {
+	for _, s := range malformed {
+		f.Add([]byte(s))
+	}
+	f.Add([]byte(`[{"data":{"a":1,"b":{"c":[1,2]},"d":"é😀"},"time":1577934245,"samplerate":3},{"data":{"x":-1.5e3}}]`))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		items, err := DecodeBatchJSON(body, now)
+		var reference []json.RawMessage
+		valid := utf8.Valid(body) && json.Unmarshal(body, &reference) == nil && reference != nil
+		switch {
+		case err != nil && valid && len(reference) > 0 && len(body) < 1000:
+			t.Fatalf("encoding/json takes %q, we say %v", body, err)
+		case err == nil && !valid:
+			t.Fatalf("encoding/json refuses %q", body)
+		case err != nil:
+			return
+		case len(items) != len(reference):
+			t.Fatalf("%d items of %d elements", len(items), len(reference))
+		}
+		for i := range items {
+			compareFlat(t, &items[i], reference[i])
+		}
+		// What is accepted can be encoded and comes back.
+		var events []Event
+		for _, item := range items {
+			if item.Problem == "" {
+				events = append(events, item.Event)
+			}
+		}
+		if len(events) > 0 {
+			again, err := DecodeChunk(AppendChunk(nil, "d", events))
+			if err != nil || len(again.Events) != len(events) {
+				t.Fatal(err)
+			}
+		}
+	})
+}
+
+// compareFlat compares the fields of an element whose data has no nesting and no repeated names with encoding/json's view.
+func compareFlat(t *testing.T, item *Item, element json.RawMessage) {
+	if item.Problem != "" {
+		return
+	}
+	dec := json.NewDecoder(bytes.NewReader(element))
+	var env struct {
+		Data map[string]any `json:"data"`
+	}
+	dec.UseNumber()
+	if dec.Decode(&env) != nil {
+		return
+	}
+	for i := range item.Event.Fields {
+		f := &item.Event.Fields[i]
+		ref, ok := env.Data[f.Name]
+		if !ok {
+			continue // flattened, or encoding/json folded the case of "data"
+		}
+		switch ref := ref.(type) {
+		case string:
+			if len(env.Data) == len(item.Event.Fields) && f.Value.Kind() == String && f.Value.Str() != ref {
+				t.Fatalf("field %q of %s: %q, want %q", f.Name, element, f.Value.Str(), ref)
+			}
+		case json.Number:
+			if n, err := ref.Float64(); len(env.Data) == len(item.Event.Fields) && (f.Value.Kind() == Int || f.Value.Kind() == Float) && err == nil && f.Value.Float() != n && !math.IsNaN(n) {
+				t.Fatalf("field %q of %s: %v, want %v", f.Name, element, f.Value, ref)
+			}
+		}
+	}
+}
+
+func BenchmarkDecodeBatchJSON(b *testing.B) {
+	body := AppendBatchJSON(nil, benchEvents())
+	b.SetBytes(int64(len(body)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := DecodeBatchJSON(body, now); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,205 @@
+package shepherd
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/ratel-sim/ratel/system/event"
+	"github.com/ratel-sim/ratel/system/planted"
+	"github.com/ratel-sim/ratel/system/port"
+	"github.com/ratel-sim/ratel/system/rt"
+)
+
+// fakeLog is a Kafka client whose produces end as the test says.
+type fakeLog struct {
+	r rt.Runtime
+	// decide returns the outcome of a produce: nil error accepts it; errHang leaves it open until settle.
+	mu       sync.Mutex
+	decide   func(partition int32) error
+	cfg      port.ProducerConfig
+	stored   [][]port.Record // by partition
+	produced []int32         // partitions in order
+	hanging  []hung
+	closed   bool
+}
+
+type hung struct {
+	partition int32
+	rec       port.Record
+	future    *rt.Future[int64]
+}
+
+var errHang = fmt.Errorf("no outcome yet")
+
+func newFakeLog(r rt.Runtime, partitions int) *fakeLog {
+	return &fakeLog{r: r, stored: make([][]port.Record, partitions), decide: func(int32) error { return nil }}
+}
+
+func (f *fakeLog) NewProducer(cfg port.ProducerConfig) (port.Producer, error) {
+	f.cfg = cfg
+	return f, nil
+}
+func (f *fakeLog) NewReader(port.ReaderConfig, string, int32, int64) (port.Reader, error) {
+	return nil, fmt.Errorf("a shepherd does not read")
+}
+func (f *fakeLog) Admin() port.LogAdmin { return nil }
+
+func (f *fakeLog) Produce(_ string, partition int32, rec port.Record) *rt.Future[int64] {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.produced = append(f.produced, partition)
+	switch err := f.decide(partition); err {
+	case nil:
+		return rt.Resolved(f.r, f.store(partition, rec), nil)
+	case errHang:
+		h := hung{partition, rec, rt.NewFuture[int64](f.r)}
+		f.hanging = append(f.hanging, h)
+		return h.future
+	default:
+		return rt.Resolved(f.r, int64(-1), err)
+	}
+}
+
+func (f *fakeLog) store(partition int32, rec port.Record) int64 {
+	f.stored[partition] = append(f.stored[partition], rec)
+	return int64(len(f.stored[partition]) - 1)
+}
+
+func (f *fakeLog) Close(context.Context) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.closed = true
+	return nil
+}
+
+func (f *fakeLog) on(decide func(partition int32) error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.decide = decide
+}
+
+// settle ends all hanging produces.
+func (f *fakeLog) settle(err error) {
+	f.mu.Lock()
+	hanging := f.hanging
+	f.hanging = nil
+	offsets := make([]int64, len(hanging))
+	for i, h := range hanging {
+		if err == nil {
+			offsets[i] = f.store(h.partition, h.rec)
+		}
+	}
+	f.mu.Unlock()
+	for i, h := range hanging {
+		h.future.Complete(offsets[i], err)
+	}
+}
+
+func (f *fakeLog) attempts() []int32 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.produced)
+}
+
+// storedEvents decodes everything that is in the log.
+func (f *fakeLog) storedEvents(t testing.TB) []event.Event {
+	t.Helper()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var all []event.Event
+	for _, records := range f.stored {
+		for _, rec := range records {
+			c, err := event.DecodeChunk(rec.Value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			all = append(all, c.Events...)
+		}
+	}
+	return all
+}
+
+// recorder keeps announcements.
+type recorder struct {
+	mu     sync.Mutex
+	events []port.Event
+}
+
+func (r *recorder) Announce(e port.Event) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.events = append(r.events, e)
+}
+
+func (r *recorder) count(kind string) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	n := 0
+	for _, e := range r.events {
+		if e.Kind == kind {
+			n++
+		}
+	}
+	return n
+}
+
+// bench is a shepherd over a fake log.
+type bench struct {
+	*Shepherd
+	log  *fakeLog
+	seen *recorder
+	r    *rt.Wall
+}
+
+func newBench(t testing.TB, partitions int, change func(*Config), bugs ...string) *bench {
+	t.Helper()
+	r := rt.NewWall(uint64(partitions) + 7)
+	t.Cleanup(func() { r.Kill(); r.Wait() })
+	cfg := DefaultConfig()
+	if change != nil {
+		change(&cfg)
+	}
+	set, err := planted.Parse(bugs...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &bench{log: newFakeLog(r, partitions), seen: &recorder{}, r: r}
+	b.Shepherd, err = New(r, port.Ports{Log: b.log, Events: b.seen}, cfg, int32(partitions), set)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func batchOf(n int) Request {
+	req := Request{Team: "key", Dataset: "data", Receipts: true}
+	for i := range n {
+		req.Events = append(req.Events, event.Event{
+			Time: time.Unix(1_700_000_000, int64(i)), SampleRate: 1,
+			Fields: []event.Field{{Name: "n", Value: event.IntValue(int64(i))}, {Name: "text", Value: event.StringValue("hello")}},
+		})
+	}
+	return req
+}
+
+func codes(a Answer) []int {
+	var out []int
+	for _, s := range a.Statuses {
+		out = append(out, s.Code)
+	}
+	return out
+}
+
+// eventually waits for a condition, not for a time.
+func eventually(t testing.TB, what string, cond func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !cond(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("never: %s", what)
+		}
+	}
+}
