@@ -7,7 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/ratel-sim/ratel/system/containers"
-	"github.com/ratel-sim/ratel/system/containers/role"
+	"github.com/ratel-sim/ratel/system/process"
 	"github.com/ratel-sim/ratel/system/planted"
 )
 
@@ -24,7 +24,7 @@ func (c *cli) roleCommand() *cobra.Command {
 			if err != nil {
 				return usagef("--planted: %w", err)
 			}
-			cfg, err := role.Load(config)
+			cfg, err := process.Load(config)
 			if err != nil {
 				return fail(exitData, err, "")
 			}
@@ -32,7 +32,7 @@ func (c *cli) roleCommand() *cobra.Command {
 			if ids := set.IDs(); len(ids) > 0 {
 				log.Warn("planted bugs are on", "bugs", fmt.Sprint(ids))
 			}
-			return role.Run(cmd.Context(), cfg, set, log)
+			return process.Run(cmd.Context(), cfg, set, log)
 		},
 	}
 	cmd.Flags().StringVar(&config, "config", "", "the role's configuration, a JSON file")

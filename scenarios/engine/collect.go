@@ -7,6 +7,7 @@ import (
 
 	"github.com/ratel-sim/ratel/scenarios/evidence"
 	"github.com/ratel-sim/ratel/system"
+	"github.com/ratel-sim/ratel/system/event"
 	"github.com/ratel-sim/ratel/system/port"
 )
 
@@ -53,6 +54,9 @@ func (r *run) behind(ctx context.Context) string {
 func (r *run) collect(ctx context.Context) error {
 	ctx, cancel := r.w.Runtime().WithTimeout(ctx, collectDeadline)
 	defer cancel()
+	_, accepted, failed, _ := r.load.Counts()
+	r.ev.Log = make([]evidence.LogMark, 0, accepted+failed)
+	r.ev.Held = make([]evidence.HeldMark, 0, accepted+failed)
 	for p := range r.p.System.Kafka.Partitions {
 		if err := r.readLog(ctx, p); err != nil {
 			r.gap("log", fmt.Sprintf("%s/%d: %v", system.EventsTopic, p, err))
@@ -81,13 +85,14 @@ func (r *run) readLog(ctx context.Context, partition int32) error {
 		return fmt.Errorf("open a reader: %w", err)
 	}
 	defer reader.Close()
+	var decoder event.Decoder
 	for reader.Offset() < high {
 		batch, err := reader.Fetch(ctx)
 		if err != nil {
 			return fmt.Errorf("read at offset %d of %d: %w", reader.Offset(), high, err)
 		}
 		for _, rec := range batch.Records {
-			r.ev.Log = appendLogMarks(r.ev.Log, partition, rec)
+			r.ev.Log = appendLogMarks(r.ev.Log, &decoder, partition, rec)
 		}
 	}
 	return nil

@@ -77,8 +77,8 @@ func identify(e *event.Event) (producer uint32, seq uint64, state evidence.MarkS
 }
 
 // appendLogMarks marks every event of one Kafka record.
-func appendLogMarks(marks []evidence.LogMark, partition int32, rec port.Fetched) []evidence.LogMark {
-	chunk, err := event.DecodeChunk(rec.Value)
+func appendLogMarks(marks []evidence.LogMark, decoder *event.Decoder, partition int32, rec port.Fetched) []evidence.LogMark {
+	chunk, err := decoder.Decode(rec.Value)
 	if err != nil {
 		return append(marks, evidence.LogMark{Partition: partition, Offset: rec.Offset, State: evidence.Unreadable})
 	}

@@ -231,6 +231,7 @@ func (r *Decoder) Decode(data []byte) (Chunk, error) {
 	}
 	r.events = slices.Grow(r.events[:0], count)[:count]
 	r.fields = slices.Grow(r.fields[:0], fields)[:fields]
+	clear(r.events)
 	c.Events = r.events
 	slab := r.fields
 	var before previous
