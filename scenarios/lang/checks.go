@@ -24,8 +24,8 @@ func checks() []*Builtin {
 		simple("agreement", plan.CheckAgreement, "The answers' receipts, Kafka's log and the retrievers tell the same."),
 		{
 			Name: "recovers", Group: groupChecks, run: recoversCheck,
-			Doc:  "After each heal the system is whole again in time. The plan must have a fault that heals.",
-			Args: []Arg{{"within", "duration", nil, "the time allowed, from the heal; more than 0"}},
+			Doc:  "After the last heal the system is whole again in time. The plan must have a fault that heals.",
+			Args: []Arg{{"within", "duration", nil, "the time allowed, from the last heal; more than 0"}},
 		},
 		{
 			Name: "slo", Group: groupChecks, Positional: 1, run: sloCheck,
