@@ -3,18 +3,20 @@
 // saved evidence can be judged again with the same result.
 package check
 
+import "github.com/ratel-sim/ratel/scenarios/plan"
+
 // Names of checks.
 const (
-	CheckEvidence   = "evidence"        // the evidence is whole and consistent; always judged
-	CheckTraffic    = "traffic"         // there was enough traffic to mean anything; always judged
-	CheckFaults     = "faults.observed" // every planned fault was injected, took effect, and was healed; always judged
-	CheckDurability = "durability"      // what was accepted is held; asks for the four that follow too
-	CheckDuplicates = "duplicates"      // nothing is held twice
-	CheckPhantoms   = "phantoms"        // nothing is stored that was never sent or was refused
-	CheckCorruption = "corruption"      // what is stored is what was sent
-	CheckAgreement  = "agreement"       // receipts, Kafka's log and the retrievers tell the same
-	CheckRecovers   = "recovers"        // after the last healing everything is well again within a bound
-	CheckSLOIngest  = "slo.ingest"      // the share of good events in each stage
-	CheckExpect     = "expect"          // an expectation of a phase
-	CheckPlan       = "checks"          // the plan asks for something that can be judged; only present when it does not
+	CheckEvidence   = "evidence"           // the evidence is whole and consistent; always judged
+	CheckTraffic    = "traffic"            // there was enough traffic to mean anything; always judged
+	CheckFaults     = "faults.observed"    // every planned fault took effect and was healed; judged if faults are planned
+	CheckDurability = plan.CheckDurability // what was accepted is held; asks for the four that follow too
+	CheckDuplicates = plan.CheckDuplicates // nothing is held twice
+	CheckPhantoms   = plan.CheckPhantoms   // nothing is stored that was never sent or was refused
+	CheckCorruption = plan.CheckCorruption // what is stored is what was sent
+	CheckAgreement  = plan.CheckAgreement  // receipts, Kafka's log and the retrievers tell the same
+	CheckRecovers   = plan.CheckRecovers   // after the last healing everything is well again within a bound
+	CheckSLOIngest  = plan.CheckSLOIngest  // the share of good events in each stage
+	CheckExpect     = "expectations"       // an expectation of a phase
+	CheckPlan       = "checks"             // the plan asks for something that can be judged; only present when it does not
 )

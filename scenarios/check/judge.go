@@ -1,0 +1,197 @@
+package check
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/ratel-sim/ratel/scenarios/check/ledger"
+	"github.com/ratel-sim/ratel/scenarios/evidence"
+	"github.com/ratel-sim/ratel/scenarios/plan"
+)
+
+// run is what the checks share: the evidence, put in order, and what one pass over each part of it gave.
+type run struct {
+	e       *evidence.Evidence
+	plan    *plan.Plan
+	samples []evidence.Sample // in order of time
+	phases  []phase
+	faults  []FaultSpan
+
+	// Why a part of the evidence is missing; "" if it is whole.
+	opsMissing, logMissing, heldMissing, samplesMissing string
+	drained                                             bool   // the retrievers reached the end of the log
+	drainNote                                           string // what the timeline says of it
+
+	problems []Finding // of the evidence itself
+
+	prods                     producers
+	offered, accepted, denied ledger.Ledger // denied: certainly not stored
+	allowed                   ledger.Ledger // offered and not denied: may be stored
+	total                     Counts
+	log, held                 marks
+	logIndex                  logIndex
+
+	lost, pending ledger.Ledger
+	losses        []loss // every lost or pending event, by operation
+}
+
+// Judge says what the checks of the run's plan make of its evidence. It changes nothing, never panics, and gives equal
+// judgements for equal evidence. Evidence without a plan is inconclusive.
+func Judge(e *evidence.Evidence) *Judgement {
+	j := &Judgement{Version: Version, Results: []Result{}, Stages: []StageStats{}, Phases: []PhaseStats{}, Faults: []FaultSpan{}, Series: Series{Step: time.Second, Columns: []Column{}}}
+	if e == nil || e.Plan == nil {
+		j.Results = append(j.Results, Result{Name: CheckEvidence, Check: CheckEvidence, Verdict: Inconclusive, Summary: "there is no evidence of a run with a plan"})
+		j.conclude()
+		return j
+	}
+	j.Run = e.Run
+	r := &run{e: e, plan: e.Plan}
+	// What all checks build on comes first. If it breaks down, nothing else can be said.
+	if broken := guard(CheckEvidence, func() { r.prepare(j) }); broken != nil {
+		j.Results = append(j.Results, *broken)
+		j.conclude()
+		return j
+	}
+	for _, c := range r.checks(j) {
+		var result Result
+		if broken := guard(c.name, func() { result = c.judge() }); broken != nil {
+			result = *broken
+		}
+		result.Name, result.Check = j.unique(c.name), c.check
+		for i := range result.Findings {
+			result.Findings[i].Check = c.check
+		}
+		if result.Pos == nil {
+			result.Pos = c.pos
+		}
+		j.Results = append(j.Results, result)
+	}
+	j.conclude()
+	return j
+}
+
+// asked is one check to be judged.
+type asked struct {
+	name, check string
+	pos         *plan.Pos
+	judge       func() Result
+}
+
+// checks lists what is to be judged: preconditions, what the plan asks for, expectations.
+func (r *run) checks(j *Judgement) []asked {
+	list := []asked{{CheckEvidence, CheckEvidence, nil, r.judgeEvidence}, {CheckTraffic, CheckTraffic, nil, r.judgeTraffic}}
+	if r.plansFaults() {
+		list = append(list, asked{CheckFaults, CheckFaults, nil, r.judgeFaults})
+	}
+	preconditions := len(list)
+	ledgers := map[string]func() Result{
+		CheckDurability: r.judgeDurability, CheckDuplicates: r.judgeDuplicates, CheckPhantoms: r.judgePhantoms,
+		CheckCorruption: r.judgeCorruption, CheckAgreement: r.judgeAgreement,
+	}
+	done := map[string]bool{}
+	for i := range r.plan.Checks {
+		c := &r.plan.Checks[i]
+		switch c.Name {
+		case CheckDurability, CheckDuplicates, CheckPhantoms, CheckCorruption, CheckAgreement:
+			names := []string{c.Name}
+			if c.Name == CheckDurability {
+				names = []string{CheckDurability, CheckDuplicates, CheckPhantoms, CheckCorruption, CheckAgreement}
+			}
+			for _, name := range names {
+				if !done[name] {
+					done[name] = true
+					list = append(list, asked{name, name, &c.Pos, ledgers[name]})
+				}
+			}
+		case CheckRecovers:
+			list = append(list, asked{fmt.Sprintf("%s(%s)", c.Name, c.Args.Within), c.Name, &c.Pos, func() Result { return r.judgeRecovers(c.Args) }})
+		case CheckSLOIngest:
+			name := sloName(c.Args)
+			list = append(list, asked{name, c.Name, &c.Pos, func() Result { return r.judgeSLO(j, name, c.Args) }})
+		case CheckEvidence, CheckFaults, CheckExpect: // implied
+		default:
+			list = append(list, asked{c.Name, c.Name, &c.Pos, func() Result {
+				return Result{Verdict: Inconclusive, Summary: fmt.Sprintf("this build has no check %q", c.Name)}
+			}})
+		}
+	}
+	for p := range r.plan.Phases {
+		ph := &r.plan.Phases[p]
+		for i := range ph.Expect {
+			x := &ph.Expect[i]
+			list = append(list, asked{fmt.Sprintf("expect %s: %s", ph.Name, x.Source), CheckExpect, &x.Pos, func() Result { return r.judgeExpectation(p, x) }})
+		}
+	}
+	if len(list) == preconditions {
+		list = append(list, asked{CheckPlan, CheckPlan, nil, func() Result {
+			return Result{Verdict: Inconclusive, Summary: "the plan asks for no check and no expectation, so nothing was judged"}
+		}})
+	}
+	return list
+}
+
+// guard runs f; if it panics, the check that it belongs to is inconclusive, and the defect is not hidden.
+func guard(name string, f func()) (broken *Result) {
+	defer func() {
+		if p := recover(); p != nil {
+			broken = &Result{Name: name, Check: name, Verdict: Inconclusive, Summary: fmt.Sprintf("the check itself broke down: %v; this is a defect of Ratel", p)}
+		}
+	}()
+	f()
+	return nil
+}
+
+// unique is name, numbered if a result of that name exists.
+func (j *Judgement) unique(name string) string {
+	taken := func(name string) bool {
+		for i := range j.Results {
+			if j.Results[i].Name == name {
+				return true
+			}
+		}
+		return false
+	}
+	candidate := name
+	for n := 2; taken(candidate); n++ {
+		candidate = fmt.Sprintf("%s #%d", name, n)
+	}
+	return candidate
+}
+
+// conclude merges the results into the verdict and says why.
+func (j *Judgement) conclude() {
+	verdicts := make([]Verdict, len(j.Results))
+	for i := range j.Results {
+		verdicts[i] = j.Results[i].Verdict
+	}
+	j.Verdict = Merge(verdicts...)
+	if j.Verdict == Pass {
+		j.Reason = fmt.Sprintf("all %d results pass", len(j.Results))
+		return
+	}
+	count := 0
+	for i := range j.Results {
+		if j.Results[i].Verdict != j.Verdict {
+			continue
+		}
+		if count++; count == 1 {
+			j.Reason = fmt.Sprintf("%s: %s", j.Results[i].Name, j.Results[i].Summary)
+		}
+	}
+	if count > 1 {
+		j.Reason += fmt.Sprintf(" (and %d more)", count-1)
+	}
+}
+
+// prepare puts the evidence in order, makes one pass over each part of it, and fills in what the judgement always has.
+func (r *run) prepare(j *Judgement) {
+	r.findMissing()
+	r.readTimeline()
+	r.orderSamples()
+	stats := r.tally()
+	r.followMarks()
+	r.findLosses()
+	j.Ledger = r.ledgerCounts()
+	j.Phases, j.Stages, j.Series = stats.phases, stats.stages, stats.series
+	j.Faults = append(j.Faults, r.faults...)
+}

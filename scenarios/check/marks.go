@@ -1,0 +1,243 @@
+package check
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"github.com/ratel-sim/ratel/scenarios/check/ledger"
+	"github.com/ratel-sim/ratel/scenarios/evidence"
+)
+
+// marks is what one pass over the log, or over what is held, gave.
+type marks struct {
+	set     ledger.Ledger // distinct events that were sent
+	twice   ledger.Ledger // those marked more than once
+	copies  int64         // marks beyond the first of each
+	phantom oddities      // never sent
+	revived oddities      // certainly refused, and stored
+	gone    oddities      // of sequences that are missing in the history, so that nothing can be said
+	damaged [4]oddities   // by state; none that is intact
+	top     map[int32]int64
+}
+
+// oddities are marks that should not be: how many distinct ones, and the first few.
+type oddities struct {
+	count    int64
+	seen     map[event]struct{}
+	examples []spot
+}
+
+// event names an event as the load generator does.
+type event struct {
+	producer uint32
+	seq      uint64
+}
+
+// spot is a place where an event was found.
+type spot struct {
+	event
+	partition int32
+	offset    int64
+	where     string // "Kafka's log" or the retriever's name
+	state     evidence.MarkState
+}
+
+func (s spot) String() string {
+	return fmt.Sprintf("%s, partition %d, offset %d", s.where, s.partition, s.offset)
+}
+
+// add counts an event once, however often it is marked.
+func (o *oddities) add(s spot) {
+	if _, ok := o.seen[s.event]; ok {
+		return
+	}
+	if o.seen == nil {
+		o.seen = map[event]struct{}{}
+	}
+	o.seen[s.event] = struct{}{}
+	o.addMark(s)
+}
+
+// addMark counts a mark.
+func (o *oddities) addMark(s spot) {
+	if o.count++; len(o.examples) < MaxExamples {
+		o.examples = append(o.examples, s)
+	}
+}
+
+const kafkasLog = "Kafka's log"
+
+// followMarks makes the passes over the log and over what is held.
+func (r *run) followMarks() {
+	for p, span := range r.prods.spans {
+		r.log.set.Producer(p).Reserve(span)
+		r.held.set.Producer(p).Reserve(span)
+	}
+	// The highest offset is kept per partition, and marks come partition by partition.
+	at, top := int32(-1), int64(-1)
+	settle := func(m *marks, next int32) {
+		if m.top == nil {
+			m.top = map[int32]int64{}
+		}
+		if at != -1 || top != -1 {
+			if old, ok := m.top[at]; !ok || top > old {
+				m.top[at] = top
+			}
+		}
+		at, top = next, -1
+	}
+	for i := range r.e.Log {
+		m := &r.e.Log[i]
+		if m.Partition != at {
+			settle(&r.log, m.Partition)
+		}
+		top = max(top, m.Offset)
+		r.mark(&r.log, m.Producer, m.Seq, m.State, func() spot {
+			return spot{event{m.Producer, m.Seq}, m.Partition, m.Offset, kafkasLog, m.State}
+		})
+	}
+	settle(&r.log, -1)
+	for i := range r.e.Held {
+		m := &r.e.Held[i]
+		if m.Partition != at {
+			settle(&r.held, m.Partition)
+		}
+		top = max(top, m.Offset)
+		r.mark(&r.held, m.Producer, m.Seq, m.State, func() spot {
+			return spot{event{m.Producer, m.Seq}, m.Partition, m.Offset, m.Retriever, m.State}
+		})
+	}
+	settle(&r.held, -1)
+	r.logIndex = indexLog(r.e.Log)
+}
+
+// mark counts one mark. An event with a damaged payload counts as being there: the corruption check tells of it.
+func (r *run) mark(m *marks, producer uint32, seq uint64, state evidence.MarkState, where func() spot) {
+	if state != evidence.Intact {
+		if state > evidence.Unreadable {
+			r.problem("marks", "a mark of state %d, which is not known", state)
+			return
+		}
+		m.damaged[state].addMark(where())
+		if state != evidence.Corrupt {
+			return // it has no identity
+		}
+	}
+	p, known := r.prods.find(producer)
+	if !known || !r.allowed.Has(p, seq) {
+		switch {
+		case known && r.offered.Has(p, seq):
+			m.revived.add(where())
+		case known && seq < r.prods.spans[p] || r.opsMissing != "":
+			m.gone.add(where())
+			return
+		default:
+			m.phantom.add(where())
+			return
+		}
+	}
+	if m.set.Mark(p, seq) {
+		m.copies++
+		m.twice.Mark(p, seq)
+	}
+}
+
+// logIndex finds what the final log has at an offset.
+type logIndex struct {
+	log    []evidence.LogMark // by partition and offset
+	starts []int              // of the partitions in log, and its end
+	parts  []int32            // the partitions, ascending
+}
+
+func indexLog(log []evidence.LogMark) logIndex {
+	order := func(a, b evidence.LogMark) int {
+		return cmp.Or(cmp.Compare(a.Partition, b.Partition), cmp.Compare(a.Offset, b.Offset))
+	}
+	if !slices.IsSortedFunc(log, order) {
+		log = slices.Clone(log)
+		slices.SortStableFunc(log, order)
+	}
+	x := logIndex{log: log}
+	for i := range log {
+		if i == 0 || log[i].Partition != log[i-1].Partition {
+			x.parts, x.starts = append(x.parts, log[i].Partition), append(x.starts, i)
+		}
+	}
+	x.starts = append(x.starts, len(log))
+	return x
+}
+
+// partition is the part of the log that one partition has.
+func (x *logIndex) partition(p int32) []evidence.LogMark {
+	i, ok := slices.BinarySearch(x.parts, p)
+	if !ok {
+		return nil
+	}
+	return x.log[x.starts[i]:x.starts[i+1]]
+}
+
+// end is one more than the highest offset read back.
+func (x *logIndex) end(p int32) int64 {
+	if log := x.partition(p); len(log) > 0 {
+		return log[len(log)-1].Offset + 1
+	}
+	return 0
+}
+
+// at is what the log has at an offset: the events of one record.
+func (x *logIndex) at(p int32, offset int64) []evidence.LogMark {
+	log := x.partition(p)
+	i, ok := slices.BinarySearchFunc(log, offset, func(m evidence.LogMark, o int64) int { return cmp.Compare(m.Offset, o) })
+	if !ok {
+		return nil
+	}
+	end := i
+	for end < len(log) && log[end].Offset == offset {
+		end++
+	}
+	return log[i:end]
+}
+
+// logCursor looks records up that are asked for mostly in the log's order.
+type logCursor struct {
+	x         *logIndex
+	partition int32
+	log       []evidence.LogMark
+	first     int // the record looked up last is log[first:next]
+	next      int
+}
+
+// record is what the log has at an offset.
+func (c *logCursor) record(p int32, offset int64) []evidence.LogMark {
+	if c.log == nil || p != c.partition {
+		c.partition, c.log, c.first, c.next = p, c.x.partition(p), 0, 0
+	}
+	i := c.next
+	if i >= len(c.log) || c.log[i].Offset > offset || i > 0 && c.log[i-1].Offset >= offset {
+		i = 0
+	}
+	if i < len(c.log) && c.log[i].Offset < offset {
+		rest, _ := slices.BinarySearchFunc(c.log[i:], offset, func(m evidence.LogMark, o int64) int { return cmp.Compare(m.Offset, o) })
+		i += rest
+	}
+	end := i
+	for end < len(c.log) && c.log[end].Offset == offset {
+		end++
+	}
+	c.first, c.next = i, end
+	return c.log[i:end]
+}
+
+// has says whether a record holds an event; near is where it is looked for first.
+func has(record []evidence.LogMark, producer uint32, seq uint64, near int) bool {
+	if near < len(record) && record[near].Producer == producer && record[near].Seq == seq && record[near].State <= evidence.Corrupt {
+		return true
+	}
+	for i := range record {
+		if m := &record[i]; m.Producer == producer && m.Seq == seq && m.State <= evidence.Corrupt {
+			return true
+		}
+	}
+	return false
+}
