@@ -327,7 +327,14 @@ func (c *chaos) play(length time.Duration) {
 		}
 		o.got, o.done = st.Version, c.now()
 		c.register = append(c.register, o)
-		_ = p.Sleep(ctx, time.Second)
+		c.until(ctx, chaosClients[0], time.Minute, "all apply the same", func() bool { // sessions of the run may still expire
+			for _, m := range c.zk.machines {
+				if m.peer.tree.zxid != c.zk.machines[0].peer.tree.zxid {
+					return false
+				}
+			}
+			return true
+		})
 		c.sameTrees()
 	})
 }
