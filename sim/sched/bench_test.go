@@ -31,11 +31,12 @@ func BenchmarkSwitch(b *testing.B) {
 					share++
 				}
 				p.Go("task", func(ctx context.Context) {
-					for range share {
-						_ = p.Sleep(ctx, 0)
-						if s.Steps()&0xfffff == 0 { // let virtual time move now and then
-							_ = p.Sleep(ctx, 1)
+					for i := range share {
+						d := time.Duration(0)
+						if i%1000 == 999 { // virtual time has to move now and then
+							d = 1
 						}
+						_ = p.Sleep(ctx, d)
 					}
 				})
 			}

@@ -54,14 +54,12 @@ func (f *Future[T]) Wait(ctx context.Context) (T, error) {
 	Check(f.r)
 	f.mu.Lock()
 	for !f.done {
-		w := newWaiter(f.r)
-		f.waiters.add(w)
+		w := f.waiters.join(f.r, 0)
 		f.mu.Unlock()
 		err := w.parker.Park(ctx)
 		f.mu.Lock()
-		woken := !w.listed
-		f.waiters.remove(w)
-		recycle(f.r, w, woken, err == nil)
+		f.waiters.quit(f.r, w, err)
+		f.waiters.discard(f.r)
 		if err != nil && !f.done {
 			f.mu.Unlock()
 			var zero T

@@ -54,14 +54,11 @@ func (g *Group) Wait(ctx context.Context) error {
 	Check(g.r)
 	g.mu.Lock()
 	for g.running > 0 {
-		w := newWaiter(g.r)
-		g.waiters.add(w)
+		w := g.waiters.join(g.r, 0)
 		g.mu.Unlock()
 		err := w.parker.Park(ctx)
 		g.mu.Lock()
-		woken := !w.listed
-		g.waiters.remove(w)
-		recycle(g.r, w, woken, err == nil)
+		g.waiters.quit(g.r, w, err)
 		if err != nil && g.running > 0 {
 			g.mu.Unlock()
 			return err

@@ -28,17 +28,14 @@ func (m *Mutex) Lock(ctx context.Context) error {
 		m.mu.Unlock()
 		return nil
 	}
-	w := newWaiter(m.r)
-	m.waiters.add(w)
+	w := m.waiters.join(m.r, 0)
 	m.mu.Unlock()
 	err := w.parker.Park(ctx)
 	m.mu.Lock()
-	owner := !w.listed // Unlock hands the mutex over by taking the waiter out of the list
-	m.waiters.remove(w)
-	if err != nil && owner {
+	// Unlock hands the mutex over by taking the waiter out of the list.
+	if owner := m.waiters.quit(m.r, w, err); owner && err != nil {
 		m.handOver()
 	}
-	recycle(m.r, w, owner, err == nil)
 	m.mu.Unlock()
 	return err
 }

@@ -122,17 +122,13 @@ func (q *Queue[T]) Len() int {
 // wait parks the calling task in list. It is called with q.mu held and returns without it. A waiter that was woken and
 // cancelled at the same time passes the wake-up on, or it would be lost to those behind it.
 func (q *Queue[T]) wait(ctx context.Context, list *waitList) error {
-	w := newWaiter(q.r)
-	list.add(w)
+	w := list.join(q.r, 0)
 	q.mu.Unlock()
 	err := w.parker.Park(ctx)
 	q.mu.Lock()
-	woken := !w.listed
-	list.remove(w)
-	if err != nil && woken {
+	if woken := list.quit(q.r, w, err); woken && err != nil {
 		list.wakeOne()
 	}
-	recycle(q.r, w, woken, err == nil)
 	q.mu.Unlock()
 	return err
 }

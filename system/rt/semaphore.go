@@ -39,21 +39,17 @@ func (s *Semaphore) Acquire(ctx context.Context, n int64) error {
 		s.mu.Unlock()
 		return nil
 	}
-	w := newWaiter(s.r)
-	w.units = n
-	s.waiters.add(w)
+	w := s.waiters.join(s.r, n)
 	s.mu.Unlock()
 	err := w.parker.Park(ctx)
 	s.mu.Lock()
-	granted := !w.listed // a granter takes the waiter out of the list together with its units
+	granted := s.waiters.quit(s.r, w, err) // a granter takes the waiter out of the list together with its units
 	if err != nil {
-		s.waiters.remove(w)
 		if granted {
 			s.free += n
 		}
 		s.grant() // those behind may fit now: into the units given back, or past the large request that left
 	}
-	recycle(s.r, w, granted, err == nil)
 	s.mu.Unlock()
 	return err
 }

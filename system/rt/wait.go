@@ -17,7 +17,7 @@ func Check(r Runtime) {
 }
 
 // parkerPool is implemented by a [Runtime] that wants parkers back for reuse. A parker handed back is neither parked on
-// nor will be woken.
+// nor will be woken any more, but it may hold a wake-up; the runtime does not reuse such a one.
 type parkerPool interface {
 	ReuseParker(Parker)
 }
@@ -35,12 +35,38 @@ type waiter struct {
 	listed     bool  // in the list; false once a waker has taken it out
 }
 
-// waitList is a FIFO of waiting tasks.
+// waitList is a FIFO of waiting tasks. It keeps one waiter for reuse, because most primitives are waited on by one task
+// again and again.
 type waitList struct {
 	first, last *waiter
+	spare       *waiter
 }
 
-func newWaiter(r Runtime) *waiter { return &waiter{parker: r.NewParker()} }
+// join appends a waiter for the calling task, which asks for that many units.
+func (l *waitList) join(r Runtime, units int64) *waiter {
+	w := l.spare
+	if w == nil {
+		w = &waiter{parker: r.NewParker()}
+	}
+	l.spare, w.units = nil, units
+	l.add(w)
+	return w
+}
+
+// quit ends w's part after Park has returned err. It reports whether a waker had taken w out: if Park failed all the
+// same, whatever came with the wake-up has to be passed on.
+func (l *waitList) quit(r Runtime, w *waiter, err error) (woken bool) {
+	woken = !w.listed
+	l.remove(w)
+	switch {
+	case woken && err != nil: // the wake-up may still be stored in the parker
+	case l.spare == nil:
+		l.spare = w
+	default:
+		reuse(r, w.parker)
+	}
+	return woken
+}
 
 func (l *waitList) add(w *waiter) {
 	w.listed, w.next, w.prev = true, nil, l.last
@@ -94,16 +120,18 @@ func (l *waitList) wakeAll() {
 	}
 }
 
-// recycle gives the waiter's parker back unless a wake-up may still be stored in it. Call it once the waiter is out of
-// every list; woken says whether a waker took it out, consumed whether Park returned that wake-up.
-func recycle(r Runtime, w *waiter, woken, consumed bool) {
-	if woken && !consumed {
-		return
+// discard gives the spare waiter's parker back, for primitives that are waited on once.
+func (l *waitList) discard(r Runtime) {
+	if l.spare != nil {
+		reuse(r, l.spare.parker)
+		l.spare = nil
 	}
-	if p, ok := r.(parkerPool); ok {
-		p.ReuseParker(w.parker)
+}
+
+func reuse(r Runtime, p Parker) {
+	if pool, ok := r.(parkerPool); ok {
+		pool.ReuseParker(p)
 	}
-	w.parker = nil
 }
 
 // Waitable is what [WaitAny] can wait for: a [Future] that is done, or a [Queue] that has an element or is closed.
@@ -123,6 +151,7 @@ func WaitAny(ctx context.Context, r Runtime, waitables ...Waitable) (int, error)
 		return -1, err
 	}
 	parker := r.NewParker()
+	defer reuse(r, parker)
 	for {
 		places := make([]waiter, len(waitables))
 		ready := -1
