@@ -2,74 +2,88 @@ package containers
 
 import (
 	"context"
-	"errors"
-
-	"github.com/IBM/sarama"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
 
 	"github.com/ratel-sim/ratel/system"
+	"github.com/ratel-sim/ratel/system/kafka"
 	"github.com/ratel-sim/ratel/system/port"
+	"github.com/ratel-sim/ratel/system/process"
+	"github.com/ratel-sim/ratel/system/retriever"
+	"github.com/ratel-sim/ratel/system/shepherd"
 )
 
 // clients are the harness's own connections to the running topology.
 type clients struct {
-	admin *tmpAdmin
+	log       *kafka.Log
+	transport *http.Transport
+	ingests   []shepherd.Ingest
+	holders   []retriever.Holder
 }
 
-func (c *clients) close(context.Context) {
-	if c.admin != nil {
-		_ = c.admin.c.Close()
+// connect makes the harness's clients; they reach every node through its published port.
+func (w *World) connect() error {
+	c := &clients{transport: &http.Transport{
+		// Answers are waited for as long as the caller's context says; only connecting has a bound here.
+		DialContext:     (&net.Dialer{Timeout: 2 * time.Second}).DialContext,
+		Proxy:           nil, // everything is on the loopback interface
+		IdleConnTimeout: 30 * time.Second,
+		// Open-model load sends many requests at once to each of few shepherds; a connection each time would cost more
+		// than the request.
+		MaxIdleConns: 0, MaxIdleConnsPerHost: 256, DisableCompression: true,
+	}}
+	if brokers := w.of(system.RoleKafka); len(brokers) > 0 {
+		var seeds []string
+		for _, n := range brokers {
+			seeds = append(seeds, n.host())
+		}
+		var err error
+		if c.log, err = kafka.New(w.wall, kafka.Options{Seeds: seeds}); err != nil {
+			return fmt.Errorf("make the harness's Kafka client: %w", err)
+		}
 	}
-}
-
-func (w *World) connect(context.Context) error {
-	var addrs []string
-	for _, n := range w.of(system.RoleKafka) {
-		addrs = append(addrs, n.host())
+	for _, n := range w.of(system.RoleShepherd) {
+		c.ingests = append(c.ingests, shepherd.NewClient("http://"+n.host(), c.transport))
 	}
-	cfg := sarama.NewConfig()
-	cfg.Version = sarama.V3_9_0_0
-	c, err := sarama.NewClient(addrs, cfg)
-	if err != nil {
-		return err
+	for _, n := range w.of(system.RoleRetriever) {
+		c.holders = append(c.holders, process.NewHolderClient("http://"+n.host(), c.transport))
 	}
-	w.clients = &clients{admin: &tmpAdmin{c}}
+	w.clients = c
 	return nil
 }
 
-type tmpAdmin struct{ c sarama.Client }
+func (c *clients) close() {
+	if c.log != nil {
+		_ = c.log.Close()
+	}
+	c.transport.CloseIdleConnections()
+}
 
-func (a *tmpAdmin) Brokers(context.Context) (ids []int32, err error) {
-	err = a.c.RefreshMetadata()
-	for _, b := range a.c.Brokers() {
-		ids = append(ids, b.ID())
+// Log implements the engine's World.
+func (w *World) Log() port.Log { return w.clients.log }
+
+// Ingests implements the engine's World.
+func (w *World) Ingests() []shepherd.Ingest { return w.clients.ingests }
+
+// Holder implements the engine's World.
+func (w *World) Holder(partition int32) retriever.Holder {
+	if partition < 0 || int(partition) >= len(w.clients.holders) {
+		return noHolder{partition}
 	}
-	return ids, err
+	return w.clients.holders[partition]
 }
-func (a *tmpAdmin) CreateTopic(_ context.Context, s port.TopicSpec) error {
-	ca, err := sarama.NewClusterAdminFromClient(a.c)
-	if err != nil {
-		return err
-	}
-	err = ca.CreateTopic(s.Name, &sarama.TopicDetail{NumPartitions: s.Partitions, ReplicationFactor: s.Replication}, false)
-	if errors.Is(err, sarama.ErrTopicAlreadyExists) {
-		return nil
-	}
-	return err
+
+// noHolder is the retriever of a partition that does not exist.
+type noHolder struct{ partition int32 }
+
+// Status implements retriever.Holder.
+func (h noHolder) Status(context.Context) (retriever.Status, error) {
+	return retriever.Status{}, fmt.Errorf("there is no partition %d", h.partition)
 }
-func (a *tmpAdmin) Describe(_ context.Context, topic string) (out []port.PartitionState, err error) {
-	if err := a.c.RefreshMetadata(topic); err != nil {
-		return nil, err
-	}
-	ps, err := a.c.Partitions(topic)
-	for _, p := range ps {
-		l, epoch, _ := a.c.LeaderAndEpoch(topic, p)
-		isr, _ := a.c.InSyncReplicas(topic, p)
-		reps, _ := a.c.Replicas(topic, p)
-		s := port.PartitionState{Partition: p, Leader: -1, LeaderEpoch: epoch, ISR: isr, Replicas: reps}
-		if l != nil {
-			s.Leader = l.ID()
-		}
-		out = append(out, s)
-	}
-	return out, err
+
+// Holdings implements retriever.Holder.
+func (h noHolder) Holdings(context.Context, int64, int) (retriever.Page, error) {
+	return retriever.Page{}, fmt.Errorf("there is no partition %d", h.partition)
 }

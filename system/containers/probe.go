@@ -79,9 +79,9 @@ func probeKafka(addr string, id int32) (system.Reach, string) {
 	return system.Silent, "it runs, but has not registered yet"
 }
 
-// probeHTTP asks a role's server for anything: an answer of any kind shows that the process serves.
+// probeHTTP asks a role how it is: an answer of any kind shows that the process serves.
 func probeHTTP(ctx context.Context, addr string) (system.Reach, string) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+"/", nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+"/healthz", nil)
 	if err != nil {
 		return system.Refuses, err.Error()
 	}

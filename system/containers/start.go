@@ -147,14 +147,14 @@ func (w *World) awaitServers(ctx context.Context, servers []*node) error {
 	}); err != nil {
 		return err
 	}
-	if err := w.connect(ctx); err != nil {
+	if err := w.connect(); err != nil {
 		return err
 	}
 	k := w.topology.Kafka
 	if k.Brokers == 0 {
 		return nil
 	}
-	admin := w.clients.admin
+	admin := w.clients.log.Admin()
 	first := w.of(system.RoleKafka)[0]
 	if err := w.await(ctx, first, "all brokers in the metadata", func(ctx context.Context) (string, bool) {
 		ids, err := admin.Brokers(ctx)
@@ -188,6 +188,12 @@ func (w *World) awaitServers(ctx context.Context, servers []*node) error {
 func (w *World) awaitRole(ctx context.Context, n *node) error {
 	return w.await(ctx, n, "an answer to a probe", func(ctx context.Context) (string, bool) {
 		reach, detail := w.probe(ctx, n)
-		return detail, reach == system.Answers
+		if reach != system.Answers || n.Role != system.RoleRetriever {
+			return detail, reach == system.Answers
+		}
+		askCtx, cancel := context.WithTimeout(ctx, probeDeadline)
+		defer cancel()
+		st, err := w.Holder(int32(n.Number) - 1).Status(askCtx)
+		return fmt.Sprintf("its partition is claimed: %v, error: %v", st.Claimed, err), err == nil && st.Claimed
 	})
 }

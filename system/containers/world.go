@@ -267,7 +267,7 @@ func (w *World) cleanUp() error {
 	w.wall.Kill()
 	w.broken(context.Canceled)
 	if w.clients != nil {
-		w.clients.close(ctx)
+		w.clients.close()
 	}
 	w.rejoins.Wait()
 	var err error

@@ -129,3 +129,13 @@ func probeZooKeeper(ctx context.Context, addr string) (system.Reach, string) {
 	}
 	return system.Answers, fmt.Sprintf("%s, answered in %v", st.mode, time.Since(began).Round(time.Millisecond))
 }
+
+// ZooKeeperServers returns the addresses of all ZooKeeper nodes as clients on this machine reach them, in the order of
+// the nodes.
+func (w *World) ZooKeeperServers() []string {
+	var addrs []string
+	for _, n := range w.of(system.RoleZooKeeper) {
+		addrs = append(addrs, n.host())
+	}
+	return addrs
+}

@@ -35,6 +35,9 @@ type Config struct {
 	Retriever retriever.Config `json:"retriever"`
 }
 
+// Name is the node's name.
+func (c Config) Name() string { return c.Node }
+
 // Load reads a Config from a file and checks it. What the file does not say of a role's own configuration is as its
 // default.
 func Load(path string) (Config, error) {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
@@ -70,13 +71,15 @@ func Connect(ctx context.Context) (*Engine, error) {
 	ping, err := cli.Ping(ctx, client.PingOptions{NegotiateAPIVersion: true})
 	if err != nil {
 		_ = cli.Close()
+		// The client refuses by itself what it does not know any more, and says only that.
+		if m := unsupported.FindStringSubmatch(err.Error()); m != nil {
+			return nil, tooOld(m[1])
+		}
 		return nil, explainPing(cli.DaemonHost(), err)
 	}
 	if older(ping.APIVersion, MinAPI) {
 		_ = cli.Close()
-		return nil, &Error{What: "the Docker engine is too old",
-			Why: fmt.Sprintf("it speaks API %s, Ratel needs %s (Docker Engine 20.10) or newer", orUnknown(ping.APIVersion), MinAPI),
-			Fix: "upgrade the engine (Debian: apt-get install docker.io)"}
+		return nil, tooOld(ping.APIVersion)
 	}
 	ver, err := cli.ServerVersion(ctx, client.ServerVersionOptions{})
 	if err != nil {
@@ -89,6 +92,14 @@ func Connect(ctx context.Context) (*Engine, error) {
 			Fix: "switch it to Linux containers"}
 	}
 	return &Engine{Client: cli, API: ping.APIVersion, OS: ver.Os, Arch: ver.Arch, Server: ver.Version}, nil
+}
+
+var unsupported = regexp.MustCompile(`API version (\S+) is not supported by this client: the minimum`)
+
+func tooOld(api string) error {
+	return &Error{What: "the Docker engine is too old",
+		Why: fmt.Sprintf("it speaks API %s, Ratel needs %s (Docker Engine 20.10) or newer", orUnknown(api), MinAPI),
+		Fix: "upgrade the engine (Debian: apt-get install docker.io)"}
 }
 
 func explainPing(host string, err error) error {

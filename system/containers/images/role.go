@@ -115,7 +115,7 @@ func checkBinary(path, arch string) error {
 	f, err := elf.Open(path)
 	if err != nil {
 		var format *elf.FormatError
-		if errors.As(err, &format) {
+		if errors.As(err, &format) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 			return errors.New("it is not a Linux program")
 		}
 		return err

@@ -1,0 +1,141 @@
+package process
+
+import (
+	"context"
+	crand "crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/ratel-sim/ratel/system"
+	"github.com/ratel-sim/ratel/system/kafka"
+	"github.com/ratel-sim/ratel/system/localdisk"
+	"github.com/ratel-sim/ratel/system/planted"
+	"github.com/ratel-sim/ratel/system/port"
+	"github.com/ratel-sim/ratel/system/retriever"
+	"github.com/ratel-sim/ratel/system/rt"
+	"github.com/ratel-sim/ratel/system/shepherd"
+	"github.com/ratel-sim/ratel/system/zookeeper"
+)
+
+const (
+	// lastRequests is how long requests that are being answered may take once the role has ended.
+	lastRequests = 5 * time.Second
+	// readHeader bounds how long a client may take to send its headers.
+	readHeader = 10 * time.Second
+)
+
+// node is the process's runtime: the wall clock, and the node's name for whoever asks.
+type node struct {
+	*rt.Wall
+	name string
+}
+
+// Name is the node's name in the topology.
+func (n node) Name() string { return n.name }
+
+// Run runs one role until ctx ends, then ends it cleanly: a shepherd drains what is in flight, a retriever makes durable
+// what it has. Events are announced on standard output, a line of JSON each. It returns nil after a clean end.
+func Run(ctx context.Context, cfg Config, bugs planted.Set, log *slog.Logger) error {
+	if err := cfg.Check(); err != nil {
+		return err
+	}
+	var seed [8]byte
+	if _, err := crand.Read(seed[:]); err != nil {
+		return fmt.Errorf("draw a seed: %w", err)
+	}
+	// A panic in a task ends the process, as it should: whoever started it sees it exit.
+	n := node{Wall: rt.NewWall(binary.NativeEndian.Uint64(seed[:])), name: cfg.Node}
+	defer n.Kill()
+	ports, closePorts, err := connect(n, cfg, log)
+	if err != nil {
+		return err
+	}
+	defer closePorts()
+	run, handler, err := wire(n, cfg, ports, bugs)
+	if err != nil {
+		return err
+	}
+	listener, err := net.Listen("tcp", cfg.Listen)
+	if err != nil {
+		return fmt.Errorf("listen for HTTP: %w", err)
+	}
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: readHeader, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn)}
+	ctx, stop := n.WithCancel(ctx)
+	defer stop()
+	served := rt.NewFuture[struct{}](n)
+	n.Go("http", func(context.Context) {
+		err := server.Serve(listener)
+		if errors.Is(err, http.ErrServerClosed) {
+			err = nil
+		}
+		stop() // a role that cannot be asked is of no use
+		served.Complete(struct{}{}, err)
+	})
+	log.Info("started", "role", cfg.Role, "listen", listener.Addr().String())
+	runErr := run(ctx)
+	if ctx.Err() != nil && errors.Is(runErr, context.Canceled) {
+		runErr = nil
+	}
+	// Requests are answered until here, so that a draining shepherd can still tell what became of their events.
+	endCtx, cancel := n.WithTimeout(context.WithoutCancel(ctx), lastRequests)
+	defer cancel()
+	if err := server.Shutdown(endCtx); err != nil {
+		log.Warn("some requests were not answered", "error", err)
+		_ = server.Close()
+	}
+	_, serveErr := served.Wait(endCtx)
+	log.Info("ended", "error", errors.Join(runErr, serveErr))
+	return errors.Join(runErr, serveErr)
+}
+
+// connect makes the role's ports to the real servers. Nothing is waited for: a role bears with servers that are not up.
+func connect(n node, cfg Config, log *slog.Logger) (ports port.Ports, closeAll func(), err error) {
+	kafkaLog, err := kafka.New(n, kafka.Options{Seeds: cfg.Kafka})
+	if err != nil {
+		return ports, nil, err
+	}
+	coordination, err := zookeeper.New(n, zookeeper.Config{Servers: cfg.ZooKeeper, Log: func(format string, args ...any) {
+		log.Info(fmt.Sprintf(format, args...))
+	}})
+	if err != nil {
+		return ports, nil, err
+	}
+	ports = port.Ports{Log: kafkaLog, Coordination: coordination, Events: NewAnnouncer(os.Stdout)}
+	closeAll = func() { _ = kafkaLog.Close() }
+	if cfg.Data != "" {
+		disk, err := localdisk.Open(cfg.Data)
+		if err != nil {
+			closeAll()
+			return ports, nil, err
+		}
+		ports.Disk = disk
+		closeAll = func() { _ = errors.Join(kafkaLog.Close(), disk.Close()) }
+	}
+	return ports, closeAll, nil
+}
+
+// wire makes the role itself and its HTTP interface.
+func wire(n node, cfg Config, ports port.Ports, bugs planted.Set) (run func(context.Context) error, handler http.Handler, err error) {
+	switch cfg.Role {
+	case system.RoleShepherd:
+		s, err := shepherd.New(n, ports, cfg.Shepherd, cfg.Partitions, bugs)
+		if err != nil {
+			return nil, nil, err
+		}
+		return s.Run, shepherd.Handler(s), nil
+	case system.RoleRetriever:
+		re, err := retriever.New(n, ports, cfg.Retriever, system.EventsTopic, cfg.Partition, cfg.Node)
+		if err != nil {
+			return nil, nil, err
+		}
+		return re.Run, HolderHandler(re), nil
+	case system.RoleKafka, system.RoleZooKeeper:
+	}
+	return nil, nil, fmt.Errorf("%q is not a role that this program runs", cfg.Role)
+}
