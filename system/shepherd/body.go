@@ -133,15 +133,14 @@ func (h *handler) read(source io.Reader) (body []byte, room load, err error) {
 			body = body[:len(body)+n]
 			var p *problem
 			switch {
+			case len(body) > maxBody:
+				return nil, room, tooLarge()
 			case err == io.EOF: //nolint:errorlint // as above
 				return body, room, nil
 			case errors.As(err, &p):
 				return nil, room, err
 			case err != nil:
 				return nil, room, &problem{http.StatusBadRequest, event.ErrMalformed.Error() + " It ended early: " + err.Error()}
-			}
-			if len(body) > maxBody {
-				return nil, room, tooLarge()
 			}
 		}
 	}

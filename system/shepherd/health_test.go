@@ -70,7 +70,11 @@ func TestHangingPartitionIsFoundWithoutTraffic(t *testing.T) {
 
 func TestAllSickPicksTheLeastBad(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, 2, func(c *Config) { c.SickFor = time.Hour; c.AckTimeout = time.Millisecond; c.SickAfter = time.Millisecond })
+	b := newBench(t, 2, func(c *Config) {
+		c.SickFor = time.Hour
+		c.AckTimeout = time.Millisecond
+		c.SickAfter = time.Millisecond
+	})
 	// Partition 0 hangs, partition 1 has failed: nothing waits there.
 	b.log.on(func(p int32) error {
 		if p == 0 {
