@@ -106,8 +106,8 @@ func newCollector(r *run) *collector {
 	return c
 }
 
-func (c *collector) begin(o *evidence.Op) {
-	c.phase = c.r.phaseAt(o.Intended)
+func (c *collector) begin(o *evidence.Op, phase int) {
+	c.phase = phase
 	c.bin = -1
 	if o.Intended >= 0 && int(o.Intended/c.step) < len(c.bins) {
 		c.bin = int(o.Intended / c.step)

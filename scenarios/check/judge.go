@@ -28,6 +28,8 @@ type run struct {
 	offered, accepted, denied ledger.Ledger // denied: certainly not stored
 	allowed                   ledger.Ledger // offered and not denied: may be stored
 	total                     Counts
+	opPhase                   []int32 // the phase in which each operation was to be sent; -1: none
+	stats                     stats
 	log, held                 marks
 	logIndex                  logIndex
 
@@ -188,10 +190,10 @@ func (r *run) prepare(j *Judgement) {
 	r.findMissing()
 	r.readTimeline()
 	r.orderSamples()
-	stats := r.tally()
+	r.tally()
 	r.followMarks()
 	r.findLosses()
 	j.Ledger = r.ledgerCounts()
-	j.Phases, j.Stages, j.Series = stats.phases, stats.stages, stats.series
+	j.Phases, j.Stages, j.Series = r.stats.phases, r.stats.stages, r.stats.series
 	j.Faults = append(j.Faults, r.faults...)
 }

@@ -93,9 +93,9 @@ func (r *run) followMarks() {
 			settle(&r.log, m.Partition)
 		}
 		top = max(top, m.Offset)
-		r.mark(&r.log, m.Producer, m.Seq, m.State, func() spot {
-			return spot{event{m.Producer, m.Seq}, m.Partition, m.Offset, kafkasLog, m.State}
-		})
+		if !r.plain(&r.log, m.Producer, m.Seq, m.State) {
+			r.mark(&r.log, spot{event{m.Producer, m.Seq}, m.Partition, m.Offset, kafkasLog, m.State})
+		}
 	}
 	settle(&r.log, -1)
 	for i := range r.e.Held {
@@ -104,42 +104,53 @@ func (r *run) followMarks() {
 			settle(&r.held, m.Partition)
 		}
 		top = max(top, m.Offset)
-		r.mark(&r.held, m.Producer, m.Seq, m.State, func() spot {
-			return spot{event{m.Producer, m.Seq}, m.Partition, m.Offset, m.Retriever, m.State}
-		})
+		if !r.plain(&r.held, m.Producer, m.Seq, m.State) {
+			r.mark(&r.held, spot{event{m.Producer, m.Seq}, m.Partition, m.Offset, m.Retriever, m.State})
+		}
 	}
 	settle(&r.held, -1)
 	r.logIndex = indexLog(r.e.Log)
 }
 
+// plain counts the mark that nearly all marks are: intact, of an event that may be stored, not seen before. It says false
+// and counts nothing if it is another.
+func (r *run) plain(m *marks, producer uint32, seq uint64, state evidence.MarkState) bool {
+	p, ok := r.prods.find(producer)
+	if !ok || state != evidence.Intact || !r.allowed.Has(p, seq) || m.set.Has(p, seq) {
+		return false
+	}
+	m.set.Mark(p, seq)
+	return true
+}
+
 // mark counts one mark. An event with a damaged payload counts as being there: the corruption check tells of it.
-func (r *run) mark(m *marks, producer uint32, seq uint64, state evidence.MarkState, where func() spot) {
-	if state != evidence.Intact {
-		if state > evidence.Unreadable {
-			r.problem("marks", "a mark of state %d, which is not known", state)
+func (r *run) mark(m *marks, s spot) {
+	if s.state != evidence.Intact {
+		if s.state > evidence.Unreadable {
+			r.problem("marks", "a mark of state %d, which is not known", s.state)
 			return
 		}
-		m.damaged[state].addMark(where())
-		if state != evidence.Corrupt {
+		m.damaged[s.state].addMark(s)
+		if s.state != evidence.Corrupt {
 			return // it has no identity
 		}
 	}
-	p, known := r.prods.find(producer)
-	if !known || !r.allowed.Has(p, seq) {
+	p, known := r.prods.find(s.producer)
+	if !known || !r.allowed.Has(p, s.seq) {
 		switch {
-		case known && r.offered.Has(p, seq):
-			m.revived.add(where())
-		case known && seq < r.prods.spans[p] || r.opsMissing != "":
-			m.gone.add(where())
+		case known && r.offered.Has(p, s.seq):
+			m.revived.add(s)
+		case known && s.seq < r.prods.spans[p] || r.opsMissing != "":
+			m.gone.add(s)
 			return
 		default:
-			m.phantom.add(where())
+			m.phantom.add(s)
 			return
 		}
 	}
-	if m.set.Mark(p, seq) {
+	if m.set.Mark(p, s.seq) {
 		m.copies++
-		m.twice.Mark(p, seq)
+		m.twice.Mark(p, s.seq)
 	}
 }
 
@@ -151,12 +162,14 @@ type logIndex struct {
 }
 
 func indexLog(log []evidence.LogMark) logIndex {
-	order := func(a, b evidence.LogMark) int {
-		return cmp.Or(cmp.Compare(a.Partition, b.Partition), cmp.Compare(a.Offset, b.Offset))
-	}
-	if !slices.IsSortedFunc(log, order) {
-		log = slices.Clone(log)
-		slices.SortStableFunc(log, order)
+	for i := 1; i < len(log); i++ {
+		if a, b := &log[i-1], &log[i]; a.Partition > b.Partition || a.Partition == b.Partition && a.Offset > b.Offset {
+			log = slices.Clone(log)
+			slices.SortStableFunc(log, func(a, b evidence.LogMark) int {
+				return cmp.Or(cmp.Compare(a.Partition, b.Partition), cmp.Compare(a.Offset, b.Offset))
+			})
+			break
+		}
 	}
 	x := logIndex{log: log}
 	for i := range log {
@@ -199,34 +212,41 @@ func (x *logIndex) at(p int32, offset int64) []evidence.LogMark {
 	return log[i:end]
 }
 
-// logCursor looks records up that are asked for mostly in the log's order.
+// logCursor looks records up that are asked for mostly in the order of each partition.
 type logCursor struct {
-	x         *logIndex
-	partition int32
-	log       []evidence.LogMark
-	first     int // the record looked up last is log[first:next]
-	next      int
+	x    *logIndex
+	next []int // by place of the partition in x.parts: behind the record looked up last
+	last []evidence.LogMark
+}
+
+func newCursor(x *logIndex) *logCursor {
+	return &logCursor{x: x, next: slices.Clone(x.starts[:len(x.parts)])}
 }
 
 // record is what the log has at an offset.
 func (c *logCursor) record(p int32, offset int64) []evidence.LogMark {
-	if c.log == nil || p != c.partition {
-		c.partition, c.log, c.first, c.next = p, c.x.partition(p), 0, 0
+	c.last = nil
+	k, ok := int(p), p >= 0 && int(p) < len(c.x.parts) && c.x.parts[p] == p // as it is if no partition is empty
+	if !ok {
+		if k, ok = slices.BinarySearch(c.x.parts, p); !ok {
+			return nil
+		}
 	}
-	i := c.next
-	if i >= len(c.log) || c.log[i].Offset > offset || i > 0 && c.log[i-1].Offset >= offset {
-		i = 0
+	log, first, end := c.x.log, c.x.starts[k], c.x.starts[k+1]
+	i := c.next[k]
+	if i == end || log[i].Offset != offset { // not the next record
+		n, ok := slices.BinarySearchFunc(log[first:end], offset, func(m evidence.LogMark, o int64) int { return cmp.Compare(m.Offset, o) })
+		if !ok {
+			return nil
+		}
+		i = first + n
 	}
-	if i < len(c.log) && c.log[i].Offset < offset {
-		rest, _ := slices.BinarySearchFunc(c.log[i:], offset, func(m evidence.LogMark, o int64) int { return cmp.Compare(m.Offset, o) })
-		i += rest
+	stop := i
+	for stop < end && log[stop].Offset == offset {
+		stop++
 	}
-	end := i
-	for end < len(c.log) && c.log[end].Offset == offset {
-		end++
-	}
-	c.first, c.next = i, end
-	return c.log[i:end]
+	c.next[k], c.last = stop, log[i:stop]
+	return c.last
 }
 
 // has says whether a record holds an event; near is where it is looked for first.

@@ -5,7 +5,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/ratel-sim/ratel/scenarios/evidence"
 	"github.com/ratel-sim/ratel/scenarios/plan"
 	"github.com/ratel-sim/ratel/system"
 )
@@ -74,7 +73,10 @@ func (r *run) judgeTraffic() Result {
 	little := func(title string, lines ...string) {
 		res.Findings = append(res.Findings, Finding{Verdict: Inconclusive, Title: title, Evidence: lines, At: None, Count: 1})
 	}
-	stats := newStageCounts(r)
+	counts := map[plan.Stage]Counts{}
+	for i := range r.stats.stages {
+		counts[r.stats.stages[i].Stage] = r.stats.stages[i].Counts
+	}
 	any := false
 	at := time.Duration(0)
 	want := map[plan.Stage]float64{}
@@ -89,7 +91,7 @@ func (r *run) judgeTraffic() Result {
 			continue
 		}
 		any = true
-		c := stats[stage]
+		c := counts[stage]
 		res.Numbers = append(res.Numbers, Number{"planned " + string(stage), want[stage], "events"})
 		switch {
 		case float64(c.Offered) < enough*want[stage]:
@@ -116,22 +118,6 @@ func (r *run) judgeTraffic() Result {
 	}
 	res.Verdict, res.Summary = Pass, fmt.Sprintf("%d events offered, %d accepted", r.total.Offered, r.total.Accepted)
 	return res
-}
-
-// newStageCounts sums events by the stage in which they were to be sent.
-func newStageCounts(r *run) map[plan.Stage]Counts {
-	counts := map[plan.Stage]Counts{}
-	for i := range r.e.Ops {
-		o := &r.e.Ops[i]
-		p := r.phaseAt(o.Intended)
-		if p < 0 || o.Count <= 0 {
-			continue
-		}
-		c := counts[r.phases[p].Stage]
-		eachPart(o, func(_, n uint64, out outcome, _ *evidence.Part) { c.add(out, int64(n)) })
-		counts[r.phases[p].Stage] = c
-	}
-	return counts
 }
 
 // lateP99 is how late the load generator sent, which it was not to do.

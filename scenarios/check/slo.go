@@ -99,7 +99,7 @@ func (r *run) sloOf(stage plan.Stage, a plan.CheckArgs) (s SLO, undecided int64)
 	anyLost := len(r.losses) > 0
 	for i := range r.e.Ops {
 		o := &r.e.Ops[i]
-		ph := r.phaseAt(o.Intended)
+		ph := r.opPhase[i]
 		if ph < 0 || r.phases[ph].Stage != stage || o.Count <= 0 {
 			continue
 		}

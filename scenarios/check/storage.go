@@ -172,7 +172,7 @@ func (r *run) judgeAgreement() Result {
 	if r.logMissing != "" || r.opsMissing != "" {
 		return settle(res, unread, "")
 	}
-	cursor := logCursor{x: &r.logIndex}
+	cursor := newCursor(&r.logIndex)
 	receipts, unheld := int64(0), int64(0)
 	var wrong, stray oddities
 	for i := range r.e.Ops {
@@ -208,7 +208,7 @@ func (r *run) judgeAgreement() Result {
 		if near == 0 {
 			cursor.record(m.Partition, m.Offset)
 		}
-		if !has(cursor.current(), m.Producer, m.Seq, near) {
+		if !has(cursor.last, m.Producer, m.Seq, near) {
 			stray.addMark(spot{event: event{m.Producer, m.Seq}, partition: m.Partition, offset: m.Offset, where: m.Retriever, state: m.State})
 		}
 	}
@@ -242,9 +242,6 @@ func (r *run) judgeAgreement() Result {
 	}
 	return settle(res, unread, fmt.Sprintf("%d receipts and %d held events agree with the final log", receipts, unheld))
 }
-
-// current is the record looked up last.
-func (c *logCursor) current() []evidence.LogMark { return c.log[c.first:c.next] }
 
 func hasSeq(l *ledger.Ledger, prods *producers, producer uint32, seq uint64) bool {
 	p, ok := prods.find(producer)

@@ -186,12 +186,14 @@ func (r *run) consistent(o *evidence.Op) {
 }
 
 // tally makes the pass over the operations: the ledger's sets, and counts and latencies by phase and moment.
-func (r *run) tally() stats {
+func (r *run) tally() {
 	ops := r.e.Ops
 	skip := make([]bool, 0)
 	events := uint64(0)
+	r.opPhase = make([]int32, len(ops))
 	for i := range ops {
 		o := &ops[i]
+		r.opPhase[i] = int32(r.phaseAt(o.Intended))
 		if !r.usable(o) {
 			if len(skip) == 0 {
 				skip = make([]bool, len(ops))
@@ -209,7 +211,8 @@ func (r *run) tally() stats {
 	if events > maxLedger {
 		r.opsMissing = "the sequences go further than this build follows"
 		r.problem("sequences", "producers' sequences reach %d events in all, more than the %d that are followed", events, uint64(maxLedger))
-		return newCollector(r).stats()
+		r.stats = newCollector(r).stats()
+		return
 	}
 	for p, span := range r.prods.spans {
 		for _, l := range []*ledger.Ledger{&r.offered, &r.accepted, &r.denied} {
@@ -227,7 +230,7 @@ func (r *run) tally() stats {
 		if twice := r.offered.Producer(p).MarkRange(o.FirstSeq, uint64(o.Count)); twice > 0 {
 			r.problem("sequences", "producer %d: %d events from sequence %d on were sent twice", o.Producer, twice, o.FirstSeq)
 		}
-		c.begin(o)
+		c.begin(o, int(r.opPhase[i]))
 		eachPart(o, func(first, n uint64, out outcome, _ *evidence.Part) {
 			switch out {
 			case wasAccepted:
@@ -246,7 +249,7 @@ func (r *run) tally() stats {
 	}
 	r.allowed = r.offered.Without(&r.denied)
 	r.total = c.total
-	return c.stats()
+	r.stats = c.stats()
 }
 
 // lateness is the bound on how late the load generator itself may send: above it, latencies say more about it than about the system.
