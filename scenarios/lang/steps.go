@@ -29,7 +29,7 @@ func steps() []*Builtin {
 			Doc: "Adds a load that runs through all phases. When an event is sent never depends on earlier answers (open model), so a slow pipeline is not spared.",
 			Args: []Arg{
 				{"name", "string", nil, "its name in reports; each load has its own"},
-				{"shape", "string", str("steady"), "`steady`; `ramp`, from `events_per_second` to `to_per_second` over the run; `wave`, a sine around the mean as a day has"},
+				{"shape", "string", str("steady"), "`steady`; `ramp`, from `events_per_second` to `to_per_second` over the run; `wave`, a sine around the mean as a day has: up by half, down by half, once over the run"},
 				{"events_per_second", "number", nil, "the mean of a steady load or a wave, the start of a ramp; more than 0"},
 				{"to_per_second", "number", none, "the end of a ramp"},
 				{"events_per_batch", "whole number", integer(10), "events in one request, from 1 to 10000"},
