@@ -107,6 +107,7 @@ The same checks judge both: nothing that was accepted may be lost, duplicated or
 }
 
 func suggestion(cmd *cobra.Command, arg string) string {
+	cmd.SuggestionsMinimumDistance = 2
 	if near := cmd.SuggestionsFor(arg); len(near) > 0 {
 		return fmt.Sprintf("; did you mean %q?", near[0])
 	}

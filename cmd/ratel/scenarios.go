@@ -130,9 +130,26 @@ func (c *cli) describe(ref string) error {
 }
 
 func faultText(f *plan.Fault) string {
-	text := fmt.Sprintf("%s %s", f.Kind, f.Target)
+	text := fmt.Sprintf("%s %s", f.Kind, targetText(f.Target))
 	if f.Aim != nil {
 		text += fmt.Sprintf(" on %s within %s", f.Aim.On, f.Aim.Within)
 	}
 	return text
+}
+
+// targetText is a selector as a script writes it.
+func targetText(s plan.Selector) string {
+	switch s.Kind {
+	case plan.SelectNode:
+		return s.Node
+	case plan.SelectLeader:
+		return fmt.Sprintf("leader_of(%q, %d)", s.Topic, s.Partition)
+	case plan.SelectAny:
+		return fmt.Sprintf("any_of(%q, %d)", s.Role, s.N)
+	case plan.SelectAll, plan.SelectPeers:
+		return fmt.Sprintf("%s(%q)", s.Kind, s.Role)
+	case plan.SelectZK, plan.SelectSubject:
+		return fmt.Sprintf("%s()", s.Kind)
+	}
+	return string(s.Kind)
 }
