@@ -131,7 +131,7 @@ func refused(what string, err, reason error) error {
 	case errors.Is(err, port.ErrUnknown):
 		return fmt.Errorf("%s: error matches port.ErrUnknown too: %w", what, err)
 	case reason != nil && !errors.Is(err, reason):
-		return fmt.Errorf("%s: expected %q, got: %w", what, reason, err)
+		return fmt.Errorf("%s: expected %q, got: %w", what, reason.Error(), err)
 	}
 	return nil
 }

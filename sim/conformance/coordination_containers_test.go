@@ -60,7 +60,7 @@ func onRealServers(ctx context.Context, t *testing.T, w *containers.World, root 
 	servers := w.ZooKeeperServers()
 	p := newProxies(t, servers)
 	client := func(servers []string) (port.Coordination, error) {
-		return zookeeper.New(w.Runtime(), zookeeper.Config{Servers: servers, Log: t.Logf})
+		return zookeeper.New(w.Runtime(), zookeeper.Config{Servers: servers})
 	}
 	a, err := client(p.addrs)
 	if err != nil {

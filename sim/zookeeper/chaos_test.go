@@ -236,8 +236,8 @@ func (c *chaos) harm(ctx context.Context) {
 	}
 }
 
-// aimed crashes all servers while one is writing, and again within milliseconds of the next leader's start, which the
-// leader then outlasts longest. Seen by Z7 only: what it had brought to the others must be on their disks.
+// aimed crashes all servers while one is writing, and again within milliseconds of the next leader's start; that leader
+// then stays away longest, so that the others go on with what it had brought to their disks.
 func (c *chaos) aimed(ctx context.Context) {
 	p := c.procs[chaosClients[0]]
 	nodes := c.zk.Nodes()

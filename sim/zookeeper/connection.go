@@ -236,9 +236,7 @@ func (s *session) shut(why error) {
 	s.hangUp()
 	calls := slices.Concat(s.sent, s.unsent)
 	s.sent, s.unsent = nil, nil
-	if s.live {
-		s.live = false
-	}
+	s.live = false
 	if errors.Is(why, port.ErrSessionExpired) {
 		s.states.TryPush(port.SessionExpired)
 		for _, c := range calls { // they waited for a connection, so none was sent
@@ -272,12 +270,17 @@ func (s *session) watch(kind watchKind, path string, f *rt.Future[port.WatchEven
 
 // event tells the watchers that a change concerns.
 func (s *session) event(r *reply) {
-	kinds := map[changeKind][]watchKind{
-		changeCreated:  {watchExist},
-		changeData:     {watchExist, watchData},
-		changeChildren: {watchChildren},
-		changeDeleted:  {watchExist, watchData, watchChildren},
-	}[r.change]
+	var kinds []watchKind
+	switch r.change {
+	case changeCreated:
+		kinds = []watchKind{watchExist}
+	case changeData:
+		kinds = []watchKind{watchExist, watchData}
+	case changeChildren:
+		kinds = []watchKind{watchChildren}
+	case changeDeleted:
+		kinds = []watchKind{watchExist, watchData, watchChildren}
+	}
 	for _, kind := range kinds {
 		k := watchKey{kind, r.path}
 		waiting := s.watches[k]

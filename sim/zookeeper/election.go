@@ -158,6 +158,7 @@ func (p *peer) changed() {
 // consider starts the wait that ends the election once a quorum agrees with this server's vote.
 func (p *peer) consider() {
 	el, n := p.elect, 0
+	// order: only counted
 	for _, v := range el.votes {
 		if v == p.vote {
 			n++
@@ -172,11 +173,13 @@ func (p *peer) consider() {
 // joinSettled joins an ensemble that has a leader already: a quorum reports it and it says so itself.
 func (p *peer) joinSettled(n notification) {
 	el, reports, votes := p.elect, 0, 0
+	// order: only counted
 	for _, o := range el.settled {
 		if o.vote.leader == n.vote.leader {
 			reports++
 		}
 	}
+	// order: only counted
 	for _, v := range el.votes {
 		if v.leader == n.vote.leader {
 			votes++

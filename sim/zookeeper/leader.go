@@ -37,7 +37,6 @@ type leader struct {
 	ping     sched.Timer
 	giveUp   sched.Timer
 	ticks    int
-	heard    bool
 }
 
 // learner is a follower as its leader sees it.

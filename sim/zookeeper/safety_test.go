@@ -96,8 +96,7 @@ func TestSameSeedSameHash(t *testing.T) {
 	}
 }
 
-// linearizable checks a history of at most 500 operations; what comes later in a longer one is left out with the
-// operations that were not finished by then kept as unknown.
+// linearizable checks a history of at most 500 operations. One of unknown outcome may take effect at any later time.
 func (c *chaos) linearizable(what string, m porcupine.Model, ops []operation) {
 	const forever = int64(1) << 60
 	slices.SortFunc(ops, func(a, b operation) int { return int(a.call - b.call) })

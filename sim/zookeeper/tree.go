@@ -87,11 +87,13 @@ func newTree() *tree {
 
 func (t *tree) clone() *tree {
 	c := &tree{zxid: t.zxid, nodes: make(map[string]*znode, len(t.nodes)), sessions: make(map[int64]*sessionRecord, len(t.sessions))}
-	for p, z := range t.nodes { // into another map: the order is not seen
+	// order: from one map into another
+	for p, z := range t.nodes {
 		n := *z
 		n.children = slices.Clone(z.children)
 		c.nodes[p] = &n
 	}
+	// order: from one map into another
 	for id, s := range t.sessions {
 		c.sessions[id] = &sessionRecord{timeout: s.timeout, ephemerals: slices.Clone(s.ephemerals)}
 	}
@@ -100,6 +102,7 @@ func (t *tree) clone() *tree {
 
 func (t *tree) size() int {
 	n := 0
+	// order: a sum
 	for p, z := range t.nodes {
 		n += 80 + len(p) + len(z.data)
 	}
@@ -109,6 +112,7 @@ func (t *tree) size() int {
 // sessionIDs returns the live sessions' ids, sorted.
 func (t *tree) sessionIDs() []int64 {
 	ids := make([]int64, 0, len(t.sessions))
+	// order: sorted below
 	for id := range t.sessions {
 		ids = append(ids, id)
 	}
