@@ -85,8 +85,8 @@ func (d *Disk) Used() int64 { return d.used }
 
 // Wipe replaces the device by an empty one.
 func (d *Disk) Wipe() {
-	for _, f := range d.names {
-		f.named = false // order does not matter
+	for _, f := range d.names { // order: each is treated alike
+		f.named = false
 	}
 	d.done += uint64(len(d.changes))
 	d.names, d.durable, d.changes = map[string]*inode{}, map[string]*inode{}, nil
@@ -104,8 +104,8 @@ func (d *Disk) Crash(mode Mode) {
 	d.commit(d.done + uint64(d.rand.IntN(len(d.changes)+1)))
 	d.done += uint64(len(d.changes))
 	d.changes = nil
-	for _, f := range d.names {
-		f.named = false // order does not matter
+	for _, f := range d.names { // order: each is treated alike
+		f.named = false
 	}
 	d.names, d.used = maps.Clone(d.durable), 0
 	for _, name := range sortedNames(d.durable) {

@@ -61,6 +61,7 @@ type Sim struct {
 	probing bool
 	notNil  chan struct{} // what Done answers then
 
+	inTask   bool                 // watched is not nil
 	watchdog time.Duration        // wall time
 	probe    atomic.Bool          // set by the watchdog, cleared by the next step
 	watched  atomic.Pointer[task] // the task that runs now, for the watchdog
@@ -211,6 +212,7 @@ func (s *Sim) run(t *task) {
 		s.assign(t)
 	}
 	t.state = running
+	s.inTask = true
 	s.watched.Store(t)
 	t.w.co.resume()
 	s.cur = nil

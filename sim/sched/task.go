@@ -163,6 +163,7 @@ func (s *Sim) reap() {
 				continue
 			}
 			s.cur = t
+			s.inTask = true
 			s.watched.Store(t)
 			w.stopping = true
 			w.co.stop()

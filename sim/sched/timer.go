@@ -134,7 +134,10 @@ func (s *Sim) fire(e entry) {
 		}
 		s.onStep(s.steps, fmt.Sprintf("t=%d callback %s seq %d", s.now, owner, e.seq))
 	}
-	s.watched.Store(nil)
+	if s.inTask {
+		s.inTask = false
+		s.watched.Store(nil)
+	}
 	if what.ev != nil {
 		what.ev.Fire()
 	} else {
