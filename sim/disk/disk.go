@@ -199,7 +199,7 @@ func (d *Disk) room(n int) int {
 
 func sortedNames(names map[string]*inode) []string {
 	sorted := make([]string, 0, len(names))
-	for name := range names {
+	for name := range names { // order: sorted below
 		sorted = append(sorted, name)
 	}
 	slices.Sort(sorted)

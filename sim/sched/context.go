@@ -39,6 +39,8 @@ func (c *simContext) Err() error {
 }
 
 // Done panics: nothing may wait on a channel in the simulation, because the whole of it would stand still.
+//
+// channel: context.Context has it so.
 func (c *simContext) Done() <-chan struct{} {
 	if c.p.sim.probing {
 		return c.p.sim.notNil

@@ -59,7 +59,8 @@ type Sim struct {
 	failure error
 	// probing makes Context.Done answer instead of panicking while the package itself asks.
 	probing bool
-	notNil  chan struct{} // what Done answers then
+	// channel: what Done answers then; nobody ever receives from it.
+	notNil chan struct{}
 
 	inTask   bool                 // watched is not nil
 	watchdog time.Duration        // wall time
@@ -75,7 +76,8 @@ func New(seed uint64) *Sim {
 		incarnations: map[string]int{},
 		hash:         mix(seed, 0x5851f42d4c957f2d),
 		watchdog:     defaultWatchdog,
-		notNil:       make(chan struct{}),
+		// channel: only compared with nil.
+		notNil: make(chan struct{}),
 	}
 	s.pick = s.pcg("scheduler")
 	return s
