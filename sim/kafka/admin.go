@@ -2,14 +2,12 @@ package kafka
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
 
 	simnet "github.com/ratel-sim/ratel/sim/net"
 	"github.com/ratel-sim/ratel/system/port"
-	"github.com/ratel-sim/ratel/system/rt"
 )
 
 const (
@@ -80,7 +78,7 @@ func (a *admin) created(ctx context.Context, spec port.TopicSpec, existed bool) 
 // controller finds the active controller.
 func (a *admin) controller(ctx context.Context) (int32, error) {
 	for {
-		resps, err := a.everyone(ctx, nil)
+		resps, err := a.k.everyone(ctx, nil)
 		if err != nil {
 			return 0, err
 		}
@@ -104,42 +102,9 @@ func (a *admin) controller(ctx context.Context) (int32, error) {
 	}
 }
 
-// everyone asks all brokers for metadata, and returns what came from those that answered soon.
-func (a *admin) everyone(ctx context.Context, topics []string) ([]*metadataResponse, error) {
-	answers := rt.NewQueue[*metadataResponse](a.k.p, 0)
-	order := a.k.order()
-	for _, id := range order {
-		a.k.askMetadata(id, topics, func(r *metadataResponse, _ error) { answers.TryPush(r) })
-	}
-	var resps []*metadataResponse
-	wait := ctx
-	for range order {
-		r, err := answers.Pop(wait)
-		if err != nil {
-			break
-		}
-		if r == nil || len(r.brokers) == 0 {
-			continue
-		}
-		resps = append(resps, r)
-		if len(resps) == 1 {
-			var cancel context.CancelFunc
-			wait, cancel = a.k.p.WithTimeout(ctx, metadataPatience)
-			defer cancel()
-		}
-	}
-	if len(resps) == 0 {
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
-		return nil, errors.New("no broker answers metadata requests")
-	}
-	return resps, nil
-}
-
 // Describe implements port.LogAdmin: each partition as the broker sees it that knows its highest epoch.
 func (a *admin) Describe(ctx context.Context, topic string) ([]port.PartitionState, error) {
-	resps, err := a.everyone(ctx, []string{topic})
+	resps, err := a.k.everyone(ctx, []string{topic})
 	if err != nil {
 		return nil, fmt.Errorf("kafka: describe %s: %w", topic, err)
 	}
@@ -183,7 +148,7 @@ func (a *admin) Brokers(ctx context.Context) ([]int32, error) {
 	if err == nil {
 		resp = body.(*metadataResponse)
 	} else { // the controller is away: whoever answers
-		all, err := a.everyone(ctx, nil)
+		all, err := a.k.everyone(ctx, nil)
 		if err != nil {
 			return nil, fmt.Errorf("kafka: list brokers: %w", err)
 		}

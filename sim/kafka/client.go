@@ -32,6 +32,9 @@ type client struct {
 	waiting     []func(error)
 	lastRefresh time.Duration
 	closed      bool
+	// fenced: a view of a partition under an older leader epoch than one seen before is not believed (KIP-320). Sarama's
+	// producer does not look at epochs; readers and the admin, which are not Sarama's own, do.
+	fenced bool
 }
 
 type leaderOf struct {
@@ -152,7 +155,11 @@ func (k *client) take(resp *metadataResponse) {
 			for len(k.leaders) <= p.ref.idx {
 				k.leaders = append(k.leaders, leaderOf{})
 			}
-			k.leaders[p.ref.idx] = leaderOf{id: p.leader, epoch: p.epoch, known: p.leader != noBroker}
+			l := &k.leaders[p.ref.idx]
+			if k.fenced && p.epoch < l.epoch {
+				continue
+			}
+			*l = leaderOf{id: p.leader, epoch: p.epoch, known: p.leader != noBroker}
 		}
 	}
 }
@@ -188,6 +195,39 @@ func (k *client) close() {
 			c.close()
 		}
 	}
+}
+
+// everyone asks all brokers for metadata, and returns what came from those that answered soon.
+func (k *client) everyone(ctx context.Context, topics []string) ([]*metadataResponse, error) {
+	answers := rt.NewQueue[*metadataResponse](k.p, 0)
+	order := k.order()
+	for _, id := range order {
+		k.askMetadata(id, topics, func(r *metadataResponse, _ error) { answers.TryPush(r) })
+	}
+	var resps []*metadataResponse
+	wait := ctx
+	for range order {
+		r, err := answers.Pop(wait)
+		if err != nil {
+			break
+		}
+		if r == nil || len(r.brokers) == 0 {
+			continue
+		}
+		resps = append(resps, r)
+		if len(resps) == 1 {
+			var cancel context.CancelFunc
+			wait, cancel = k.p.WithTimeout(ctx, metadataPatience)
+			defer cancel()
+		}
+	}
+	if len(resps) == 0 {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		return nil, errors.New("no broker answers metadata requests")
+	}
+	return resps, nil
 }
 
 // Client returns a Kafka client living in process p on a network node. Its producers, readers and admin each have
@@ -226,6 +266,7 @@ func (l *logClient) NewReader(cfg port.ReaderConfig, topic string, partition int
 func (l *logClient) Admin() port.LogAdmin {
 	if l.admin == nil {
 		l.admin = &admin{k: l.c.newClient(l.node, l.p, adminDialTimeout, adminReadTimeout)}
+		l.admin.k.fenced = true
 	}
 	return l.admin
 }

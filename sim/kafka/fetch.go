@@ -11,7 +11,7 @@ func (w fetchWait) live() bool { return w.c.gen == w.gen && w.c.fetching != nil 
 func (c *srvConn) fetch(r *fetchRequest) {
 	b := c.b
 	// The response is read first: a follower that advances the high watermark by this fetch learns so from the next.
-	resp, ready := b.read(r)
+	resp, ready := c.read(r)
 	if r.replica != noBroker {
 		for i := range r.parts {
 			f := &r.parts[i]
@@ -56,7 +56,8 @@ func addWait(ws []fetchWait, w fetchWait) []fetchWait {
 
 // read collects what a fetch gets now. ready says whether that is worth answering before the wait ends: any record
 // (fetch.min.bytes is 1) or any error.
-func (b *server) read(r *fetchRequest) (resp *fetchResponse, ready bool) {
+func (c *srvConn) read(r *fetchRequest) (resp *fetchResponse, ready bool) {
+	b := c.b
 	resp = &fetchResponse{}
 	left := r.maxBytes
 	for i := range r.parts {
@@ -74,7 +75,7 @@ func (b *server) read(r *fetchRequest) (resp *fetchResponse, ready bool) {
 		switch {
 		case out.code != codeNone || len(out.batches) > 0:
 			ready = true
-		case r.replica != noBroker && p.sentTo(r.replica) == out.hw:
+		case r.replica != noBroker && !r.full && c.told(f.ref) == out.hw:
 			continue // nothing new: the fetch session leaves it out
 		}
 		resp.parts = append(resp.parts, out)
@@ -140,17 +141,29 @@ func (c *srvConn) answerFetch(resp *fetchResponse) {
 		}
 	}
 	if r.replica != noBroker {
-		c.b.noteSent(r.replica, resp)
+		c.tell(resp)
 	}
 	c.respond(resp, size, sum)
 }
 
-func (b *server) noteSent(replica int32, resp *fetchResponse) {
+// told is the high watermark that the fetch session on this connection was last told.
+func (c *srvConn) told(ref *tpRef) int64 {
+	if ref.idx < len(c.session) {
+		return c.session[ref.idx]
+	}
+	return noOffset
+}
+
+func (c *srvConn) tell(resp *fetchResponse) {
 	for i := range resp.parts {
-		if p := b.partition(resp.parts[i].ref); p != nil {
-			if m := p.remote(replica); m != nil {
-				m.sentHW = resp.parts[i].hw
-			}
+		idx := resp.parts[i].ref.idx
+		for len(c.session) <= idx {
+			c.session = append(c.session, noOffset)
+		}
+		if resp.parts[i].code == codeNone {
+			c.session[idx] = resp.parts[i].hw
+		} else { // a follower does not look at what comes with an error
+			c.session[idx] = noOffset
 		}
 	}
 }
@@ -167,7 +180,7 @@ func (p *partition) wake(ws []fetchWait) []fetchWait {
 		if !w.live() {
 			continue
 		}
-		if resp, ready := p.b.read(w.c.fetching); ready {
+		if resp, ready := w.c.read(w.c.fetching); ready {
 			w.c.answerFetch(resp)
 			continue
 		}

@@ -13,6 +13,7 @@ type fetcher struct {
 	leader int32
 	parts  []*partition
 	rpc    *rpcConn
+	fresh  bool // the connection has no fetch session yet
 	busy   bool // a request is out, or a pause runs
 }
 
@@ -87,6 +88,7 @@ func (f *fetcher) send(m simnet.Message, done func(body any)) {
 	b := f.b
 	if f.rpc == nil || f.rpc.dead {
 		f.rpc = dial(b.s, b.node, b.p, b.c.byID(f.leader).name, b.cfg.SocketTimeout, b.cfg.SocketTimeout, nil)
+		f.fresh = true
 	}
 	f.busy = true
 	f.rpc.call(m, func(body any, err error) {
@@ -155,7 +157,7 @@ func (f *fetcher) truncate(asked *epochEndPart, got *epochEnd) {
 
 func (f *fetcher) fetch(now time.Duration, n int) {
 	b := f.b
-	r := &fetchRequest{replica: b.id, brokerEpoch: b.epoch, maxWait: b.cfg.FetchWaitMax, maxBytes: 10 << 20, parts: make([]fetchPart, 0, n)}
+	r := &fetchRequest{replica: b.id, brokerEpoch: b.epoch, full: f.fresh || f.rpc == nil || f.rpc.dead, maxWait: b.cfg.FetchWaitMax, maxBytes: 10 << 20, parts: make([]fetchPart, 0, n)}
 	sum := uint64(b.id)
 	for _, p := range f.parts {
 		if p.notBefore > now || p.truncating {
@@ -168,6 +170,7 @@ func (f *fetcher) fetch(now time.Duration, n int) {
 	f.send(simnet.Message{Body: r, Size: headerBytes + perPartBytes, Sum: sum}, func(body any) {
 		f.store(r, body.(*fetchResponse))
 	})
+	f.fresh = false
 }
 
 // store appends what was fetched.
@@ -181,7 +184,8 @@ func (f *fetcher) store(r *fetchRequest, resp *fetchResponse) {
 		q := &r.parts[asked]
 		p := b.partition(got.ref)
 		if p == nil || p.isLeader || p.leader != f.leader || p.leaderEpoch != q.epoch || p.log.end != q.offset || p.truncating {
-			continue // it has been told otherwise meanwhile
+			f.fresh = true // it has been told otherwise meanwhile, and forgoes what this says
+			continue
 		}
 		switch got.code {
 		case codeNone:

@@ -44,7 +44,6 @@ type remote struct {
 	caughtUpAt    time.Duration // when it last had everything; < 0 is never
 	lastFetchAt   time.Duration
 	lastFetchEnd  int64 // the leader's end at its last fetch
-	sentHW        int64 // the high watermark it was last told
 	inISR, joinup bool  // in the committed ISR; in the maximal ISR (committed or proposed)
 }
 
@@ -61,13 +60,6 @@ func (p *partition) remote(id int32) *remote {
 		}
 	}
 	return nil
-}
-
-func (p *partition) sentTo(id int32) int64 {
-	if m := p.remote(id); m != nil {
-		return m.sentHW
-	}
-	return noOffset
 }
 
 // becomeLeaderOrFollower obeys the controller (LeaderAndIsr).
@@ -110,7 +102,7 @@ func (p *partition) makeLeader(st *leaderAndISR) {
 			if id == p.b.id {
 				continue
 			}
-			m := remote{id: id, end: noOffset, caughtUpAt: -1, lastFetchEnd: noOffset, sentHW: noOffset}
+			m := remote{id: id, end: noOffset, caughtUpAt: -1, lastFetchEnd: noOffset}
 			if i := slices.IndexFunc(old, func(o remote) bool { return o.id == id }); i >= 0 && wasLeader {
 				m = old[i]
 				m.caughtUpAt = -1

@@ -84,6 +84,7 @@ type (
 	fetchRequest struct {
 		replica     int32 // the follower's broker id, or noBroker for a consumer
 		brokerEpoch int64
+		full        bool // begins a new fetch session: the response leaves nothing out
 		maxWait     time.Duration
 		maxBytes    int
 		parts       []fetchPart

@@ -15,6 +15,9 @@ import (
 // created is not known everywhere.
 const unknownTopicTries = 4
 
+// readerMaxDial is how long a reader waits for a connection.
+const readerMaxDial = time.Second
+
 // reader implements port.Reader over one client.
 type reader struct {
 	k      *client
@@ -24,7 +27,9 @@ type reader struct {
 }
 
 func newReader(c *Cluster, node *simnet.Node, p *sched.Process, cfg port.ReaderConfig, ref *tpRef, offset int64) *reader {
-	return &reader{k: c.newClient(node, p, cfg.ReadTimeout, cfg.ReadTimeout), cfg: cfg, ref: ref, offset: offset}
+	k := c.newClient(node, p, min(cfg.ReadTimeout, readerMaxDial), cfg.ReadTimeout)
+	k.fenced = true
+	return &reader{k: k, cfg: cfg, ref: ref, offset: offset}
 }
 
 // Offset implements port.Reader.
@@ -63,7 +68,7 @@ func (r *reader) Fetch(ctx context.Context) (port.Batch, error) {
 			return port.Batch{}, ctx.Err()
 		case err == nil && got.code == codeNone:
 			return r.take(got), nil
-		case err == nil && got.code == codeOffsetOutOfRange:
+		case err == nil && got.code == codeOffsetOutOfRange && r.confirmed(ctx, l):
 			return port.Batch{}, fmt.Errorf("kafka: fetch %s/%d at offset %d, log starts at %d, high watermark %d: %w",
 				r.ref.topic, r.ref.part, r.offset, got.start, got.hw, port.ErrOffsetOutOfRange)
 		}
@@ -72,6 +77,20 @@ func (r *reader) Fetch(ctx context.Context) (port.Batch, error) {
 			return port.Batch{}, err
 		}
 	}
+}
+
+// confirmed asks all brokers whether the leader that called the offset out of range is the leader: one that has been
+// deposed and cut off ends where it was cut off, and neither it nor the metadata it gives knows better.
+func (r *reader) confirmed(ctx context.Context, l leaderOf) bool {
+	resps, err := r.k.everyone(ctx, []string{r.ref.topic})
+	if err != nil {
+		return false
+	}
+	for _, resp := range resps {
+		r.k.take(resp)
+	}
+	now := r.k.leaders[r.ref.idx]
+	return now.epoch == l.epoch && now.id == l.id
 }
 
 func (r *reader) pause(ctx context.Context) error {
@@ -117,6 +136,6 @@ func (r *reader) take(got *fetchedPart) port.Batch {
 // forget drops what is known of a partition's leader, so that the metadata is asked for again.
 func (k *client) forget(ref *tpRef) {
 	if ref.idx < len(k.leaders) {
-		k.leaders[ref.idx] = leaderOf{}
+		k.leaders[ref.idx].known = false
 	}
 }

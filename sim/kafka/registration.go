@@ -79,8 +79,12 @@ func makePath(ctx context.Context, r rt.Runtime, sess port.Session, path string,
 	return err
 }
 
-// register enters the broker under its id. While the znode of an earlier session lives, Kafka exits with NodeExists and
-// whoever supervises it starts it again: so this waits.
+// register enters the broker under its id.
+//
+// While the znode of an earlier session lives, a starting broker would exit with NodeExists. So, as in the containers
+// world, whoever starts it waits until the znode has gone; only then does the process begin to come up. That wait is not
+// a nicety: a controller elected when the broker is already registered again takes it for the one it knew, and if its
+// disk is new an empty log leads.
 func (g *registration) register(ctx context.Context) error {
 	b := g.b
 	for _, path := range []string{zkRoot, "/kafka/brokers", zkBrokerIDs, zkTopics} {
@@ -90,6 +94,14 @@ func (g *registration) register(ctx context.Context) error {
 	}
 	path := brokerPath(b.id)
 	for {
+		if err := g.absent(ctx, path); err != nil {
+			return err
+		}
+		if !b.listening {
+			if err := b.p.Sleep(ctx, b.cfg.StartupTime); err != nil {
+				return err
+			}
+		}
 		err := retry(ctx, b.p, func() error {
 			_, err := g.sess.Create(ctx, path, []byte(b.name), port.Ephemeral)
 			return err
@@ -106,7 +118,20 @@ func (g *registration) register(ctx context.Context) error {
 		case err != nil && !errors.Is(err, port.ErrNoNode):
 			return err
 		}
-		if err := b.p.Sleep(ctx, b.cfg.RetryRegister); err != nil {
+	}
+}
+
+// absent waits until a znode is not there.
+func (g *registration) absent(ctx context.Context, path string) error {
+	for {
+		err := retry(ctx, g.b.p, func() error { _, err := g.sess.Exists(ctx, path); return err })
+		switch {
+		case errors.Is(err, port.ErrNoNode):
+			return nil
+		case err != nil:
+			return err
+		}
+		if err := g.b.p.Sleep(ctx, g.b.cfg.RetryRegister); err != nil {
 			return err
 		}
 	}

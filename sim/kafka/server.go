@@ -1,7 +1,6 @@
 package kafka
 
 import (
-	"context"
 	"math/rand/v2"
 	"time"
 
@@ -46,11 +45,7 @@ func newServer(c *Cluster, b *broker, p *sched.Process) *server {
 
 func (b *server) start() {
 	b.registration = &registration{b: b}
-	b.p.Go("zookeeper", func(ctx context.Context) {
-		if b.p.Sleep(ctx, b.cfg.StartupTime) == nil {
-			b.registration.run(ctx)
-		}
-	})
+	b.p.Go("zookeeper", b.registration.run)
 	b.every(b.cfg.CheckpointInterval, b.checkpoint)
 	b.every(b.cfg.FlushInterval, b.flush)
 	b.every(b.cfg.ReplicaLagTimeMax/2, b.shrinkISRs)
@@ -166,6 +161,7 @@ type srvConn struct {
 	fetching  *fetchRequest    // a fetch that waits for data
 	producing *produceResponse // a produce that waits for replicas
 	open      int              // partitions of it that still wait
+	session   []int64          // a follower's fetch session: the high watermark it was last told, by partition index
 }
 
 func (c *srvConn) onMessage(m simnet.Message) {
@@ -262,7 +258,7 @@ func (b *server) askController(c *srvConn, ask func(*controller, func(any, int))
 func (c *srvConn) expired() {
 	switch {
 	case c.fetching != nil:
-		resp, _ := c.b.read(c.fetching)
+		resp, _ := c.read(c.fetching)
 		c.answerFetch(resp)
 	case c.producing != nil:
 		c.respondProduce() // what still waits carries REQUEST_TIMED_OUT
