@@ -41,7 +41,11 @@ func (r *run) judgeExpectation(index int, x *plan.Expectation) Result {
 	}
 	var f finding
 	switch {
-	case !m.Sampled && (x.When == "" || x.When == "after"):
+	case !m.Sampled && x.When == "":
+		p := &r.stats.phases[index]
+		value, ok := ackValue(x.Metric, p.Counts, p.Latency, to-from)
+		f = over(x, m, value, ok)
+	case !m.Sampled && x.When == "after":
 		value, ok := r.ackOver(x.Metric, from, to)
 		f = over(x, m, value, ok)
 	case !m.Sampled:
@@ -158,21 +162,35 @@ func (a *ackBin) add(o *evidence.Op) {
 }
 
 func (a *ackBin) value(metric string, length time.Duration) (float64, bool) {
+	return ackValue(metric, a.counts, distribution(a.latencies), length)
+}
+
+// ackValue is a metric of what clients saw; false if no event bears on it.
+func ackValue(metric string, c Counts, l Latency, length time.Duration) (float64, bool) {
+	var d time.Duration
 	switch metric {
 	case "ack.rate":
-		return float64(a.counts.Accepted) / length.Seconds(), true
+		return float64(c.Accepted) / length.Seconds(), true
 	case "ack.errors":
-		return float64(a.counts.Offered - a.counts.Accepted), a.counts.Offered > 0
+		return float64(c.Offered - c.Accepted), c.Offered > 0
 	case "ack.error_rate":
-		if a.counts.Offered == 0 {
-			return 0, false
-		}
-		return float64(a.counts.Offered-a.counts.Accepted) / float64(a.counts.Offered), true
+		return float64(c.Offered-c.Accepted) / float64(max(1, c.Offered)), c.Offered > 0
+	case "ack.p50":
+		d = l.P50
+	case "ack.p90":
+		d = l.P90
+	case "ack.p95":
+		d = l.P95
+	case "ack.p99":
+		d = l.P99
+	case "ack.p999":
+		d = l.P999
+	case "ack.max":
+		d = l.Max
+	default:
+		return 0, false
 	}
-	l := distribution(a.latencies)
-	figures := map[string]time.Duration{"ack.p50": l.P50, "ack.p90": l.P90, "ack.p95": l.P95, "ack.p99": l.P99, "ack.p999": l.P999, "ack.max": l.Max}
-	d, ok := figures[metric]
-	return d.Seconds(), ok && l.Events > 0
+	return d.Seconds(), l.Events > 0
 }
 
 // ackPoints cuts a stretch into seconds, the last one longer if less than half a second would be left.

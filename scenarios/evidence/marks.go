@@ -170,7 +170,7 @@ func readMarks(r io.Reader, kind byte, size int64, budget *int64, add func(HeldM
 	if err != nil {
 		return err
 	}
-	count, err := binary.ReadUvarint(br)
+	count, err := readUvarint(br)
 	if err != nil {
 		return cutShort(err)
 	}
@@ -192,7 +192,7 @@ func readMarks(r io.Reader, kind byte, size int64, budget *int64, add func(HeldM
 }
 
 func readNames(br *bufio.Reader) ([]string, error) {
-	n, err := binary.ReadUvarint(br)
+	n, err := readUvarint(br)
 	if err != nil {
 		return nil, cutShort(err)
 	}
@@ -201,7 +201,7 @@ func readNames(br *bufio.Reader) ([]string, error) {
 	}
 	var names []string
 	for range n {
-		length, err := binary.ReadUvarint(br)
+		length, err := readUvarint(br)
 		if err != nil {
 			return nil, cutShort(err)
 		}
@@ -236,7 +236,7 @@ func (d *marksDecoder) next() error {
 	if head&hasRetriever != 0 || !d.begun {
 		i := uint64(0)
 		if head&hasRetriever != 0 {
-			if i, err = binary.ReadUvarint(d.r); err != nil {
+			if i, err = readUvarint(d.r); err != nil {
 				return cutShort(err)
 			}
 		}
@@ -256,7 +256,7 @@ func (d *marksDecoder) next() error {
 		if head&part.bit == 0 {
 			continue
 		}
-		delta, err := binary.ReadVarint(d.r)
+		delta, err := readVarint(d.r)
 		if err != nil {
 			return cutShort(err)
 		}
@@ -265,13 +265,36 @@ func (d *marksDecoder) next() error {
 	if partition < math.MinInt32 || partition > math.MaxInt32 || producer < 0 || producer > math.MaxUint32 {
 		return fmt.Errorf("%w: partition %d or producer %d is out of range", ErrDamaged, partition, producer)
 	}
-	delta, err := binary.ReadVarint(d.r)
+	delta, err := readVarint(d.r)
 	if err != nil {
 		return cutShort(err)
 	}
 	d.mark.Partition, d.mark.Producer = int32(partition), uint32(producer)
 	d.mark.Seq += uint64(delta) + 1
 	return nil
+}
+
+// readUvarint is binary.ReadUvarint with an error of a kind for a number that is too long.
+func readUvarint(r io.ByteReader) (uint64, error) {
+	v := uint64(0)
+	for shift := 0; ; shift += 7 {
+		b, err := r.ReadByte()
+		switch {
+		case err != nil:
+			return 0, err
+		case shift == 63 && b > 1:
+			return 0, fmt.Errorf("%w: a number of more than 64 bits", ErrDamaged)
+		case b < 0x80:
+			return v | uint64(b)<<shift, nil
+		}
+		v |= uint64(b&0x7f) << shift
+	}
+}
+
+// readVarint reads a zigzag varint.
+func readVarint(r io.ByteReader) (int64, error) {
+	u, err := readUvarint(r)
+	return int64(u>>1) ^ -int64(u&1), err
 }
 
 // cutShort is the error of a file that ends too early, or of reading it at all.
