@@ -37,7 +37,7 @@ func broker(t *testing.T, extra map[string]sarama.MockResponse) *sarama.MockBrok
 func versions(t *testing.T) sarama.MockResponse {
 	return sarama.NewMockApiVersionsResponse(t).SetApiKeys([]sarama.ApiVersionsResponseKey{
 		{ApiKey: 0, MinVersion: 0, MaxVersion: 7}, {ApiKey: 1, MinVersion: 0, MaxVersion: 11},
-		{ApiKey: 3, MinVersion: 0, MaxVersion: 9}, {ApiKey: 18, MinVersion: 0, MaxVersion: 3},
+		{ApiKey: 3, MinVersion: 0, MaxVersion: 7}, {ApiKey: 18, MinVersion: 0, MaxVersion: 3},
 	})
 }
 
@@ -365,6 +365,44 @@ func TestFetchErrors(t *testing.T) {
 			t.Errorf("%v, want no such topic", err)
 		}
 	})
+}
+
+// TestDeposedLeaderIsNotBelieved: the reader first meets a leader that was cut off and deposed, which names itself and
+// calls the offset out of range; another broker knows better.
+func TestDeposedLeaderIsNotBelieved(t *testing.T) {
+	t.Parallel()
+	old, now := sarama.NewMockBroker(quiet{t}, 1), sarama.NewMockBroker(quiet{t}, 2)
+	t.Cleanup(old.Close)
+	t.Cleanup(now.Close)
+	view := func(leader, epoch int32) *sarama.MetadataResponse {
+		m := &sarama.MetadataResponse{Version: 7, ControllerID: 2}
+		m.AddBroker(old.Addr(), 1)
+		m.AddBroker(now.Addr(), 2)
+		m.AddTopicPartition(topic, 0, leader, []int32{1, 2}, []int32{leader}, nil, sarama.ErrNoError)
+		m.Topics[0].Partitions[0].LeaderEpoch = epoch
+		return m
+	}
+	outOfRange, good := &sarama.FetchResponse{Version: 11}, &sarama.FetchResponse{Version: 11}
+	outOfRange.AddError(topic, 0, sarama.ErrOffsetOutOfRange)
+	good.AddRecord(topic, 0, nil, sarama.StringEncoder("v7"), 7)
+	good.SetLastOffsetDelta(topic, 0, 7)
+	old.SetHandlerByMap(map[string]sarama.MockResponse{
+		"ApiVersionsRequest": versions(t), "FetchRequest": sarama.NewMockWrapper(outOfRange), "MetadataRequest": sarama.NewMockWrapper(view(1, 4)),
+	})
+	now.SetHandlerByMap(map[string]sarama.MockResponse{
+		"ApiVersionsRequest": versions(t), "FetchRequest": sarama.NewMockWrapper(good), "MetadataRequest": sarama.NewMockWrapper(view(2, 5)),
+	})
+	cfg := port.DefaultReaderConfig("r")
+	cfg.Backoff = time.Millisecond
+	r, err := testLog(t, old.Addr(), now.Addr()).NewReader(cfg, topic, 0, 7)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	got, err := r.Fetch(withinTest(t))
+	if err != nil || len(got.Records) != 1 || string(got.Records[0].Value) != "v7" {
+		t.Errorf("%+v, %v", got, err)
+	}
 }
 
 func TestFreshestViewWins(t *testing.T) {

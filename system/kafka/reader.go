@@ -27,9 +27,11 @@ type reader struct {
 	r      rt.Runtime
 	cfg    port.ReaderConfig
 	client sarama.Client
+	admin  *admin
 	topic  string
 	part   int32
 	offset int64
+	epoch  int32 // the highest leader epoch that an answer came from
 	close  sync.Once
 }
 
@@ -46,7 +48,7 @@ func (l *Log) NewReader(cfg port.ReaderConfig, topic string, partition int32, of
 	if err != nil {
 		return nil, fmt.Errorf("kafka: reader %q of %s/%d: %w", cfg.ClientID, topic, partition, err)
 	}
-	return &reader{r: l.r, cfg: cfg, client: client, topic: topic, part: partition, offset: offset}, nil
+	return &reader{r: l.r, cfg: cfg, client: client, admin: l.admin, topic: topic, part: partition, offset: offset}, nil
 }
 
 // Offset implements [port.Reader].
@@ -70,8 +72,8 @@ func await[T any](ctx context.Context, r rt.Runtime, f func() (T, error)) (T, er
 func (r *reader) Fetch(ctx context.Context) (port.Batch, error) {
 	denied := 0
 	for {
-		offset := r.offset
-		block, err := await(ctx, r.r, func() (*sarama.FetchResponseBlock, error) { return r.fetch(offset) })
+		offset, atLeast := r.offset, r.epoch
+		got, err := await(ctx, r.r, func() (fetched, error) { return r.fetch(offset, atLeast) })
 		switch {
 		case ctx.Err() != nil && err != nil:
 			return port.Batch{}, ctx.Err()
@@ -81,11 +83,11 @@ func (r *reader) Fetch(ctx context.Context) (port.Batch, error) {
 			if denied++; denied >= unknownTopicTries {
 				return port.Batch{}, fmt.Errorf("kafka: fetch %s/%d: %w", r.topic, r.part, port.ErrNoTopic)
 			}
-		case errors.Is(err, sarama.ErrOffsetOutOfRange):
+		case errors.Is(err, sarama.ErrOffsetOutOfRange) && r.confirmed(ctx, got.epoch):
 			return port.Batch{}, fmt.Errorf("kafka: fetch %s/%d at offset %d: %w", r.topic, r.part, offset, port.ErrOffsetOutOfRange)
 		case err == nil:
-			batch, next := unpack(block, offset)
-			r.offset = next
+			batch, next := unpack(got.block, offset)
+			r.offset, r.epoch = next, got.epoch
 			return batch, nil
 		}
 		if err := r.r.Sleep(ctx, max(r.cfg.Backoff, minBackoff)); err != nil {
@@ -94,11 +96,40 @@ func (r *reader) Fetch(ctx context.Context) (port.Batch, error) {
 	}
 }
 
-// fetch asks the leader once. After an error the metadata has been refreshed as far as that is possible.
-func (r *reader) fetch(offset int64) (*sarama.FetchResponseBlock, error) {
+// fetched is a leader's answer and the epoch under which it leads.
+type fetched struct {
+	block *sarama.FetchResponseBlock
+	epoch int32
+}
+
+// errDeposed: the metadata names a leader that has been followed by another already.
+var errDeposed = errors.New("kafka: the metadata is of a broker that does not know the present leader")
+
+// confirmed asks all brokers whether the leader that called the offset out of range is the leader. One that has been
+// deposed and cut off from its peers ends where it was cut off, and the metadata that it gives names itself.
+func (r *reader) confirmed(ctx context.Context, epoch int32) bool {
+	views, err := r.admin.everyone(ctx, r.topic)
+	if err != nil {
+		return false
+	}
+	parts := freshest(views, r.topic)
+	if int(r.part) >= len(parts) || parts[r.part].LeaderEpoch > epoch {
+		r.epoch = max(r.epoch, epoch+1)
+		return false
+	}
+	return true
+}
+
+// fetch asks the leader once, if it leads under at least the given epoch. After an error the metadata has been refreshed
+// as far as that is possible.
+func (r *reader) fetch(offset int64, atLeast int32) (fetched, error) {
 	leader, epoch, err := r.client.LeaderAndEpoch(r.topic, r.part)
 	if err != nil {
-		return nil, err // it has refreshed the metadata itself
+		return fetched{}, err // it has refreshed the metadata itself
+	}
+	if epoch < atLeast {
+		_ = r.client.RefreshMetadata(r.topic) // the next look tells
+		return fetched{}, errDeposed
 	}
 	req := &sarama.FetchRequest{
 		Version: 11, MinBytes: 1, MaxWaitTime: int32(r.cfg.MaxWait / time.Millisecond), MaxBytes: int32(r.cfg.MaxBytes),
@@ -109,25 +140,25 @@ func (r *reader) fetch(offset int64) (*sarama.FetchResponseBlock, error) {
 	if err != nil {
 		_ = leader.Close() // it is opened again when it is next asked for
 		_ = r.client.RefreshMetadata(r.topic)
-		return nil, err
+		return fetched{}, err
 	}
 	block := resp.GetBlock(r.topic, r.part)
 	switch {
 	case block == nil:
-		return nil, sarama.ErrIncompleteResponse
+		return fetched{}, sarama.ErrIncompleteResponse
 	case errors.Is(block.Err, sarama.ErrNoError):
-		return block, nil
+		return fetched{block, epoch}, nil
 	case errors.Is(block.Err, sarama.ErrOffsetOutOfRange):
-		return nil, block.Err
+		return fetched{epoch: epoch}, block.Err
 	case errors.Is(block.Err, sarama.ErrUnknownTopicOrPartition):
 		// From a broker that no longer holds the partition; whether the topic exists is for the metadata to say.
 		if err := r.client.RefreshMetadata(r.topic); err != nil {
-			return nil, err
+			return fetched{}, err
 		}
-		return nil, sarama.ErrNotLeaderForPartition
+		return fetched{}, sarama.ErrNotLeaderForPartition
 	default:
 		_ = r.client.RefreshMetadata(r.topic)
-		return nil, block.Err
+		return fetched{}, block.Err
 	}
 }
 
