@@ -3,6 +3,7 @@ package reports
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -172,7 +173,11 @@ func (t *text) findings(r check.Result) {
 func (t *text) levels() {
 	g := grid{numeric: true, head: []string{"stage", "target", "within", "reached", "good", "of", "budget used", ""}}
 	for _, s := range t.j.Stages {
+		asked := slices.ContainsFunc(s.SLOs, func(slo check.SLO) bool { return slo.Judged })
 		for _, slo := range s.SLOs {
+			if asked && !slo.Judged { // what other stages are asked for is in the report
+				continue
+			}
 			verdict := strings.ToUpper(slo.Verdict.String())
 			if !slo.Judged {
 				verdict = "not asked"

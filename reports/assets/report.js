@@ -74,8 +74,9 @@
         { stroke: ink, grid: grid, ticks: ticks, font: font, size: 30, space: 90, values: function (u, at) { return at.map(clock); } },
         { stroke: ink, grid: grid, ticks: ticks, font: font, size: gutter, space: 28,
           values: function (u, at) { return at.map(function (v) { return v == null ? "" : value(spec.unit, v); }); },
-          filter: spec.log ? function (u, at) { return at.map(function (v) { return isTen(v) ? v : null; }); } : undefined }
+          splits: spec.log ? decades : undefined }
       ],
+      legend: { markers: { width: 3, dash: function (u, i) { var d = series[i].dash; return !d ? "solid" : d[0] > 2 ? "dashed" : "dotted"; } } },
       cursor: {
         sync: { key: "run" }, y: false, drag: { x: true, y: false, setScale: false }, points: { size: 7 },
         bind: { dblclick: function () { return function () { zoom(0, data.length); }; } }
@@ -86,7 +87,11 @@
       }] }
     };
   }
-  function isTen(v) { var l = Math.log10(v); return Math.abs(l - Math.round(l)) < 1e-6; }
+  function decades(u, axis, min, max) {
+    var at = [];
+    for (var d = Math.round(Math.log10(min)); d <= Math.round(Math.log10(max)); d++) at.push(Math.pow(10, d));
+    return at;
+  }
 
   // Points are drawn only where lines cannot be: a value with none beside it.
   function lonely(v) {
@@ -94,12 +99,12 @@
     return false;
   }
 
-  function draw() {
+  function draw(width) {
     plots.forEach(function (p) { p.destroy(); });
     plots = data.charts.map(function (spec) {
       var box = $("chart-" + spec.id);
       var lines = spec.lines.map(function (l) { return l.values; });
-      var u = new uPlot(options(spec, box.clientWidth), [data.x].concat(lines), box);
+      var u = new uPlot(options(spec, width || box.clientWidth), [data.x].concat(lines), box);
       uPlot.sync("run").sub(u);
       return u;
     });
@@ -139,9 +144,11 @@
       var by = { ArrowLeft: -1, ArrowRight: 1, PageUp: -10, PageDown: 10 }[e.key];
       if (!by) return;
       e.preventDefault();
-      var u = plots[n], i = u.cursor.idx == null ? u.valToIdx(view[0]) : u.cursor.idx + by;
-      i = Math.min(Math.max(i, u.valToIdx(view[0])), u.valToIdx(view[1]));
-      u.setCursor({ left: u.valToPos(data.x[i], "x"), top: 10 });
+      var u = plots[n], first = 0, last = data.x.length - 1;
+      while (first < last && data.x[first] < view[0]) first++;
+      while (last > first && data.x[last] > view[1]) last--;
+      var i = u.cursor.idx == null ? first : Math.min(Math.max(u.cursor.idx + by, first), last);
+      u.setCursor({ left: u.valToPos(data.x[i], "x"), top: 10 }, true, true); // told to the other charts too
     });
   });
 
@@ -168,13 +175,13 @@
   }
   addEventListener("hashchange", open);
 
-  // On paper: light, the whole width, every check open.
+  // On paper: light, and every check open.
   var before = null;
   addEventListener("beforeprint", function () {
     before = root.dataset.theme || "";
     root.dataset.theme = "light";
     document.querySelectorAll("details.check").forEach(function (d) { d.open = true; });
-    draw();
+    draw(680); // as wide as the style sheet makes figures on paper
   });
   addEventListener("afterprint", function () {
     if (before) root.dataset.theme = before; else delete root.dataset.theme;
@@ -182,7 +189,15 @@
   });
 
   var waiting = 0;
-  addEventListener("resize", function () { cancelAnimationFrame(waiting); waiting = requestAnimationFrame(draw); });
+  addEventListener("resize", function () {
+    cancelAnimationFrame(waiting);
+    waiting = requestAnimationFrame(function () {
+      plots.forEach(function (u, n) {
+        var width = u.root.parentNode.clientWidth;
+        if (width !== u.width) u.setSize({ width: width, height: data.charts[n].height });
+      });
+    });
+  });
   label();
   open();
   draw();
