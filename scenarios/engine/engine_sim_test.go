@@ -2,17 +2,26 @@ package engine_test
 
 import (
 	"context"
+	"errors"
+	"slices"
+	"strings"
 	"testing"
-	"time"
 
 	"github.com/ratel-sim/ratel/scenarios/engine"
 	"github.com/ratel-sim/ratel/scenarios/evidence"
-	"github.com/ratel-sim/ratel/scenarios/library"
+	"github.com/ratel-sim/ratel/scenarios/lang"
+	"github.com/ratel-sim/ratel/scenarios/plan"
 	"github.com/ratel-sim/ratel/sim"
 )
 
-func TestQuiet(t *testing.T) {
-	s, err := library.Find("broker-loss")
+// planOf builds a plan from the steps between the traffic and the checks.
+func planOf(t *testing.T, steps string) *plan.Plan {
+	t.Helper()
+	script := "def scenario(s):\n    s.system()\n    s.traffic(\"t\", events_per_second = 100, events_per_batch = 5)\n"
+	for line := range strings.Lines(steps) {
+		script += "    " + strings.TrimLeft(line, "\t")
+	}
+	s, err := lang.Load("test.star", []byte(script+"\n    s.check(durability())\n"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -20,18 +29,160 @@ func TestQuiet(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	began := time.Now()
-	ev, err := engine.Run(context.Background(), sim.New(sim.Options{Seed: 1}), p, engine.Options{Seed: 1})
+	return p
+}
+
+func run(t *testing.T, p *plan.Plan, seed uint64) *evidence.Evidence {
+	t.Helper()
+	ev, err := engine.Run(context.Background(), sim.New(sim.Options{Seed: seed}), p, engine.Options{Seed: seed})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Log(time.Since(began), ev.Run, len(ev.Ops), len(ev.Log), len(ev.Held), len(ev.Samples), ev.Gaps)
+	return ev
+}
+
+// kinds lists what happened to a fault, in order.
+func kinds(ev *evidence.Evidence, fault string) []evidence.EntryKind {
+	var out []evidence.EntryKind
 	for _, e := range ev.Timeline {
-		if e.Kind != evidence.Announced {
-			t.Log(e.At, e.Kind, e.Node, e.Detail)
+		if e.Fault == fault {
+			out = append(out, e.Kind)
 		}
 	}
-	for _, s := range ev.Samples {
-		t.Log(s.At, s.Values)
+	return out
+}
+
+func entry(t *testing.T, ev *evidence.Evidence, kind evidence.EntryKind) evidence.Entry {
+	t.Helper()
+	i := slices.IndexFunc(ev.Timeline, func(e evidence.Entry) bool { return e.Kind == kind })
+	if i < 0 {
+		t.Fatalf("no %s in the timeline: %+v", kind, ev.Timeline)
+	}
+	return ev.Timeline[i]
+}
+
+// TestFaultsAreObservedAndHealed injects every kind of fault on every role that it makes sense for.
+func TestFaultsAreObservedAndHealed(t *testing.T) {
+	t.Parallel()
+	for _, fault := range []string{
+		`kill(node("kafka1"))`, `stop(node("kafka1"))`, `replace(node("kafka1"))`, `pause(node("kafka1"))`,
+		`isolate(node("kafka1"), from_ = [others("kafka"), all_of("zk")])`,
+		`isolate(node("kafka1"), from_ = [others("kafka")], direction = "in")`,
+		`isolate(node("kafka1"), from_ = [others("kafka")], direction = "out")`,
+		`kill(node("zk1"))`, `replace(node("zk1"))`, `pause(zk_leader())`, `kill(zk_leader())`, `isolate(zk_leader(), from_ = [others("zk")])`,
+		`kill(node("shepherd1"))`, `stop(node("shepherd1"))`, `pause(node("shepherd1"))`,
+		`kill(node("retriever1"))`, `stop(node("retriever1"))`, `replace(node("retriever1"))`, `pause(node("retriever1"))`,
+		`kill(any_of("retriever", 2))`,
+	} {
+		t.Run(fault, func(t *testing.T) {
+			t.Parallel()
+			ev := run(t, planOf(t, `s.phase("before", "3s")
+				s.phase("fault", "8s", faults = [`+fault+`])
+				s.phase("after", "20s")`), 3)
+			got := kinds(ev, "fault/0")
+			for _, want := range []evidence.EntryKind{evidence.FaultInjected, evidence.FaultObserved, evidence.FaultHealed, evidence.HealObserved} {
+				if !slices.Contains(got, want) {
+					t.Errorf("no %s: %v", want, got)
+				}
+			}
+			for _, never := range []evidence.EntryKind{evidence.FaultUnseen, evidence.HealUnseen} {
+				if slices.Contains(got, never) {
+					t.Errorf("%s: %+v", never, ev.Timeline)
+				}
+			}
+			entry(t, ev, evidence.Drained)
+			if len(ev.Gaps) > 0 {
+				t.Errorf("gaps: %+v", ev.Gaps)
+			}
+		})
+	}
+}
+
+// TestFaultWithoutEffect aims at an event that never comes: the run must say that nothing was injected.
+func TestFaultWithoutEffect(t *testing.T) {
+	t.Parallel()
+	ev := run(t, planOf(t, `s.phase("calm", "5s", faults = [kill(subject(), on = "log.truncated")])`), 1)
+	if got := kinds(ev, "calm/0"); !slices.Equal(got, []evidence.EntryKind{evidence.FaultUnseen}) {
+		t.Errorf("what happened to the fault: %v", got)
+	}
+}
+
+func TestFaultForAWhile(t *testing.T) {
+	t.Parallel()
+	ev := run(t, planOf(t, `s.phase("fault", "15s", faults = [kill(node("shepherd1"), at = "2s", for_ = "3s")])`), 1)
+	injected, healed := entry(t, ev, evidence.FaultInjected).At, entry(t, ev, evidence.FaultHealed).At
+	if d := (healed - injected).Seconds(); d < 2.9 || d > 3.2 {
+		t.Errorf("healed %.3f s after the injection, expected 3", d)
+	}
+}
+
+// TestPermanentFault stays: a retriever that never comes back leaves a gap in the evidence, not an error.
+func TestPermanentFault(t *testing.T) {
+	t.Parallel()
+	ev := run(t, planOf(t, `s.phase("fault", "3s", faults = [kill(node("retriever1"), permanent = True)])`), 1)
+	if slices.Contains(kinds(ev, "fault/0"), evidence.FaultHealed) {
+		t.Error("a permanent fault was healed")
+	}
+	entry(t, ev, evidence.NotDrained)
+	if len(ev.Gaps) == 0 {
+		t.Error("a retriever that cannot be asked left no gap")
+	}
+}
+
+// aimless is a world that cannot aim.
+type aimless struct{ *sim.World }
+
+func (aimless) Name() string { return "aimless" }
+
+func TestWorldThatCannot(t *testing.T) {
+	t.Parallel()
+	p := planOf(t, `s.phase("fault", "3s", faults = [isolate(node("kafka1"), from_ = [others("kafka")])])`)
+	p.Phases[0].Faults[0].Kind = "freeze"
+	ev, err := engine.Run(context.Background(), aimless{sim.New(sim.Options{Seed: 1})}, p, engine.Options{})
+	if !errors.Is(err, engine.ErrCannot) || ev != nil {
+		t.Errorf("evidence %v, error %v", ev, err)
+	}
+	if err != nil && !strings.Contains(err.Error(), "test.star:") {
+		t.Errorf("the error does not say where in the script: %v", err)
+	}
+}
+
+// TestInterruptKeepsEvidence cancels a run from within its progress report.
+func TestInterruptKeepsEvidence(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(context.Background())
+	p := planOf(t, `s.phase("long", "10m")`)
+	ev, err := engine.Run(ctx, sim.New(sim.Options{Seed: 1}), p, engine.Options{Progress: func(pr engine.Progress) {
+		if pr.At.Seconds() > 20 {
+			cancel()
+		}
+	}})
+	if !errors.Is(err, context.Canceled) {
+		t.Fatalf("error %v", err)
+	}
+	if ev == nil || len(ev.Ops) == 0 || ev.Run.Ended == "" {
+		t.Errorf("what was gathered so far is lost: %+v", ev)
+	}
+}
+
+// TestProgressTellsPhases is what a person sees of a run.
+func TestProgressTellsPhases(t *testing.T) {
+	t.Parallel()
+	var notes []string
+	p := planOf(t, `s.phase("one", "2s")
+		s.phase("two", "2s", faults = [kill(node("shepherd1"))])
+		s.phase("three", "3s")`)
+	if _, err := engine.Run(context.Background(), sim.New(sim.Options{Seed: 1}), p, engine.Options{Progress: func(pr engine.Progress) {
+		if pr.Note != "" {
+			notes = append(notes, pr.Note)
+		}
+	}}); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"phase one began", "phase two began", "fault: kill shepherd1", "phase three began", "heal: kill shepherd1"}
+	slices.Sort(notes)
+	slices.Sort(want)
+	if !slices.Equal(notes, want) {
+		t.Errorf("notes %q", notes)
 	}
 }

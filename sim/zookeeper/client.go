@@ -25,8 +25,9 @@ func (e *Ensemble) Client(node *simnet.Node, p *sched.Process) port.Coordination
 	return &client{e: e, node: node, p: p}
 }
 
-// ProbeService names the service that clients connect to, for probes of the network between a node and a server.
-func (e *Ensemble) ProbeService() string { return serviceClient }
+// ProbeService is a service on which a server that is part of a working ensemble answers one message with another, and
+// any other server nothing: for health checks from outside.
+func (e *Ensemble) ProbeService() string { return serviceProbe }
 
 // Connect implements [port.Coordination].
 func (c *client) Connect(ctx context.Context, timeout time.Duration) (port.Session, error) {

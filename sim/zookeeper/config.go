@@ -75,6 +75,7 @@ func (c Config) withDefaults() Config {
 // Network services of an ensemble's nodes.
 const (
 	serviceClient   = "zk"          // port 2181
+	serviceProbe    = "zk.probe"    // as the four-letter word srvr
 	serviceQuorum   = "zk-quorum"   // port 2888: followers to their leader
 	serviceElection = "zk-election" // port 3888: votes
 )

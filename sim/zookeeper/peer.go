@@ -64,6 +64,7 @@ func newPeer(e *Ensemble, m *machine) *peer {
 		m.node.Listen(serviceElection, p.acceptElection)
 		m.node.Listen(serviceQuorum, p.acceptFollower)
 		m.node.Listen(serviceClient, p.acceptClient)
+		m.node.Listen(serviceProbe, p.acceptProbe)
 		for i, o := range e.machines {
 			if o != m {
 				p.links[i] = &link{p: p, to: o}

@@ -42,6 +42,15 @@ func (p *peer) acceptClient(c *simnet.Conn) {
 	c.OnClose(func(error) { p.disconnect(cc) })
 }
 
+// acceptProbe answers probes while the server serves.
+func (p *peer) acceptProbe(c *simnet.Conn) {
+	c.OnMessage(func(m simnet.Message) {
+		if p.serving {
+			c.Send(simnet.Message{Size: m.Size})
+		}
+	})
+}
+
 // disconnect ends a connection from this side.
 func (p *peer) disconnect(c *clientConn) {
 	if c.dropped {
