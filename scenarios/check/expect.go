@@ -64,6 +64,9 @@ func (r *run) judgeExpectation(index int, x *plan.Expectation) Result {
 		}
 		title := Finding{Verdict: Fail, Title: fmt.Sprintf("%s does not hold in %s: %s", x.Source, ph.Name, f.say), At: at, Count: 1}
 		r.place(&title)
+		if r.faultAt(at).how == "before" {
+			title.Fault, title.FaultID = "", "" // what went wrong before any fault was not its doing
+		}
 		title.Phase = ph.Name
 		title.Pos = &x.Pos
 		res.Findings = append(res.Findings, title)

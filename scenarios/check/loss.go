@@ -287,21 +287,27 @@ func (r *run) lossExample(l *loss) Example {
 	case r.logMissing != "":
 		x.Where = "not held; the log could not be read back"
 	case x.Receipt:
-		x.Where = r.logAt(l.part.Partition, l.part.Offset)
+		x.Where = fmt.Sprintf("acknowledged at partition %d, offset %d; ", l.part.Partition, l.part.Offset) + r.logAt(l.part.Partition, l.part.Offset)
 	default:
 		x.Where = "the answer named no offset, and the event is nowhere in the log"
 	}
 	return x
 }
 
-// logAt says what the final log has where a receipt says that an event is.
+// logAt says what the final log has at an offset, where an event was expected.
 func (r *run) logAt(partition int32, offset int64) string {
-	where := fmt.Sprintf("acknowledged at partition %d, offset %d; ", partition, offset)
 	if record := r.logIndex.at(partition, offset); len(record) > 0 {
-		return where + fmt.Sprintf("the final log has producer %d, sequence %d there", record[0].Producer, record[0].Seq)
+		first := fmt.Sprintf("producer %d, sequence %d", record[0].Producer, record[0].Seq)
+		if record[0].State > evidence.Corrupt {
+			first = "something that is no event of the load"
+		}
+		if len(record) > 1 {
+			first += fmt.Sprintf(" and %d more", len(record)-1)
+		}
+		return "the final log has " + first + " there"
 	}
 	if end := r.logIndex.end(partition); offset >= end {
-		return where + fmt.Sprintf("the final log ends at offset %d", end)
+		return fmt.Sprintf("the final log ends at offset %d", end)
 	}
-	return where + "the final log has nothing there"
+	return "the final log has nothing there"
 }

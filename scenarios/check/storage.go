@@ -229,7 +229,7 @@ func (r *run) judgeAgreement() Result {
 		f := Finding{Verdict: Fail, Title: plural(kind.list.count, "event") + " " + kind.title, At: None, Count: kind.list.count}
 		for _, s := range kind.list.examples {
 			x := r.example(s)
-			x.Where = s.where + " says: " + r.logAt(s.partition, s.offset)
+			x.Where = s.String() + "; " + r.logAt(s.partition, s.offset)
 			f.Examples = append(f.Examples, x)
 		}
 		r.placeByExamples(&f)
