@@ -18,8 +18,10 @@ import (
 	"github.com/ratel-sim/ratel/system/port"
 )
 
-// readyPoll is how often a node that is starting is asked.
-const readyPoll = 100 * time.Millisecond
+const (
+	readyPoll   = 100 * time.Millisecond // how often a node that is starting is asked
+	askDeadline = 8 * time.Second        // of one question to it; longer than a client's own patience with one server
+)
 
 // Start implements the engine's World: it brings the topology up and returns when every node is ready.
 func (w *World) Start(ctx context.Context, t system.Topology) error {
@@ -121,8 +123,11 @@ func (w *World) makeNetwork(ctx context.Context) (netip.Prefix, error) {
 func (w *World) await(ctx context.Context, n *node, what string, ready func(ctx context.Context) (string, bool)) error {
 	detail := "not asked yet"
 	for {
+		askCtx, cancel := context.WithTimeout(ctx, askDeadline)
 		var ok bool
-		if detail, ok = ready(ctx); ok {
+		detail, ok = ready(askCtx)
+		cancel()
+		if ok {
 			return nil
 		}
 		if st, err := w.engine.State(ctx, n.ctr.GetContainerID()); err == nil && !st.Running && st.Status != "created" {

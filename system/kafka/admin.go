@@ -40,6 +40,8 @@ func newAdmin(l *Log) *admin {
 	c.Admin.Timeout = createTimeout
 	c.Admin.Retry.Max = 0
 	c.Metadata.Retry.Max, c.Metadata.Retry.Backoff = 3, adminBackoff
+	// Without any topic in use Sarama refuses to refresh otherwise, and so never learns who the controller is.
+	c.Metadata.Full = true
 	return &admin{l: l, config: c, brokers: map[string]*sarama.Broker{}, known: slices.Clone(l.seeds)}
 }
 
