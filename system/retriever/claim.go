@@ -70,6 +70,9 @@ func (c *claim) run(ctx context.Context) error {
 		}
 		c.keep(ctx, session)
 		c.bye(ctx, session)
+		if c.r.Sleep(ctx, claimRetry) != nil {
+			break
+		}
 	}
 	return nil
 }
