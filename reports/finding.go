@@ -2,6 +2,7 @@ package reports
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -26,7 +27,7 @@ func bounded[T any](list []T, n int) (shown []T, rest int) {
 // findingPlace says when, during what and where in the script: " (12 times, at 34.200 s in outage, during kill kafka2, broker-loss.star:23:18)".
 func findingPlace(f check.Finding) string {
 	var parts []string
-	if f.Count > 1 && !strings.Contains(f.Title, count(f.Count)) {
+	if f.Count > 1 && !strings.Contains(strings.ReplaceAll(f.Title, ",", ""), strconv.FormatInt(f.Count, 10)) {
 		parts = append(parts, count(f.Count)+" times")
 	}
 	if f.At >= 0 {

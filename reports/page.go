@@ -15,18 +15,19 @@ const maxEntries = 300
 
 // page is everything that the template of report.html shows, in its order.
 type page struct {
-	Scenario string
-	Verdict  string
-	Mark     string // the verdict's sign, for those who do not see its colour
-	Reason   string
-	Replay   string
-	Planted  []string
-	Ended    string
-	Gaps     []evidence.Gap
-	Headline []fact
-	Checks   []checkView
-	Tally    string
-	Failed   int
+	Scenario    string
+	Verdict     string
+	Mark        string // the verdict's sign, for those who do not see its colour
+	Reason      string
+	Replay      string
+	Planted     []string
+	PlantedNote string
+	Ended       string
+	Gaps        []evidence.Gap
+	Headline    []fact
+	Checks      []checkView
+	Tally       string
+	Failed      int
 
 	Data      chartData
 	Lanes     lanes
@@ -117,7 +118,7 @@ func newPage(ev *evidence.Evidence, j *check.Judgement) page {
 	length = max(length, time.Duration(bins)*j.Series.Step)
 	p := page{
 		Scenario: ev.Run.Scenario, Verdict: j.Verdict.String(), Mark: mark(j.Verdict), Reason: j.Reason,
-		Replay: Replay(ev), Planted: ev.Run.Planted, Ended: ev.Run.Ended, Gaps: ev.Gaps,
+		Replay: Replay(ev), Planted: ev.Run.Planted, PlantedNote: plantedNote(j.Verdict), Ended: ev.Run.Ended, Gaps: ev.Gaps,
 		Data: charts(j), Lanes: drawLanes(ev, j, length), Heat: latencyHeat(ev.Ops, length), Flow: drawFlow(j.Ledger), Phases: j.Phases,
 		Plan: newPlanView(ev.Plan, j.Faults), License: uplotLicense,
 	}
@@ -216,7 +217,7 @@ func newFindingView(f check.Finding) findingView {
 
 func newStageView(s check.StageStats) stageView {
 	v := stageView{StageStats: s, Latency: quantiles(s.Latency)}
-	for _, slo := range s.SLOs {
+	for _, slo := range asked(s.SLOs) {
 		o := sloView{SLO: slo, Reached: fraction(slo), Used: budget(slo)}
 		used := slo.Budget
 		if used < 0 {

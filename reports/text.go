@@ -3,7 +3,6 @@ package reports
 import (
 	"fmt"
 	"io"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -35,7 +34,7 @@ func Text(w io.Writer, ev *evidence.Evidence, j *check.Judgement, opts TextOptio
 	t.verdict(j.Reason)
 	t.indent("", t.about())
 	if len(ev.Run.Planted) > 0 {
-		t.indent("", "!! PLANTED: this build ran with "+strings.Join(ev.Run.Planted, ", ")+" switched on; a failure is what is expected")
+		t.indent("", "!! PLANTED: "+strings.Join(ev.Run.Planted, ", ")+" on. "+plantedNote(j.Verdict))
 	}
 	if ev.Run.Ended != "" {
 		t.indent("", "!! CUT SHORT: "+ev.Run.Ended)
@@ -125,6 +124,14 @@ func (t *text) about() string {
 	return s
 }
 
+// plantedNote says how to read the verdict of a run with planted bugs.
+func plantedNote(v check.Verdict) string {
+	if v == check.Fail {
+		return "This run tests the checks, not the pipeline: a failure is what was expected."
+	}
+	return "This run tests the checks, not the pipeline, and in this run they did not catch it."
+}
+
 // speed is how much faster than real time a run was.
 func speed(length, wall time.Duration) string {
 	times := length.Seconds() / wall.Seconds()
@@ -173,11 +180,7 @@ func (t *text) findings(r check.Result) {
 func (t *text) levels() {
 	g := grid{numeric: true, head: []string{"stage", "target", "within", "reached", "good", "of", "budget used", ""}}
 	for _, s := range t.j.Stages {
-		asked := slices.ContainsFunc(s.SLOs, func(slo check.SLO) bool { return slo.Judged })
-		for _, slo := range s.SLOs {
-			if asked && !slo.Judged { // what other stages are asked for is in the report
-				continue
-			}
+		for _, slo := range asked(s.SLOs) {
 			verdict := strings.ToUpper(slo.Verdict.String())
 			if !slo.Judged {
 				verdict = "not asked"
@@ -278,6 +281,21 @@ func faultStory(f check.FaultSpan) string {
 	return s + ", NOT SEEN BACK: " + f.Recovery
 }
 
+// asked are the levels that a stage must meet. What only other stages must meet is left to verdict.json, unless nothing is
+// asked of this one: then it shows what would have been.
+func asked(all []check.SLO) []check.SLO {
+	var judged []check.SLO
+	for _, slo := range all {
+		if slo.Judged {
+			judged = append(judged, slo)
+		}
+	}
+	if len(judged) == 0 {
+		return all
+	}
+	return judged
+}
+
 // bound is the latency bound of a good event.
 func bound(d time.Duration) string {
 	if d <= 0 {
@@ -300,6 +318,8 @@ func budget(s check.SLO) string {
 		return "–"
 	case s.Budget < 0:
 		return "beyond measure"
+	case s.Budget >= 1000:
+		return count(int64(s.Budget)) + " times"
 	case s.Budget >= 10:
 		return significant(s.Budget) + " times"
 	}
