@@ -46,7 +46,7 @@ func Write(dir string, ev *evidence.Evidence, j *check.Judgement) error {
 	return nil
 }
 
-// verdictFile is verdict.json: the judgement and how to see it again. docs/checks.md describes the fields, which
+// verdictFile is verdict.json: the judgement and how to see it again. docs/verdict.md describes the fields, which
 // [check.Judgement] defines; its version is [check.Version].
 type verdictFile struct {
 	*check.Judgement

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"encoding/xml"
 	"flag"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -167,6 +168,27 @@ func TestVerdictFileCanBeReadBack(t *testing.T) {
 				t.Errorf("%s: column %s has lost values", f.name, c.Name)
 			}
 		}
+	}
+}
+
+func TestEveryFieldOfTheVerdictIsDescribed(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile(filepath.Join("..", "docs", "verdict.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ev, j := failing()
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(render(t, JSON, ev, j), &fields); err != nil {
+		t.Fatal(err)
+	}
+	for name := range fields {
+		if !strings.Contains(string(page), "`"+name+"`") {
+			t.Errorf("docs/verdict.md does not describe %q", name)
+		}
+	}
+	if !strings.Contains(string(page), fmt.Sprintf("Version %d.", check.Version)) {
+		t.Errorf("docs/verdict.md is not of version %d", check.Version)
 	}
 }
 
