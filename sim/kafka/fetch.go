@@ -54,11 +54,16 @@ func addWait(ws []fetchWait, w fetchWait) []fetchWait {
 	return append(ws, w)
 }
 
-// read collects what a fetch gets now. ready says whether that is worth answering before the wait ends: any record
+// read collects what a fetch gets now, into a response that is used again if it is not sent. ready says whether that is worth answering before the wait ends: any record
 // (fetch.min.bytes is 1) or any error.
 func (c *srvConn) read(r *fetchRequest) (resp *fetchResponse, ready bool) {
 	b := c.b
-	resp = &fetchResponse{}
+	if resp = c.unsent; resp == nil {
+		resp = &fetchResponse{}
+		resp.parts = resp.inline[:0]
+		c.unsent = resp
+	}
+	resp.parts = resp.parts[:0]
 	left := r.maxBytes
 	for i := range r.parts {
 		f := &r.parts[i]
@@ -143,6 +148,7 @@ func (c *srvConn) answerFetch(resp *fetchResponse) {
 	if r.replica != noBroker {
 		c.tell(resp)
 	}
+	c.unsent = nil
 	c.respond(resp, size, sum)
 }
 

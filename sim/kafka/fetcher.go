@@ -15,6 +15,11 @@ type fetcher struct {
 	rpc    *rpcConn
 	fresh  bool // the connection has no fetch session yet
 	busy   bool // a request is out, or a pause runs
+	// The request that is out. A fetch is used again once it has been answered: its connection carries one at a time,
+	// so nobody looks at it any more.
+	asked    *epochEndRequest
+	req      *fetchRequest
+	answered func(body any, err error)
 }
 
 // follow moves a partition to the fetcher of its new leader, or to none.
@@ -32,6 +37,7 @@ func (b *server) follow(p *partition, leader int32) {
 	f := b.fetchers[leader]
 	if f == nil {
 		f = &fetcher{b: b, leader: leader}
+		f.answered = f.answer
 		b.fetchers[leader] = f
 	}
 	f.parts = append(f.parts, p)
@@ -69,7 +75,7 @@ func (f *fetcher) next() {
 	case truncating > 0:
 		f.askEpochs(now, truncating)
 	case fetching > 0:
-		f.fetch(now, fetching)
+		f.fetch(now)
 	case wake >= 0:
 		f.pause(wake - now)
 	}
@@ -83,23 +89,34 @@ func (f *fetcher) pause(d time.Duration) {
 	})
 }
 
-// send makes a request over the connection, dialling if there is none. When it fails, everything pauses.
-func (f *fetcher) send(m simnet.Message, done func(body any)) {
+// send makes a request over the connection, dialling if there is none.
+func (f *fetcher) send(m simnet.Message) {
 	b := f.b
 	if f.rpc == nil || f.rpc.dead {
 		f.rpc = dial(b.s, b.node, b.p, b.c.byID(f.leader).name, b.cfg.SocketTimeout, b.cfg.SocketTimeout, nil)
 		f.fresh = true
 	}
 	f.busy = true
-	f.rpc.call(m, func(body any, err error) {
-		f.busy = false
-		if err != nil {
-			f.pause(b.cfg.FetchBackoff)
-			return
+	f.rpc.call(m, f.answered)
+}
+
+// answer takes the answer to the request that was out. When there is none, everything pauses.
+func (f *fetcher) answer(body any, err error) {
+	f.busy = false
+	if err != nil {
+		f.req = nil // it may still be on its way
+		f.pause(f.b.cfg.FetchBackoff)
+		return
+	}
+	switch resp := body.(type) {
+	case *epochEndResponse:
+		for i := range resp.parts {
+			f.truncate(&f.asked.parts[i], &resp.parts[i])
 		}
-		done(body)
-		f.next()
-	})
+	case *fetchResponse:
+		f.store(f.req, resp)
+	}
+	f.next()
 }
 
 func (f *fetcher) askEpochs(now time.Duration, n int) {
@@ -119,12 +136,8 @@ func (f *fetcher) askEpochs(now time.Duration, n int) {
 		f.next()
 		return
 	}
-	f.send(simnet.Message{Body: r, Size: headerBytes + perPartBytes*len(r.parts), Sum: uint64(f.b.id)}, func(body any) {
-		resp := body.(*epochEndResponse)
-		for i := range resp.parts {
-			f.truncate(&r.parts[i], &resp.parts[i])
-		}
-	})
+	f.asked = r
+	f.send(simnet.Message{Body: r, Size: headerBytes + perPartBytes*len(r.parts), Sum: uint64(f.b.id)})
 }
 
 // truncate cuts the log to where it and the leader's agree (KIP-101, KIP-279).
@@ -155,9 +168,17 @@ func (f *fetcher) truncate(asked *epochEndPart, got *epochEnd) {
 	}
 }
 
-func (f *fetcher) fetch(now time.Duration, n int) {
+func (f *fetcher) fetch(now time.Duration) {
 	b := f.b
-	r := &fetchRequest{replica: b.id, brokerEpoch: b.epoch, full: f.fresh || f.rpc == nil || f.rpc.dead, maxWait: b.cfg.FetchWaitMax, maxBytes: 10 << 20, parts: make([]fetchPart, 0, n)}
+	if f.rpc == nil || f.rpc.dead {
+		f.fresh = true
+	}
+	if f.req == nil || f.fresh {
+		f.req = &fetchRequest{replica: b.id, maxWait: b.cfg.FetchWaitMax, maxBytes: 10 << 20}
+		f.req.parts = f.req.inline[:0]
+	}
+	r := f.req
+	r.brokerEpoch, r.full, r.parts = b.epoch, f.fresh, r.parts[:0]
 	sum := uint64(b.id)
 	for _, p := range f.parts {
 		if p.notBefore > now || p.truncating {
@@ -167,9 +188,7 @@ func (f *fetcher) fetch(now time.Duration, n int) {
 		sum = sum*31 + uint64(p.log.end)
 	}
 	// The fetch session sends only what changed: about one partition's position.
-	f.send(simnet.Message{Body: r, Size: headerBytes + perPartBytes, Sum: sum}, func(body any) {
-		f.store(r, body.(*fetchResponse))
-	})
+	f.send(simnet.Message{Body: r, Size: headerBytes + perPartBytes, Sum: sum})
 	f.fresh = false
 }
 

@@ -13,8 +13,8 @@ type batch struct {
 	base  int64
 	epoch int32 // leader epoch under which it was appended
 	bytes int
-	sum   uint64 // of the content
-	recs  []port.Fetched
+	sum   uint64        // of the content
+	recs  []port.Record // shared with the request that brought them; offsets follow from base
 }
 
 func (b *batch) next() int64 { return b.base + int64(len(b.recs)) }
@@ -40,10 +40,7 @@ type replicaLog struct {
 
 // append writes records as one new batch at the end: what a leader does.
 func (l *replicaLog) append(recs []port.Record, bytes int, sum uint64, epoch int32) *batch {
-	b := &batch{base: l.end, epoch: epoch, bytes: bytes, sum: sum, recs: make([]port.Fetched, len(recs))}
-	for i := range recs {
-		b.recs[i] = port.Fetched{Offset: l.end + int64(i), Record: recs[i]}
-	}
+	b := &batch{base: l.end, epoch: epoch, bytes: bytes, sum: sum, recs: recs}
 	l.add(b)
 	return b
 }

@@ -12,7 +12,12 @@ type produceWait struct {
 
 func (c *srvConn) produce(r *produceRequest) {
 	b := c.b
-	resp := &produceResponse{parts: make([]producedPart, len(r.parts))}
+	resp := &produceResponse{}
+	if len(r.parts) <= len(resp.inline) {
+		resp.parts = resp.inline[:len(r.parts)]
+	} else {
+		resp.parts = make([]producedPart, len(r.parts))
+	}
 	failed := false
 	for i := range r.parts {
 		in := &r.parts[i]

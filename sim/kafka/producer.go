@@ -45,6 +45,7 @@ type producePartition struct {
 type sending struct {
 	recs     []port.Record
 	futs     []*rt.Future[int64]
+	one      [1]*rt.Future[int64]
 	bytes    int
 	sum      uint64
 	attempts int
@@ -143,12 +144,18 @@ func (p *producer) cut(pp *producePartition) {
 		sum = sum*31 + pp.sums[n]
 		n++
 	}
-	pp.batch = &sending{recs: pp.recs[:n:n], futs: pp.futs[:n:n], bytes: bytes, sum: sum}
+	s := &sending{recs: pp.recs[:n:n], bytes: bytes, sum: sum}
+	s.futs = append(s.one[:0], pp.futs[:n]...)
+	pp.batch = s
+	// The records go into the log as they are; all else is used again.
 	if n == len(pp.recs) {
-		pp.recs, pp.futs, pp.sizes, pp.sums = nil, nil, pp.sizes[:0], pp.sums[:0]
-		return
+		pp.recs = nil
+	} else {
+		pp.recs = pp.recs[n:]
 	}
-	pp.recs, pp.futs, pp.sizes, pp.sums = pp.recs[n:], pp.futs[n:], pp.sizes[n:], pp.sums[n:]
+	pp.futs = append(pp.futs[:0], pp.futs[n:]...)
+	pp.sizes = append(pp.sizes[:0], pp.sizes[n:]...)
+	pp.sums = append(pp.sums[:0], pp.sums[n:]...)
 }
 
 // flush sends one request with a batch of every partition in the list.
@@ -160,19 +167,23 @@ func (p *producer) flush(bp *brokerProducer) {
 		bp.due = true
 		return
 	}
-	parts := bp.ready
-	bp.ready, bp.bytes, bp.due = nil, 0, false
+	o := &outgoing{p: p, bp: bp}
+	parts := append(o.inline[:0], bp.ready...)
+	o.parts = parts
+	clear(bp.ready)
+	bp.ready, bp.bytes, bp.due = bp.ready[:0], 0, false
 	bp.linger.clear()
-	req := &produceRequest{acks: p.cfg.Acks, timeout: p.cfg.RequestTimeout, parts: make([]producePart, len(parts))}
+	req := &o.req
+	req.acks, req.timeout, req.parts = p.cfg.Acks, p.cfg.RequestTimeout, req.inline[:0]
 	size, sum := headerBytes, uint64(0)
-	for i, pp := range parts {
+	for _, pp := range parts {
 		pp.queued = nil
 		if pp.batch == nil {
 			p.cut(pp)
 		}
 		s := pp.batch
 		s.attempts++
-		req.parts[i] = producePart{pp.ref, s.recs, s.bytes, s.sum}
+		req.parts = append(req.parts, producePart{pp.ref, s.recs, s.bytes, s.sum})
 		size += perPartBytes + s.bytes
 		sum = sum*31 + s.sum
 	}
@@ -183,13 +194,24 @@ func (p *producer) flush(bp *brokerProducer) {
 		return
 	}
 	bp.inflight++
-	conn.call(m, func(body any, err error) {
-		bp.inflight--
-		p.answered(parts, body, err)
-		if bp.due {
-			p.flush(bp)
-		}
-	})
+	conn.call(m, o.done)
+}
+
+// outgoing is one request on its way.
+type outgoing struct {
+	p      *producer
+	bp     *brokerProducer
+	parts  []*producePartition
+	inline [1]*producePartition
+	req    produceRequest
+}
+
+func (o *outgoing) done(body any, err error) {
+	o.bp.inflight--
+	o.p.answered(o.parts, body, err)
+	if o.bp.due {
+		o.p.flush(o.bp)
+	}
 }
 
 // sendUnacknowledged sends with acks=0: what is on an open connection counts as sent, whatever becomes of it.

@@ -67,6 +67,7 @@ type (
 		acks    port.Acks
 		timeout time.Duration
 		parts   []producePart
+		inline  [1]producePart
 	}
 	producePart struct {
 		ref   *tpRef
@@ -74,8 +75,11 @@ type (
 		bytes int
 		sum   uint64
 	}
-	produceResponse struct{ parts []producedPart }
-	producedPart    struct {
+	produceResponse struct {
+		parts  []producedPart
+		inline [1]producedPart
+	}
+	producedPart struct {
 		ref  *tpRef
 		code code
 		base int64
@@ -88,14 +92,18 @@ type (
 		maxWait     time.Duration
 		maxBytes    int
 		parts       []fetchPart
+		inline      [2]fetchPart // room for the usual few, as in the other messages of the hot path
 	}
 	fetchPart struct {
 		ref    *tpRef
 		offset int64
 		epoch  int32 // the leader epoch that the fetcher believes in, or noEpoch
 	}
-	fetchResponse struct{ parts []fetchedPart } // session semantics: only partitions with something to say
-	fetchedPart   struct {
+	fetchResponse struct { // session semantics: only partitions with something to say
+		parts  []fetchedPart
+		inline [2]fetchedPart
+	}
+	fetchedPart struct {
 		ref     *tpRef
 		code    code
 		hw      int64

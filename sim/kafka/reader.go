@@ -98,7 +98,8 @@ func (r *reader) pause(ctx context.Context) error {
 }
 
 func (r *reader) fetchFrom(ctx context.Context, l leaderOf) (*fetchedPart, error) {
-	req := &fetchRequest{replica: noBroker, maxWait: r.cfg.MaxWait, maxBytes: r.cfg.MaxBytes, parts: []fetchPart{{r.ref, r.offset, l.epoch}}}
+	req := &fetchRequest{replica: noBroker, maxWait: r.cfg.MaxWait, maxBytes: r.cfg.MaxBytes}
+	req.parts = append(req.inline[:0], fetchPart{r.ref, r.offset, l.epoch})
 	body, err := r.k.ask(ctx, l.id, simnet.Message{Body: req, Size: headerBytes + perPartBytes, Sum: uint64(r.offset)})
 	if err != nil {
 		return nil, err
@@ -123,11 +124,9 @@ func (r *reader) take(got *fetchedPart) port.Batch {
 	}
 	out.Records = make([]port.Fetched, 0, n)
 	for _, b := range got.batches {
-		recs := b.recs
-		if b.base < r.offset {
-			recs = recs[r.offset-b.base:]
+		for i := max(r.offset-b.base, 0); i < int64(len(b.recs)); i++ {
+			out.Records = append(out.Records, port.Fetched{Offset: b.base + i, Record: b.recs[i]})
 		}
-		out.Records = append(out.Records, recs...)
 	}
 	r.offset = got.batches[len(got.batches)-1].next()
 	return out

@@ -161,6 +161,7 @@ type srvConn struct {
 	fetching  *fetchRequest    // a fetch that waits for data
 	producing *produceResponse // a produce that waits for replicas
 	open      int              // partitions of it that still wait
+	unsent    *fetchResponse   // what read filled in and nobody has sent
 	session   []int64          // a follower's fetch session: the high watermark it was last told, by partition index
 }
 
