@@ -137,6 +137,17 @@ func TestPowerLoss(t *testing.T) {
 			fails(t, f.Sync(ctx), disk.ErrPowerLost)
 			fails(t, f.Append(ctx, []byte("2")), disk.ErrPowerLost)
 		}, []string{"a=", "a=1"}},
+		{"two directory syncs under way at a time", false, func(t *testing.T, ctx context.Context, e env) {
+			ok(t, write(t, ctx, e.port, "a", "").Close())
+			e.p.Go("other", func(ctx context.Context) {
+				ok(t, e.p.Sleep(ctx, time.Millisecond))
+				ok(t, write(t, ctx, e.port, "b", "").Close())
+				ok(t, e.port.SyncDir(ctx))
+				e.d.Crash(disk.PowerLoss)
+			})
+			ok(t, e.port.SyncDir(ctx))
+			ok(t, e.p.Sleep(ctx, time.Second))
+		}, []string{"a= b="}},
 		{"twice", true, func(t *testing.T, ctx context.Context, e env) {
 			f := write(t, ctx, e.port, "a", "1")
 			ok(t, e.port.SyncDir(ctx))
@@ -197,8 +208,19 @@ func TestFullDisk(t *testing.T) {
 		fails(t, g.Append(ctx, []byte("5")), port.ErrDiskFull)
 		ok(t, write(t, ctx, e.port, "c", "").Close())
 		ok(t, e.port.Rename(ctx, "c", "b"))
+		ok(t, g.Truncate(ctx, 0)) // of a file without a name: takes and gives no space
+		ok(t, g.Append(ctx, []byte("012")))
 		if e.d.Used() != 0 {
 			t.Errorf("%d bytes are used after replacing the only file", e.d.Used())
+		}
+		ok(t, write(t, ctx, e.port, "d", "0").Sync(ctx))
+		ok(t, e.port.SyncDir(ctx))
+		e.d.Crash(disk.PowerLoss)
+		h, err := e.port.Open(ctx, "d")
+		ok(t, err)
+		ok(t, h.Append(ctx, []byte("123")))
+		if e.d.Used() != 4 {
+			t.Errorf("%d bytes are used after a loss of power, expected 4", e.d.Used())
 		}
 	})
 }

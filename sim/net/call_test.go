@@ -102,7 +102,10 @@ func TestCall(t *testing.T) {
 		}, nil},
 		{"an answer nobody waits for any more does not answer the next call", func(l *lab, ctx context.Context) {
 			l.b.Listen("echo", func(c *simnet.Conn) {
-				c.OnMessage(func(m simnet.Message) { c.Send(m); c.Send(text("unasked")) })
+				c.OnMessage(func(m simnet.Message) {
+					c.Send(m)
+					l.at(100*time.Millisecond, func() { c.Send(text("unasked")) })
+				})
 			})
 			for _, what := range []string{"1", "2"} {
 				if err := call(ctx, l, "b", what, time.Second); err != nil {

@@ -81,13 +81,11 @@ func (c *Conn) Send(m Message) {
 		return
 	}
 	c.p.Check()
-	switch {
-	case !c.p.Alive():
-	case c.state == dialing:
+	if c.state == dialing {
 		c.unsent = append(c.unsent, m)
-	default:
-		c.out.push(packet{kind: data, m: m})
+		return
 	}
+	c.out.push(packet{kind: data, m: m})
 }
 
 // Close ends the connection: the other end gets what was sent, then ErrClosed. This end hears no more of it.
@@ -96,9 +94,6 @@ func (c *Conn) Close() {
 		return
 	}
 	c.p.Check()
-	if !c.p.Alive() {
-		return
-	}
 	c.node.drop(c)
 	c.end(finished)
 }

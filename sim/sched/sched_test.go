@@ -116,6 +116,9 @@ func TestKillHasNoEffectAfterwards(t *testing.T) {
 		_ = units.Acquire(ctx, 1)
 		_ = lock.Lock(ctx)
 	})
+	if err := s.Run(time.Millisecond); err != nil {
+		t.Fatal(err)
+	}
 	try := func(what string, f func()) {
 		deferred = append(deferred, what)
 		f()
@@ -133,15 +136,18 @@ func TestKillHasNoEffectAfterwards(t *testing.T) {
 		defer try("sleep", func() { _ = victim.Sleep(ctx, time.Second) })
 		defer try("wake", parker.Wake)
 		defer cancelOther()
+		defer other.Kill()
 		defer s.After(0, func() { t.Error("a dead task set a timer") })
 		_ = victim.Sleep(ctx, time.Hour)
 		t.Error("a killed task went on")
 	})
 	s.After(time.Second, func() {
 		victim.Kill()
-		if victim.Alive() || !other.Alive() {
-			t.Error("the wrong process is dead")
-		}
+		s.After(0, func() {
+			if victim.Alive() || !other.Alive() {
+				t.Error("the wrong process is dead")
+			}
+		})
 	})
 	victim.After(2*time.Second, func() { t.Error("a dead process's callback fired") })
 	if err := s.Run(time.Minute); err != nil {
@@ -199,6 +205,38 @@ func TestWakeUpIsNotSpentOnTheDead(t *testing.T) {
 	})
 	if err != nil || got != 7 {
 		t.Errorf("got %d, %v", got, err)
+	}
+}
+
+// TestWakeUpAndCancelInOneInstant: the wake-up is consumed, whichever came first.
+func TestWakeUpAndCancelInOneInstant(t *testing.T) {
+	t.Parallel()
+	err := run(t, 1, func(s *sched.Sim) {
+		p := s.Process("p")
+		for _, wakeFirst := range []bool{true, false} {
+			p.Go("task", func(ctx context.Context) {
+				ctx, cancel := p.WithCancel(ctx)
+				k := p.NewParker()
+				s.After(time.Second, func() {
+					if wakeFirst {
+						k.Wake()
+					}
+					cancel()
+					if !wakeFirst {
+						k.Wake()
+					}
+				})
+				if err := k.Park(ctx); err != nil {
+					t.Errorf("wake first %v: Park returned %v", wakeFirst, err)
+				}
+				if err := k.Park(ctx); !errors.Is(err, context.Canceled) {
+					t.Errorf("wake first %v: the second Park returned %v", wakeFirst, err)
+				}
+			})
+		}
+	})
+	if err != nil {
+		t.Error(err)
 	}
 }
 

@@ -20,7 +20,7 @@ var Epoch = time.Date(2030, time.January, 1, 0, 0, 0, 0, time.UTC)
 const (
 	never = math.MaxInt64 // the time of what is not armed
 	// maxStepsPerInstant bounds the steps while virtual time stands still. Beyond it tasks spin, each waking the other.
-	maxStepsPerInstant = 5_000_000
+	maxStepsPerInstant = 1_000_000
 )
 
 // Sim is one simulated run. It is not safe for concurrent use: all calls come from its own tasks and callbacks, or from

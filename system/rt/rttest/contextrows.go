@@ -61,14 +61,14 @@ func contextRows() []row {
 				children, cancels = append(children, ctx), append(cancels, cancel)
 			}
 			cancels[2]()
-			cancels[0]()
-			for i, ctx := range children {
-				r.check((ctx.Err() != nil) == (i == 0 || i == 2), "child %d: %v", i, ctx.Err())
-			}
-			cancels[3]()
-			cancel()
-			r.check(children[1].Err() != nil && parent.Err() != nil, "the parent's end did not reach the last child")
 			cancels[1]()
+			for i, ctx := range children {
+				r.check((ctx.Err() != nil) == (i == 1 || i == 2), "child %d: %v", i, ctx.Err())
+			}
+			cancel()
+			r.check(children[0].Err() != nil && children[3].Err() != nil && parent.Err() != nil, "the parent's end did not reach all children")
+			cancels[3]()
+			cancels[0]()
 		}},
 		{"values pass through, and waiting works under them", func(r *running) {
 			ctx, cancel := r.WithCancel(context.WithValue(r.ctx, rowKey{}, "v"))

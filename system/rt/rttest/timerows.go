@@ -49,6 +49,21 @@ func timeRows() []row {
 			r.expect("context canceled after 1s")
 			r.check(errors.Is(r.Sleep(ctx, 0), context.Canceled), "Sleep with an ended context did not say so")
 		}},
+		{"a cancelled sleep does not cut the next wait short", func(r *running) {
+			ctx, cancel := r.WithCancel(r.ctx)
+			r.Go("canceller", func(ctx context.Context) { _ = r.Sleep(ctx, time.Second); cancel() })
+			begin := r.Now()
+			_ = r.Sleep(ctx, 3*time.Second)
+			r.sleep(time.Minute)
+			r.check(r.Now().Sub(begin) == time.Minute+time.Second, "the next sleep ended after %v", r.Now().Sub(begin))
+			again, cancelAgain := r.WithCancel(r.ctx)
+			r.Go("canceller", func(ctx context.Context) { _ = r.Sleep(ctx, time.Second); cancelAgain() })
+			_ = r.Sleep(again, 3*time.Second)
+			bounded, cancelBounded := r.timeout(time.Hour)
+			defer cancelBounded()
+			err := r.NewParker().Park(bounded)
+			r.check(errors.Is(err, context.DeadlineExceeded), "a parker nobody woke returned %v", err)
+		}},
 		{"a sleep beyond the deadline ends at the deadline", func(r *running) {
 			begin := r.Now()
 			ctx, cancel := r.timeout(time.Second)
