@@ -114,7 +114,7 @@ func parseFrame(b []byte) (f frame, need int, ok bool) {
 		dropped: int(binary.LittleEndian.Uint32(b[24:])),
 		payload: b[frameHeader:],
 	}
-	return f, need, f.offset >= 0 && f.missed() >= 0
+	return f, need, f.offset >= 0 && f.missed() >= 0 && f.next() >= 0
 }
 
 // maxFrame bounds a frame. A Kafka record is far smaller.
