@@ -150,22 +150,25 @@ func (f *fetcher) truncate(asked *epochEndPart, got *epochEnd) {
 		p.notBefore = f.b.s.Now() + f.b.cfg.FetchBackoff
 		return
 	}
-	if got.epoch == noEpoch { // the leader knows no such epoch: only what was committed is certain
-		p.cut(p.hw, "its high watermark: the leader does not know its epochs")
-		p.truncating = false
-		return
+	offset, done := truncateTo(p.log, got.epoch, got.end, p.hw)
+	p.cut(offset, "where the leader's epochs part from its own")
+	p.truncating = !done
+}
+
+// truncateTo is where a follower's log must be cut, given the largest epoch that the leader knows up to the follower's
+// latest and where that ends. If done is false the follower must ask again with its latest epoch after the cut.
+func truncateTo(l *replicaLog, leaderEpoch int32, leaderEnd, hw int64) (offset int64, done bool) {
+	if leaderEpoch == noEpoch { // the leader knows no such epoch: only what was committed is certain
+		return hw, true
 	}
-	epoch, end := p.log.endOffsetFor(got.epoch)
-	switch {
-	case epoch == noEpoch: // the leader's epoch is above all of ours: everything up to the leader's end of it may agree
-		p.cut(min(got.end, p.log.end), "where the leader's epoch ended")
-		p.truncating = false
-	case epoch != got.epoch: // we do not have the leader's epoch: cut what is newer, and ask again
-		p.cut(end, "an epoch that the leader does not have")
-	default:
-		p.cut(min(end, got.end), "where the leader's epoch ended")
-		p.truncating = false
+	epoch, end := l.endOffsetFor(leaderEpoch)
+	switch epoch {
+	case noEpoch: // above all of ours: nothing of ours is newer
+		return min(leaderEnd, l.end), true
+	case leaderEpoch:
+		return min(end, leaderEnd), true
 	}
+	return end, false // we do not have that epoch: drop what is newer
 }
 
 func (f *fetcher) fetch(now time.Duration) {

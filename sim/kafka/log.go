@@ -91,6 +91,8 @@ func (l *replicaLog) endOffsetFor(epoch int32) (int32, int64) {
 // truncate drops everything from offset on. Offsets inside a batch drop the whole batch, as Kafka does.
 func (l *replicaLog) truncate(offset int64) {
 	if offset >= l.end {
+		// An epoch that this replica led without writing anything would for ever be its latest (as in Kafka's truncateTo).
+		l.dropEpochs()
 		return
 	}
 	offset = max(offset, l.start)
@@ -104,11 +106,16 @@ func (l *replicaLog) truncate(offset int64) {
 	if n > 0 {
 		l.end = l.batches[n-1].next()
 	}
+	l.dropEpochs()
+	l.flushed = min(l.flushed, l.end)
+	l.checkpoint = min(l.checkpoint, l.end)
+}
+
+// dropEpochs forgets epochs that begin at the log's end or above.
+func (l *replicaLog) dropEpochs() {
 	for k := len(l.epochs); k > 0 && l.epochs[k-1].start >= l.end; k-- {
 		l.epochs = l.epochs[:k-1]
 	}
-	l.flushed = min(l.flushed, l.end)
-	l.checkpoint = min(l.checkpoint, l.end)
 }
 
 // read returns the batches that hold [from, to), at most about maxBytes of them but at least one. The result shares the

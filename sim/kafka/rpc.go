@@ -95,9 +95,6 @@ func dial(s *sched.Sim, node *simnet.Node, p *sched.Process, peer string, dialTi
 	return c
 }
 
-// outstanding is how many requests have no answer yet.
-func (c *rpcConn) outstanding() int { return len(c.waiting) + len(c.inflight) - c.head }
-
 // call sends a request. done is called once, on the scheduler: with the response body, or with an error that matches
 // errNotSent if the broker cannot have seen the request.
 func (c *rpcConn) call(msg simnet.Message, done func(body any, err error)) {
@@ -178,11 +175,11 @@ func (c *rpcConn) fail(cause error) {
 		c.onDead()
 	}
 	for _, q := range inflight {
-		q.done(nil, fmt.Errorf("%w to %s: %v", errLost, c.peer, cause))
+		q.done(nil, fmt.Errorf("%w to %s: %w", errLost, c.peer, cause))
 	}
 	for _, q := range waiting {
 		if q.done != nil {
-			q.done(nil, fmt.Errorf("%w to %s: %v", errNotSent, c.peer, cause))
+			q.done(nil, fmt.Errorf("%w to %s: %w", errNotSent, c.peer, cause))
 		}
 	}
 }

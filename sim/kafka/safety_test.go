@@ -22,7 +22,6 @@ type chaos struct {
 	faults     func(ctx context.Context, c *chaos, r *rand.Rand) // until ctx ends or it returns
 	lasting    time.Duration
 	acked      []map[int64]string // by partition: offset to value
-	unplaced   []map[string]bool  // acknowledged without an offset
 	refused    []map[string]bool
 	seen       []map[int64]string // by consumers
 	violations []string

@@ -107,7 +107,7 @@ func (w *world) ready(ctx context.Context, spec port.TopicSpec) error {
 			break
 		}
 		if w.s.Now() > time.Minute {
-			return fmt.Errorf("brokers after a minute: %v, %v", ids, err)
+			return fmt.Errorf("brokers after a minute: %v, %w", ids, err)
 		}
 		if err := w.p.Sleep(ctx, 50*time.Millisecond); err != nil {
 			return err
