@@ -61,7 +61,7 @@ type Options struct {
 const defaultMaxInFlight = 10_000
 
 // MinEventBytes is the size of an event with the shortest filler: its identity and a few fields of a web request.
-const MinEventBytes = 190
+const MinEventBytes = 170
 
 // pacerScale expresses rates, which have fractions, in vegeta's whole hits per duration.
 const pacerScale = 1000
