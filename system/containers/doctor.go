@@ -62,7 +62,7 @@ func doctor(ctx context.Context, opt Options) []Finding {
 	if err != nil {
 		return append(found, lacking("Docker engine", err))
 	}
-	defer engine.Close()
+	defer func() { _ = engine.Close() }()
 	add("Docker engine", good, fmt.Sprintf("version %s, API %s, %s/%s", engine.Server, engine.API, engine.OS, engine.Arch), "")
 	if info, err := engine.Info(ctx, client.InfoOptions{}); err == nil {
 		checkDisk(add, "disk space for Docker", info.Info.DockerRootDir)

@@ -5,11 +5,8 @@ package containers
 import (
 	"context"
 	"fmt"
-	"net/http"
 	"os"
-	"os/signal"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -19,7 +16,7 @@ import (
 	"github.com/ratel-sim/ratel/system/port"
 )
 
-// TestMain also serves as the programs that a world starts: the reaper, a stand-in for the roles, and a run to be killed.
+// TestMain also serves as the programs that a world starts: the reaper, and a run to be killed.
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 {
 		switch os.Args[1] {
@@ -31,14 +28,6 @@ func TestMain(m *testing.M) {
 			os.Exit(0)
 		case "victim":
 			victim()
-		case "role":
-			ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
-			defer stop()
-			srv := &http.Server{Addr: ":8080"}
-			go func() { <-ctx.Done(); srv.Close() }()
-			fmt.Println(`{"Kind":"partition.claimed"}`)
-			fmt.Fprintln(os.Stderr, srv.ListenAndServe())
-			os.Exit(0)
 		}
 	}
 	os.Exit(m.Run())
@@ -46,11 +35,7 @@ func TestMain(m *testing.M) {
 
 // victim runs a small world, says its run's id when it is up, and waits to be killed.
 func victim() {
-	self, err := os.Executable()
-	if err != nil {
-		panic(err)
-	}
-	w, err := New(Options{RoleBinary: self})
+	w, err := New(Options{RoleBinary: os.Getenv("RATEL_BINARY")})
 	if err != nil {
 		panic(err)
 	}
@@ -74,14 +59,11 @@ func small() system.Topology {
 	return t
 }
 
-// newWorld makes a world whose roles are a stand-in, and fails the test where Docker is absent.
+// newWorld makes a world, and fails the test where Docker is absent. The roles run from the binary that RATEL_BINARY
+// names, else from one that is built from source.
 func newWorld(t *testing.T, change ...func(*Options)) *World {
 	t.Helper()
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	opt := Options{RoleBinary: self, Log: t.Output(), LogDir: t.TempDir()}
+	opt := Options{RoleBinary: os.Getenv("RATEL_BINARY"), Log: t.Output(), LogDir: t.TempDir()}
 	for _, c := range change {
 		c(&opt)
 	}
@@ -140,7 +122,9 @@ func eventually(t *testing.T, what string, holds func() (detail string, ok bool)
 	for time.Since(began) < time.Minute {
 		var ok bool
 		if detail, ok = holds(); ok {
-			t.Logf("%s after %v (%s)", what, time.Since(began).Round(time.Millisecond), detail)
+			if took := time.Since(began); took > 200*time.Millisecond { // what held at once is not worth a line
+				t.Logf("%s after %v (%s)", what, took.Round(time.Millisecond), detail)
+			}
 			return
 		}
 		time.Sleep(50 * time.Millisecond)

@@ -66,7 +66,7 @@ func probeKafka(addr string, id int32) (system.Reach, string) {
 	if err := b.Open(cfg); err != nil {
 		return reachOf(err), err.Error()
 	}
-	defer b.Close()
+	defer func() { _ = b.Close() }()
 	res, err := b.GetMetadata(sarama.NewMetadataRequest(cfg.Version, []string{system.EventsTopic}))
 	if err != nil {
 		return reachOf(err), err.Error()

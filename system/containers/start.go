@@ -121,7 +121,7 @@ func (w *World) makeNetwork(ctx context.Context) (netip.Prefix, error) {
 
 // await asks until a node is ready; when it exits instead, that is told at once, with its last words.
 func (w *World) await(ctx context.Context, n *node, what string, ready func(ctx context.Context) (string, bool)) error {
-	detail := "not asked yet"
+	var detail string
 	for {
 		askCtx, cancel := context.WithTimeout(ctx, askDeadline)
 		var ok bool

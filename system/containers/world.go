@@ -320,7 +320,7 @@ func Sweep(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer engine.Close()
+	defer func() { _ = engine.Close() }()
 	return reaper.Sweep(ctx, engine, cache)
 }
 

@@ -158,7 +158,7 @@ func (b *Builder) build(ctx context.Context, kind, ref string, dockerfile []byte
 		all := append([]file{{name: "Dockerfile", data: dockerfile, mode: 0o644}}, files...)
 		pw.CloseWithError(writeContext(pw, all))
 	}()
-	defer pr.Close()
+	defer func() { _ = pr.Close() }()
 	buildArgs := map[string]*string{}
 	for k, v := range args {
 		buildArgs[k] = &v

@@ -72,7 +72,7 @@ func (b *Builder) jars(ctx context.Context, base string, pom []byte) ([]string, 
 	if err != nil {
 		return nil, docker.Explain("make a folder for the jars", err)
 	}
-	defer os.RemoveAll(tmp)
+	defer func() { _ = os.RemoveAll(tmp) }()
 	libs := filepath.Join(tmp, "libs")
 	b.say("fetching Kafka %s with Maven (once, about half a minute)", KafkaVersion)
 	if _, lookErr := exec.LookPath("mvn"); lookErr == nil {

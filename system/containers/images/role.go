@@ -120,7 +120,7 @@ func checkBinary(path, arch string) error {
 		}
 		return err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	machines := map[elf.Machine]string{elf.EM_X86_64: "amd64", elf.EM_AARCH64: "arm64", elf.EM_RISCV: "riscv64", elf.EM_S390: "s390x", elf.EM_PPC64: "ppc64le"}
 	if got := machines[f.Machine]; got != arch {
 		return fmt.Errorf("it is built for %s, the engine runs %s", f.Machine, arch)
@@ -157,7 +157,7 @@ func (b *Builder) buildBinary(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", docker.Explain("make a folder to build in", err)
 	}
-	defer os.RemoveAll(tmp)
+	defer func() { _ = os.RemoveAll(tmp) }()
 	out := filepath.Join(tmp, "ratel")
 	cmd := exec.CommandContext(ctx, goTool, "build", "-trimpath", "-ldflags=-s -w", "-o", out, "./cmd/ratel")
 	cmd.Dir = root

@@ -29,7 +29,7 @@ func Run(in io.Reader, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	defer engine.Close()
+	defer func() { _ = engine.Close() }()
 	pipe := bufio.NewReader(in)
 	run, err := pipe.ReadString('\n')
 	if err != nil {
