@@ -111,8 +111,8 @@ func (d *decoded) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// read reads a body to its end, taking room before it takes memory.
-func (h *handler) read(source io.Reader) (body []byte, room load, err error) {
+// read reads a body to its end, taking room before it takes memory. expect is its probable size; it need not be right.
+func (h *handler) read(source io.Reader, expect int64) (body []byte, room load, err error) {
 	grow := func(to int) bool {
 		more := load{bytes: int64(to - cap(body))}
 		if !h.s.reserve(more) {
@@ -124,7 +124,8 @@ func (h *handler) read(source io.Reader) (body []byte, room load, err error) {
 		body = grown
 		return true
 	}
-	for step := readStep; ; step = min(2*cap(body), maxBody+1) {
+	// One byte more than expected, so that the end is seen without growing.
+	for step := int(min(max(expect+1, 512), readStep)); ; step = min(2*cap(body), maxBody+1) {
 		if len(body) == cap(body) && !grow(max(step, len(body)+1)) {
 			return nil, room, noRoom()
 		}

@@ -182,7 +182,11 @@ func (h *handler) decode(r *http.Request) ([]event.Item, load, error) {
 		return nil, load{}, err
 	}
 	defer done()
-	body, room, err := h.read(source)
+	expect := r.ContentLength
+	if r.Header.Get("Content-Encoding") != "" || expect < 0 {
+		expect = readStep
+	}
+	body, room, err := h.read(source, expect)
 	if err != nil {
 		return nil, room, err
 	}
