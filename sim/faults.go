@@ -53,14 +53,16 @@ func (w *World) faultZooKeeper(f system.Fault) error {
 func (w *World) faultBroker(ctx context.Context, f system.Fault) error {
 	switch f.Kind {
 	case system.FaultKill:
-		w.kafka.KillBroker(f.Node)
+		return w.kafka.KillBroker(f.Node)
 	case system.FaultStop:
 		return w.kafka.StopBroker(ctx, f.Node)
 	case system.FaultReplace:
-		w.kafka.KillBroker(f.Node)
-		w.kafka.WipeBroker(f.Node)
+		if err := w.kafka.KillBroker(f.Node); err != nil {
+			return err
+		}
+		return w.kafka.WipeBroker(f.Node)
 	case system.FaultPause:
-		w.kafka.PauseBroker(f.Node)
+		return w.kafka.PauseBroker(f.Node)
 	case system.FaultIsolate:
 	}
 	return nil
@@ -104,10 +106,9 @@ func (w *World) Heal(_ context.Context, f system.Fault) error {
 		w.zookeeper.StartNode(f.Node)
 	case system.RoleKafka:
 		if paused {
-			w.kafka.ResumeBroker(f.Node)
-			return nil
+			return w.kafka.ResumeBroker(f.Node)
 		}
-		w.startBroker(f.Node)
+		return w.kafka.StartBroker(f.Node)
 	case system.RoleShepherd, system.RoleRetriever:
 		if paused {
 			w.roles[f.Node].process.Resume()

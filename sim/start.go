@@ -48,7 +48,9 @@ func (w *World) Start(ctx context.Context, t system.Topology) error {
 		Events:            &w.sink,
 	})
 	for _, name := range brokers {
-		w.startBroker(name)
+		if err := w.kafka.StartBroker(name); err != nil {
+			return err
+		}
 	}
 	w.log = w.kafka.Client(w.home, w.harness)
 
@@ -84,9 +86,6 @@ func (w *World) Start(ctx context.Context, t system.Topology) error {
 	})
 }
 
-// startBroker starts a broker and lets it answer probes.
-func (w *World) startBroker(name string) { w.kafka.StartBroker(name) }
-
 func (w *World) fullISR(ctx context.Context) (bool, error) {
 	parts, err := w.log.Admin().Describe(ctx, system.EventsTopic)
 	if err != nil || len(parts) != int(w.topology.Kafka.Partitions) {
@@ -109,7 +108,7 @@ func (w *World) until(ctx context.Context, what string, holds func(ctx context.C
 		}
 		if sleepErr := w.harness.Sleep(ctx, readyPoll); sleepErr != nil {
 			if err != nil {
-				return fmt.Errorf("waiting for %s: %w (last: %v)", what, sleepErr, err)
+				return fmt.Errorf("waiting for %s: %w (last: %w)", what, sleepErr, err)
 			}
 			return fmt.Errorf("waiting for %s: %w", what, sleepErr)
 		}

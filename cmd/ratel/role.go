@@ -7,8 +7,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/ratel-sim/ratel/system/containers"
-	"github.com/ratel-sim/ratel/system/process"
 	"github.com/ratel-sim/ratel/system/planted"
+	"github.com/ratel-sim/ratel/system/process"
 )
 
 // roleCommand is how a world starts a role's process. It is hidden: a person has no use for a single role.

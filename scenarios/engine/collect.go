@@ -17,9 +17,9 @@ const holdingsPage = 4096
 // drain waits until every retriever holds durably what Kafka holds.
 func (r *run) drain(ctx context.Context) {
 	began := r.rec.now()
-	behind := ""
 	for {
-		if behind = r.behind(ctx); behind == "" {
+		behind := r.behind(ctx)
+		if behind == "" {
 			r.rec.add(evidence.Entry{Kind: evidence.Drained, Detail: fmt.Sprintf("all retrievers reached the end of the log %v after the load", (r.rec.now() - began).Round(time.Millisecond))})
 			return
 		}
