@@ -29,8 +29,10 @@ test: lint test-sim test-race test-containers ## all tests, real servers include
 test-sim: ## the tests that need neither Docker nor root
 	go vet ./...
 	go test ./...
+	go test -tags ratel_baton ./sim/sched # the coroutines' fallback arrives at the same hashes
 
 test-race: ## the race detector over everything that runs on the wall clock
+	@command -v gcc >/dev/null || { echo "the race detector needs gcc: installing it"; apt-get update -qq && apt-get install -y -qq gcc libc6-dev; }
 	CGO_ENABLED=1 go test -race ./system/... ./loadgen/... ./scenarios/engine/... ./cmd/...
 
 test-containers: build ## the tests against real Kafka and ZooKeeper in containers; starts a Docker engine where there is none

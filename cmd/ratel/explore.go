@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"hash/fnv"
 	"text/tabwriter"
 	"time"
 
@@ -118,11 +119,13 @@ func (t *tally) speed() float64 { return float64(t.virtual) / float64(max(time.S
 
 // exploration is the machine-readable result.
 type exploration struct {
-	Scenario    string       `json:"scenario"`
-	Verdict     string       `json:"verdict"`
-	Seeds       int          `json:"seeds"`
-	Passed      int          `json:"passed"`
-	VirtualS    float64      `json:"virtual_seconds"`
+	Scenario string  `json:"scenario"`
+	Verdict  string  `json:"verdict"`
+	Seeds    int     `json:"seeds"`
+	Passed   int     `json:"passed"`
+	VirtualS float64 `json:"virtual_seconds"`
+	// Traces is a digest of all seeds' traces, in the order of the seeds: two explorations of the same build agree in it.
+	Traces      string       `json:"traces"`
 	Interrupted bool         `json:"interrupted,omitempty"`
 	NotPassed   []seedResult `json:"not_passed"`
 }
@@ -139,7 +142,9 @@ func (t *tally) report(interrupted error, outcomes []explore.Outcome, format str
 	verdict := check.Pass
 	res := exploration{Scenario: t.name, Seeds: len(outcomes), VirtualS: t.virtual.Seconds(), Interrupted: interrupted != nil, NotPassed: []seedResult{}}
 	var broken error
+	traces := fnv.New64a()
 	for _, o := range outcomes {
+		fmt.Fprintln(traces, o.Seed, o.TraceHash, o.Steps)
 		if o.Err != nil && broken == nil {
 			broken = o.Err
 		}
@@ -153,7 +158,7 @@ func (t *tally) report(interrupted error, outcomes []explore.Outcome, format str
 	if len(outcomes) == 0 {
 		verdict = check.Inconclusive
 	}
-	res.Verdict = verdict.String()
+	res.Verdict, res.Traces = verdict.String(), fmt.Sprintf("%016x", traces.Sum64())
 	if format == formatJSON {
 		enc := json.NewEncoder(t.c.out)
 		enc.SetIndent("", "  ")
@@ -184,8 +189,8 @@ func (t *tally) again(seed uint64) string {
 }
 
 func (t *tally) text(res exploration) {
-	fmt.Fprintf(t.c.out, "%s: %s: %d of %d seeds passed, %.0f virtual seconds, %.4gx real time\n",
-		res.Verdict, res.Scenario, res.Passed, res.Seeds, res.VirtualS, t.speed())
+	fmt.Fprintf(t.c.out, "%s: %s: %d of %d seeds passed, %.0f virtual seconds, %.4gx real time, traces %s\n",
+		res.Verdict, res.Scenario, res.Passed, res.Seeds, res.VirtualS, t.speed(), res.Traces)
 	if len(res.NotPassed) == 0 {
 		return
 	}
