@@ -114,7 +114,7 @@ func TestTruncationToHighWatermarkIsCaught(t *testing.T) {
 
 func TestSameSeedSameHash(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(10) {
+	for seed := range uint64(seeds(t, 10)) {
 		a, err := runChaos(seed, nil, nil)
 		if err != nil {
 			t.Fatal(err)
