@@ -91,7 +91,7 @@ func (h *history) partsOf(statuses []shepherd.Status) []Part {
 
 // Bounds of latency histograms: 1 µs to 1 h with 3 significant digits.
 const (
-	latencyMin    = int64(time.Microsecond / time.Microsecond)
+	latencyMin    = int64(1)
 	latencyMax    = int64(time.Hour / time.Microsecond)
 	latencyDigits = 3
 )

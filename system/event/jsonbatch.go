@@ -102,7 +102,7 @@ func (d *batchDecoder) element() bool {
 	d.problem, d.fields, d.size, d.joined = "", d.fields[:0], 0, 0
 	clear(d.byName)
 	e := Event{Time: d.now, SampleRate: 1}
-	ok := true
+	var ok bool
 	if d.peek() != '{' {
 		d.fail("Request body is malformed and cannot be read. An event must be an object.")
 		ok = d.skip(1)

@@ -317,7 +317,7 @@ func (p *scanner) raw(depth int) (string, bool) {
 
 // compact drops white space outside of strings from valid JSON.
 func compact(s string) string {
-	if strings.IndexAny(s, " \t\r\n") < 0 {
+	if !strings.ContainsAny(s, " \t\r\n") {
 		return s
 	}
 	out := make([]byte, 0, len(s))

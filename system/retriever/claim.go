@@ -60,18 +60,13 @@ func (c *claim) mayFollow() (allowed bool, changed *rt.Future[struct{}]) {
 
 // run claims the partition, and claims it again whenever it is lost, until ctx ends.
 func (c *claim) run(ctx context.Context) error {
-	for ctx.Err() == nil {
-		session, err := c.zk.Connect(ctx, c.timeout)
-		if err != nil {
-			if c.r.Sleep(ctx, claimRedial) != nil {
-				break
-			}
-			continue
-		}
-		c.keep(ctx, session)
-		c.bye(ctx, session)
-		if c.r.Sleep(ctx, claimRetry) != nil {
-			break
+	pause := time.Duration(0)
+	for c.r.Sleep(ctx, pause) == nil {
+		pause = claimRedial
+		if session, err := c.zk.Connect(ctx, c.timeout); err == nil {
+			c.keep(ctx, session)
+			c.bye(ctx, session)
+			pause = claimRetry
 		}
 	}
 	return nil

@@ -66,17 +66,14 @@ func (re *Retriever) follow(ctx context.Context, s *store) error {
 	return re.bye(ctx, s, ctx.Err())
 }
 
-// bye makes durable what was written, also when ctx has ended, and passes err on.
+// bye makes durable what was written if ctx has ended, and passes err on otherwise.
 func (re *Retriever) bye(ctx context.Context, s *store, err error) error {
 	if ctx.Err() == nil {
 		return err
 	}
 	ctx, cancel := re.r.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
-	if syncing := s.sync(ctx); syncing != nil {
-		return syncing
-	}
-	return err
+	return s.sync(ctx)
 }
 
 // open makes a reader, trying until ctx ends.

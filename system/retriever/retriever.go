@@ -78,15 +78,15 @@ func (re *Retriever) announce(kind, detail string) {
 }
 
 // Run recovers the local log, claims the partition and follows it until ctx ends; what it has then is made durable. It
-// returns an error if the local log cannot be opened.
+// returns an error if the local log cannot be opened, or if at the end it cannot be synced.
 func (re *Retriever) Run(ctx context.Context) error {
 	group, inner := rt.NewGroup(re.r, ctx)
 	group.Go("follow", re.run)
 	group.Go("claim", re.claim.run)
 	// The group ends by itself when ctx does, and is waited for.
 	err := group.Wait(context.WithoutCancel(inner))
-	if ctx.Err() != nil {
-		return nil
+	if errors.Is(err, ctx.Err()) {
+		err = nil // ended as asked
 	}
 	return err
 }
@@ -106,12 +106,12 @@ func (re *Retriever) run(ctx context.Context) error {
 		err = re.follow(ctx, s)
 		s.close()
 		if ctx.Err() != nil {
-			return nil
+			return err
 		}
 		re.announce(port.EventDiskCorrupt, fmt.Sprintf("the local log failed, going back to what is durable, position %d: %v", s.published().end, err))
 		limit = s.published().end
-		if re.r.Sleep(ctx, restartPause) != nil {
-			return nil
+		if err := re.r.Sleep(ctx, restartPause); err != nil {
+			return err
 		}
 	}
 }

@@ -273,6 +273,22 @@ func TestFailedSyncGoesBackToWhatIsDurable(t *testing.T) {
 	}
 }
 
+func TestFailedSyncAtTheEndIsTold(t *testing.T) {
+	t.Parallel()
+	g := newRig(t)
+	g.cfg.SyncEvery = time.Hour
+	g.log.add(chunk(1, 0))
+	g.start()
+	eventually(t, "read", func() bool { return g.status().Next == 1 })
+	g.disk.mu.Lock()
+	g.disk.syncErr = errors.New("input/output error")
+	g.disk.mu.Unlock()
+	g.cancel()
+	if err := <-g.ran; err == nil || !strings.Contains(err.Error(), "input/output error") {
+		t.Errorf("%v", err)
+	}
+}
+
 func TestConfigIsChecked(t *testing.T) {
 	t.Parallel()
 	_, err := New(nil, port.Ports{}, Config{}, "events", -1, "x")

@@ -87,9 +87,10 @@ func (s *store) flush(ctx context.Context) error {
 		if err == nil {
 			return nil
 		}
-		// Part of it may have been written: cut that off, or it would stand in the middle of the log.
+		// Part of it may have been written: cut that off, or it would stand in the middle of the log. If that fails,
+		// the error must not pass for a full disk, on which the write would be repeated.
 		if cut := s.file.Truncate(context.WithoutCancel(ctx), s.size); cut != nil {
-			return fmt.Errorf("%s: cut off a failed write at byte %d: %w (after: %v)", s.name(), s.size, cut, err)
+			return fmt.Errorf("%s: cut off a failed write at byte %d: %w (after: %s)", s.name(), s.size, cut, err.Error())
 		}
 		return fmt.Errorf("%s: append %d bytes: %w", s.name(), len(s.pending), err)
 	})

@@ -104,8 +104,8 @@ func (c *Client) compress(body []byte) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		defer z.Close()
-		return z.EncodeAll(body, nil), nil
+		out := z.EncodeAll(body, nil)
+		return out, z.Close()
 	}
 	return nil, fmt.Errorf("unknown encoding %q: expected gzip, zstd or none", c.encoding)
 }

@@ -2,6 +2,7 @@ package shepherd
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -52,16 +53,16 @@ func (f *fakeLog) Produce(_ string, partition int32, rec port.Record) *rt.Future
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.produced = append(f.produced, partition)
-	switch err := f.decide(partition); err {
-	case nil:
+	err := f.decide(partition)
+	switch {
+	case err == nil:
 		return rt.Resolved(f.r, f.store(partition, rec), nil)
-	case errHang:
+	case errors.Is(err, errHang):
 		h := hung{partition, rec, rt.NewFuture[int64](f.r)}
 		f.hanging = append(f.hanging, h)
 		return h.future
-	default:
-		return rt.Resolved(f.r, int64(-1), err)
 	}
+	return rt.Resolved(f.r, int64(-1), err)
 }
 
 func (f *fakeLog) store(partition int32, rec port.Record) int64 {
