@@ -310,6 +310,13 @@ func RunReaper(_ context.Context, args []string) error {
 	return reaper.Run(os.Stdin, os.Stdout)
 }
 
+// Unavailable tells whether an error says that this machine lacks something for the containers world, rather than that
+// a run went wrong.
+func Unavailable(err error) bool {
+	var e *docker.Error
+	return errors.As(err, &e)
+}
+
 // Sweep removes what dead runs of this user have left on the engine, and returns their ids. Each run begins with it.
 func Sweep(ctx context.Context) ([]string, error) {
 	cache, err := images.CacheDir("")

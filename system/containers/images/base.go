@@ -147,7 +147,7 @@ func (b *Builder) debootstrap(ctx context.Context, path string) (err error) {
 	}
 	defer func() {
 		// A Debian root holds files that only root may remove; it was root who made them.
-		if rmErr := os.RemoveAll(dir); rmErr != nil && err == nil {
+		if rmErr := removeTree(context.WithoutCancel(ctx), dir); rmErr != nil && err == nil {
 			err = docker.Explain("remove the temporary base "+dir, rmErr)
 		}
 	}()

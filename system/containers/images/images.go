@@ -18,12 +18,16 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
+	"time"
 
 	cerrdefs "github.com/containerd/errdefs"
 	"github.com/moby/moby/client"
 
 	"github.com/ratel-sim/ratel/system/containers/docker"
+	"github.com/ratel-sim/ratel/system/containers/filelock"
 )
 
 //go:embed assets
@@ -104,6 +108,63 @@ func fingerprint(parts ...[]byte) string {
 	return hex.EncodeToString(h.Sum(nil))[:16]
 }
 
+// lock waits until no other run builds into the same cache, and removes what runs that were killed while they built have
+// left there.
+func (b *Builder) lock(ctx context.Context) (unlock func(), err error) {
+	for told := false; ; told = true {
+		l, err := filelock.Try(filepath.Join(b.cache, "build.lock"))
+		if err == nil {
+			for _, glob := range []string{"debootstrap-*", "jars/partial-*"} {
+				names, _ := filepath.Glob(filepath.Join(b.cache, glob)) // the pattern is sound
+				for _, name := range names {
+					if err := removeTree(ctx, name); err != nil {
+						return nil, errors.Join(docker.Explain("remove an unfinished build", err), l.Release())
+					}
+				}
+			}
+			return func() { _ = l.Release() }, nil
+		}
+		if !errors.Is(err, filelock.ErrHeld) {
+			return nil, docker.Explain("wait for another run's build", err)
+		}
+		if !told {
+			b.say("waiting for another run to build the images")
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
+}
+
+// removeTree removes a folder in which debootstrap may have been interrupted: what it has mounted there is unmounted
+// first, since removing through a mount would remove what is mounted.
+func removeTree(ctx context.Context, dir string) error {
+	mounts, err := os.ReadFile("/proc/self/mounts")
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	inside := mountsUnder(string(mounts), dir)
+	for _, m := range slices.Backward(inside) { // the innermost first
+		if err := run(ctx, nil, "umount", m); err != nil {
+			return fmt.Errorf("unmount %s: %w", m, err)
+		}
+	}
+	return os.RemoveAll(dir)
+}
+
+// mountsUnder lists the mount points inside a folder in the order in which they were mounted.
+func mountsUnder(mounts, dir string) []string {
+	var inside []string
+	for line := range strings.Lines(mounts) {
+		if f := strings.Fields(line); len(f) > 1 && strings.HasPrefix(f[1], dir+"/") {
+			inside = append(inside, f[1])
+		}
+	}
+	return inside
+}
+
 func (b *Builder) exists(ctx context.Context, ref string) (bool, error) {
 	_, err := b.engine.ImageInspect(ctx, ref)
 	switch {
@@ -173,6 +234,9 @@ func (b *Builder) build(ctx context.Context, kind, ref string, dockerfile []byte
 	return docker.Explain("build image "+ref, readMessages(res.Body))
 }
 
+// colours are the terminal's codes in the output of programs that run in a build.
+var colours = regexp.MustCompile("\x1b\\[[0-9;]*m")
+
 // readMessages reads an engine's progress stream to its end and turns an error in it into one with the output before it.
 func readMessages(r io.Reader) error {
 	dec := json.NewDecoder(r)
@@ -192,7 +256,7 @@ func readMessages(r io.Reader) error {
 			return fmt.Errorf("%s\n  the last output was:\n    %s", m.Error, strings.Join(tail, "\n    "))
 		}
 		for line := range strings.Lines(m.Stream) {
-			if line = strings.TrimSpace(line); line != "" {
+			if line = strings.TrimSpace(colours.ReplaceAllString(line, "")); line != "" {
 				tail = append(tail, line)
 			}
 		}

@@ -175,3 +175,46 @@ func TestPomAndVersionAgree(t *testing.T) {
 		t.Errorf("the pom does not ask for Kafka %s", KafkaVersion)
 	}
 }
+
+func TestMountsInsideAFolderAreFound(t *testing.T) {
+	t.Parallel()
+	mounts := "proc /proc proc rw 0 0\nproc /c/debootstrap-1/root/proc proc rw 0 0\nx /c/debootstrap-1/root/proc/sys x rw 0 0\ny /c/debootstrap-12/root y rw 0 0\n"
+	if got, want := mountsUnder(mounts, "/c/debootstrap-1"), []string{"/c/debootstrap-1/root/proc", "/c/debootstrap-1/root/proc/sys"}; !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+func TestOneBuildAtATimeAndNoLeftovers(t *testing.T) {
+	t.Parallel()
+	cache := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(cache, "debootstrap-123", "root"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	said := make(chan string, 1)
+	b := &Builder{cache: cache, opt: Options{Progress: func(line string) { said <- line }}}
+	unlock, err := b.lock(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(cache, "debootstrap-123")); !os.IsNotExist(err) {
+		t.Errorf("an unfinished build was not removed (%v)", err)
+	}
+	second := make(chan error, 1)
+	go func() {
+		unlock, err := b.lock(t.Context())
+		if err == nil {
+			unlock()
+		}
+		second <- err
+	}()
+	<-said // it waits, and says so
+	select {
+	case err := <-second:
+		t.Errorf("two builds at a time (%v)", err)
+	default:
+	}
+	unlock()
+	if err := <-second; err != nil {
+		t.Error(err)
+	}
+}

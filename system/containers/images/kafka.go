@@ -26,6 +26,15 @@ func (b *Builder) Kafka(ctx context.Context) (string, error) {
 	if err != nil || have {
 		return ref, err
 	}
+	// Two runs that find nothing need not both make it.
+	unlock, err := b.lock(ctx)
+	if err != nil {
+		return "", err
+	}
+	defer unlock()
+	if ref, have, err = b.HaveKafka(ctx); err != nil || have {
+		return ref, err
+	}
 	pom, dockerfile := asset("pom.xml"), asset("kafka.Dockerfile")
 	logging, entry := asset("log4j.properties"), asset("server-entry.sh")
 	base, err := b.Base(ctx)
@@ -115,12 +124,13 @@ func (b *Builder) mavenHere(ctx context.Context, dir, libs string, pom []byte) e
 func (b *Builder) mavenInContainer(ctx context.Context, base, libs string, pom []byte) error {
 	dockerfile := asset("jars.Dockerfile")
 	ref := "ratel-jars:" + fingerprint([]byte(base), pom, dockerfile)
-	if err := b.build(ctx, "jars", ref, dockerfile, map[string]string{"BASE": base}, []file{{name: "pom.xml", data: pom, mode: 0o644}}); err != nil {
+	if err := b.build(ctx, "jars", ref, dockerfile, map[string]string{"BASE": base}, []file{
+		{name: "pom.xml", data: pom, mode: 0o644}, {name: "host-ca.pem", data: hostCertificates(), mode: 0o644}}); err != nil {
 		return err
 	}
 	// The image is only a way to the jars.
 	defer func() {
-		_, _ = b.engine.ImageRemove(context.WithoutCancel(ctx), ref, client.ImageRemoveOptions{Force: true})
+		_, _ = b.engine.ImageRemove(context.WithoutCancel(ctx), ref, client.ImageRemoveOptions{Force: true, PruneChildren: true})
 	}()
 	made, err := b.engine.ContainerCreate(ctx, client.ContainerCreateOptions{Image: ref})
 	if err != nil {
@@ -135,6 +145,19 @@ func (b *Builder) mavenInContainer(ctx context.Context, base, libs string, pom [
 	}
 	defer res.Content.Close()
 	return extractJars(res.Content, libs)
+}
+
+// hostCertificates are the authorities that this machine trusts, where it keeps them in one file; else nothing.
+func hostCertificates() []byte {
+	for _, path := range []string{os.Getenv("SSL_CERT_FILE"), "/etc/ssl/certs/ca-certificates.crt"} {
+		if path == "" {
+			continue
+		}
+		if pem, err := os.ReadFile(path); err == nil {
+			return pem
+		}
+	}
+	return nil
 }
 
 // extractJars writes the jars of a tar flat into dir.
