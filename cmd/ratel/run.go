@@ -125,7 +125,11 @@ func (c *cli) world(f runFlags, bugs planted.Set) (engine.World, error) {
 	case worldSim:
 		return sim.New(sim.Options{Seed: f.seed, Planted: bugs, OverHTTP: sim.TravelsOverHTTP(f.seed)}), nil
 	case worldContainers:
-		return containers.New(containers.Options{Planted: bugs, Log: c.talk, Base: f.image})
+		w, err := containers.New(containers.Options{Planted: bugs, Log: c.talk, Base: f.image})
+		if err != nil {
+			return nil, c.worldError(f, err)
+		}
+		return w, nil
 	}
 	return nil, usagef("--world %q: there are %q and %q", f.world, worldSim, worldContainers)
 }
@@ -135,7 +139,7 @@ func (c *cli) worldError(f runFlags, err error) error {
 	if errors.Is(err, context.Canceled) {
 		return fmt.Errorf("the run was cut short: %w", context.Canceled)
 	}
-	if errors.Is(err, engine.ErrCannot) || errors.Is(err, engine.ErrWorld) {
+	if errors.Is(err, engine.ErrCannot) || errors.Is(err, engine.ErrWorld) || containers.Unavailable(err) {
 		hint := ""
 		if f.world == worldContainers {
 			hint = "'ratel doctor' says what this machine lacks for the containers world."
@@ -154,6 +158,9 @@ func (c *cli) replayLine(dir, name string, f runFlags) string {
 	fmt.Fprintf(&b, "ratel run %s --world %s --seed %d", name, f.world, f.seed)
 	for _, s := range f.set {
 		fmt.Fprintf(&b, " --set %s", s)
+	}
+	for _, bug := range f.planted {
+		fmt.Fprintf(&b, " --planted %s", bug)
 	}
 	return b.String()
 }
