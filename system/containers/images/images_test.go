@@ -178,8 +178,8 @@ func TestPomAndVersionAgree(t *testing.T) {
 
 func TestMountsInsideAFolderAreFound(t *testing.T) {
 	t.Parallel()
-	mounts := "proc /proc proc rw 0 0\nproc /c/debootstrap-1/root/proc proc rw 0 0\nx /c/debootstrap-1/root/proc/sys x rw 0 0\ny /c/debootstrap-12/root y rw 0 0\n"
-	if got, want := mountsUnder(mounts, "/c/debootstrap-1"), []string{"/c/debootstrap-1/root/proc", "/c/debootstrap-1/root/proc/sys"}; !slices.Equal(got, want) {
+	mounts := "proc /proc proc rw 0 0\nproc /c/debootstrap-1/tree/proc proc rw 0 0\nx /c/debootstrap-1/tree/proc/sys x rw 0 0\ny /c/debootstrap-12/tree y rw 0 0\n"
+	if got, want := mountsUnder(mounts, "/c/debootstrap-1"), []string{"/c/debootstrap-1/tree/proc", "/c/debootstrap-1/tree/proc/sys"}; !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
 }
