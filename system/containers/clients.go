@@ -10,7 +10,6 @@ import (
 	"github.com/ratel-sim/ratel/system"
 	"github.com/ratel-sim/ratel/system/kafka"
 	"github.com/ratel-sim/ratel/system/port"
-	"github.com/ratel-sim/ratel/system/process"
 	"github.com/ratel-sim/ratel/system/retriever"
 	"github.com/ratel-sim/ratel/system/shepherd"
 )
@@ -48,7 +47,7 @@ func (w *World) connect() error {
 		c.ingests = append(c.ingests, shepherd.NewClient("http://"+n.host(), c.transport))
 	}
 	for _, n := range w.of(system.RoleRetriever) {
-		c.holders = append(c.holders, process.NewHolderClient("http://"+n.host(), c.transport))
+		c.holders = append(c.holders, retriever.NewClient("http://"+n.host(), c.transport))
 	}
 	w.clients = c
 	return nil

@@ -79,7 +79,7 @@ func probeKafka(addr string, id int32) (system.Reach, string) {
 	return system.Silent, "it runs, but has not registered yet"
 }
 
-// probeHTTP asks a role how it is: an answer of any kind shows that the process serves.
+// probeHTTP asks a role whether it does its work: a retriever, for one, answers 503 as long as it does not hold its claim.
 func probeHTTP(ctx context.Context, addr string) (system.Reach, string) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+"/healthz", nil)
 	if err != nil {
@@ -95,5 +95,8 @@ func probeHTTP(ctx context.Context, addr string) (system.Reach, string) {
 		return reachOf(err), err.Error()
 	}
 	defer res.Body.Close()
+	if res.StatusCode == http.StatusServiceUnavailable {
+		return system.Silent, "it runs, but is not ready: HTTP " + strings.TrimSpace(res.Status)
+	}
 	return system.Answers, fmt.Sprintf("HTTP %s in %v", strings.TrimSpace(res.Status), time.Since(began).Round(time.Millisecond))
 }

@@ -134,7 +134,7 @@ func wire(n node, cfg Config, ports port.Ports, bugs planted.Set) (run func(cont
 		if err != nil {
 			return nil, nil, err
 		}
-		return re.Run, HolderHandler(re), nil
+		return re.Run, retriever.Handler(re), nil
 	case system.RoleKafka, system.RoleZooKeeper:
 	}
 	return nil, nil, fmt.Errorf("%q is not a role that this program runs", cfg.Role)
