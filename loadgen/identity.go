@@ -30,26 +30,125 @@ const (
 // their order, so a pipeline may reorder fields but not lose, add or change one. A number counts by its value: 3 and 3.0
 // are the same, because JSON does not tell them apart.
 func Identify(e *event.Event) (producer uint32, seq uint64, state State) {
-	var p, s, sum event.Value
-	var content uint64
+	var id identity
 	for i := range e.Fields {
 		f := &e.Fields[i]
-		switch f.Name {
-		case fieldProducer:
-			p = f.Value
-		case fieldSeq:
-			s = f.Value
-		case fieldSum:
-			sum = f.Value
-		default:
-			content += fieldSumOf(xxhash.Sum64String(f.Name), f.Value)
+		n := meaningOf(f.Name)
+		if f.Value.Kind() == event.String && n.role == other {
+			id.content += mix(n.hash, xxhash.Sum64String(f.Value.Str()))
+			continue
+		}
+		id.add(n, f.Value)
+	}
+	return id.verdict()
+}
+
+// Recogniser is [Identify] for events that are still encoded in a chunk: it reads them where they are. It is not safe
+// for concurrent use.
+type Recogniser struct {
+	walker event.Walker
+	names  []named
+	visit  func(fields []event.FieldView, sameNames bool)
+	found  func(producer uint32, seq uint64, state State)
+}
+
+// Chunk calls found for every event of a chunk, in order. Errors are [event.DecodeChunk]'s; what was found before counts
+// for nothing then.
+func (r *Recogniser) Chunk(data []byte, found func(producer uint32, seq uint64, state State)) error {
+	if r.visit == nil {
+		r.visit = r.event
+	}
+	r.found = found
+	return r.walker.Walk(data, r.visit)
+}
+
+func (r *Recogniser) event(fields []event.FieldView, sameNames bool) {
+	if !sameNames {
+		r.learn(fields)
+	}
+	var id identity
+	for i := range fields {
+		f, n := &fields[i], &r.names[i]
+		if f.Kind == event.String {
+			if n.role == other {
+				id.content += mix(n.hash, xxhash.Sum64(f.Text))
+			} else {
+				id.add(*n, f.Value())
+			}
+			continue
+		}
+		id.add(*n, f.Number())
+	}
+	r.found(id.verdict())
+}
+
+// learn finds out what the names of an event's fields mean. Nearly always they mean what they meant in the chunk before.
+func (r *Recogniser) learn(fields []event.FieldView) {
+	for i := range fields {
+		if i == len(r.names) {
+			r.names = append(r.names, meaningOf(string(fields[i].Name)))
+		} else if r.names[i].name != string(fields[i].Name) {
+			r.names[i] = meaningOf(string(fields[i].Name))
 		}
 	}
+}
+
+// named is a field's name and what it means for recognising an event.
+type named struct {
+	name string
+	hash uint64
+	role role
+}
+
+type role uint8
+
+const (
+	other role = iota
+	isProducer
+	isSeq
+	isSum
+)
+
+func meaningOf(name string) named {
+	switch name {
+	case fieldProducer:
+		return named{name: name, role: isProducer}
+	case fieldSeq:
+		return named{name: name, role: isSeq}
+	case fieldSum:
+		return named{name: name, role: isSum}
+	}
+	return newNamed(name)
+}
+
+func newNamed(name string) named { return named{name: name, hash: xxhash.Sum64String(name)} }
+
+// identity is what has been read of an event.
+type identity struct {
+	producer, seq, sum event.Value
+	content            uint64
+}
+
+func (id *identity) add(n named, v event.Value) {
+	switch n.role {
+	case isProducer:
+		id.producer = v
+	case isSeq:
+		id.seq = v
+	case isSum:
+		id.sum = v
+	case other:
+		id.content += fieldSumOf(n.hash, v)
+	}
+}
+
+func (id *identity) verdict() (producer uint32, seq uint64, state State) {
+	p, s := id.producer, id.seq
 	if p.Kind() != event.Int || s.Kind() != event.Int || p.Int() < 0 || p.Int() > math.MaxUint32 || s.Int() < 0 {
 		return 0, 0, Foreign
 	}
 	producer, seq = uint32(p.Int()), uint64(s.Int())
-	if sum.Kind() != event.Int || sum.Int() != sumOf(producer, seq, content) {
+	if id.sum.Kind() != event.Int || id.sum.Int() != sumOf(producer, seq, id.content) {
 		return producer, seq, Corrupt
 	}
 	return producer, seq, Intact

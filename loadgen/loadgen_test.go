@@ -313,12 +313,23 @@ func TestIdentifyFindsEveryChange(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		g := newGenerator()
+		var inPlace Recogniser
 		producer, seq := rapid.Uint32().Draw(t, "producer"), rapid.Uint64Range(0, 1<<50).Draw(t, "seq")
 		e := g.fill(&batch{}, producer, seq, 1, rapid.IntRange(0, 200).Draw(t, "filler"), time.Unix(1, 0))[0]
 		same := func(what string, e event.Event, want State) {
 			p, s, state := Identify(&e)
 			if state != want || want != Foreign && (p != producer || s != seq) {
 				t.Fatalf("%s: %d/%d %d, want state %d", what, p, s, state, want)
+			}
+			// The same from a chunk's bytes, after an event of other names.
+			other := event.Event{Fields: []event.Field{{Name: fieldSeq, Value: event.IntValue(1)}, {Name: "x", Value: event.StringValue("y")}}}
+			found := 0
+			if err := inPlace.Chunk(event.AppendChunk(nil, "d", []event.Event{other, e, e}), func(p2 uint32, s2 uint64, state2 State) {
+				if found++; found > 1 && (p2 != p || s2 != s || state2 != state) || found == 1 && state2 != Foreign {
+					t.Fatalf("%s: event %d in place is %d/%d %d, decoded %d/%d %d", what, found, p2, s2, state2, p, s, state)
+				}
+			}); err != nil || found != 3 {
+				t.Fatalf("%s: %d events found in place: %v", what, found, err)
 			}
 		}
 		same("as it was", e, Intact)

@@ -4,8 +4,6 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"github.com/cespare/xxhash/v2"
-
 	"github.com/ratel-sim/ratel/system/event"
 )
 
@@ -14,14 +12,6 @@ const fieldsPerEvent = 8
 
 // textBytes is how much text fillers are cut from.
 const textBytes = 8 << 10
-
-// names of the fields that look like a web request's, with their hashes.
-type named struct {
-	name string
-	hash uint64
-}
-
-func newNamed(name string) named { return named{name: name, hash: xxhash.Sum64String(name)} }
 
 // generator makes events. It is immutable, hence safe for concurrent use.
 type generator struct {

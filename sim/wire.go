@@ -66,8 +66,9 @@ type holder struct {
 
 // holdingsCall asks for a page of holdings; a nil body asks for the status.
 type holdingsCall struct {
-	cursor int64
-	limit  int
+	cursor  int64
+	limit   int
+	encoded bool // a RecordPage is asked for
 }
 
 // remoteError carries a role's error back to the asker.
@@ -81,6 +82,11 @@ func (h *holder) Status(ctx context.Context) (retriever.Status, error) {
 // Holdings implements retriever.Holder.
 func (h *holder) Holdings(ctx context.Context, cursor int64, limit int) (retriever.Page, error) {
 	return ask[retriever.Page](ctx, h, simnet.Message{Body: &holdingsCall{cursor: cursor, limit: limit}, Size: 60})
+}
+
+// HeldRecords implements retriever.RecordHolder.
+func (h *holder) HeldRecords(ctx context.Context, cursor int64, limit int) (retriever.RecordPage, error) {
+	return ask[retriever.RecordPage](ctx, h, simnet.Message{Body: &holdingsCall{cursor: cursor, limit: limit, encoded: true}, Size: 60})
 }
 
 func ask[T any](ctx context.Context, h *holder, m simnet.Message) (T, error) {
@@ -103,12 +109,19 @@ func serveHoldings(p *sched.Process, n *simnet.Node, re *retriever.Retriever) {
 		var body any
 		var err error
 		size := 100
-		if call, ok := m.Body.(*holdingsCall); ok {
+		call, ok := m.Body.(*holdingsCall)
+		switch {
+		case ok && call.encoded:
+			var page retriever.RecordPage
+			page, err = re.HeldRecords(ctx, call.cursor, call.limit)
+			size += bytesPerEvent * page.Events
+			body = page
+		case ok:
 			var page retriever.Page
 			page, err = re.Holdings(ctx, call.cursor, call.limit)
 			size += bytesPerEvent * len(page.Held)
 			body = page
-		} else {
+		default:
 			body, err = re.Status(ctx)
 		}
 		if err != nil {

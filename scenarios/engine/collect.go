@@ -7,12 +7,7 @@ import (
 
 	"github.com/ratel-sim/ratel/scenarios/evidence"
 	"github.com/ratel-sim/ratel/system"
-	"github.com/ratel-sim/ratel/system/event"
-	"github.com/ratel-sim/ratel/system/port"
 )
-
-// holdingsPage is how many events are asked of a retriever at once.
-const holdingsPage = 4096
 
 // drain waits until every retriever holds durably what Kafka holds.
 func (r *run) drain(ctx context.Context) {
@@ -55,13 +50,16 @@ func (r *run) collect(ctx context.Context) error {
 	ctx, cancel := r.w.Runtime().WithTimeout(ctx, collectDeadline)
 	defer cancel()
 	_, accepted, failed, _ := r.load.Counts()
-	r.ev.Log = make([]evidence.LogMark, 0, accepted+failed)
-	r.ev.Held = make([]evidence.HeldMark, 0, accepted+failed)
+	events := accepted + failed
+	events += events/64 + 64 // with some duplicates
+	r.ev.Log = make([]evidence.LogMark, 0, events)
+	r.ev.Held = make([]evidence.HeldMark, 0, events)
 	for p := range r.p.System.Kafka.Partitions {
-		if err := r.readLog(ctx, p); err != nil {
+		a := auditor{r: r, partition: p}
+		if err := a.readLog(ctx); err != nil {
 			r.gap("log", fmt.Sprintf("%s/%d: %v", system.EventsTopic, p, err))
 		}
-		if err := r.readHoldings(ctx, p); err != nil {
+		if err := a.readHoldings(ctx); err != nil {
 			r.gap("held", fmt.Sprintf("the retriever of %s/%d: %v", system.EventsTopic, p, err))
 		}
 	}
@@ -70,52 +68,4 @@ func (r *run) collect(ctx context.Context) error {
 
 func (r *run) gap(what, why string) {
 	r.ev.Gaps = append(r.ev.Gaps, evidence.Gap{What: what, Why: why})
-}
-
-func (r *run) readLog(ctx context.Context, partition int32) error {
-	start, high, err := r.w.Log().Admin().Offsets(ctx, system.EventsTopic, partition)
-	if err != nil {
-		return fmt.Errorf("offsets: %w", err)
-	}
-	if start != 0 {
-		r.gap("log", fmt.Sprintf("%s/%d begins at offset %d: what was before it has expired", system.EventsTopic, partition, start))
-	}
-	reader, err := r.w.Log().NewReader(port.DefaultReaderConfig("ratel-audit"), system.EventsTopic, partition, start)
-	if err != nil {
-		return fmt.Errorf("open a reader: %w", err)
-	}
-	defer reader.Close()
-	var decoder event.Decoder
-	for reader.Offset() < high {
-		batch, err := reader.Fetch(ctx)
-		if err != nil {
-			return fmt.Errorf("read at offset %d of %d: %w", reader.Offset(), high, err)
-		}
-		for _, rec := range batch.Records {
-			r.ev.Log = appendLogMarks(r.ev.Log, &decoder, partition, rec)
-		}
-	}
-	return nil
-}
-
-func (r *run) readHoldings(ctx context.Context, partition int32) error {
-	name := system.NodeName(system.RoleRetriever, int(partition)+1)
-	for cursor := int64(0); ; {
-		page, err := r.w.Holder(partition).Holdings(ctx, cursor, holdingsPage)
-		if err != nil {
-			return fmt.Errorf("holdings from %d: %w", cursor, err)
-		}
-		for i := range page.Held {
-			h := &page.Held[i]
-			producer, seq, state := identify(&h.Event)
-			r.ev.Held = append(r.ev.Held, evidence.HeldMark{Retriever: name, Partition: partition, Offset: h.Offset, Producer: producer, Seq: seq, State: state})
-		}
-		if page.Done {
-			return nil
-		}
-		if page.Cursor <= cursor {
-			return fmt.Errorf("holdings do not advance beyond %d", cursor)
-		}
-		cursor = page.Cursor
-	}
 }

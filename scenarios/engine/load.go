@@ -8,8 +8,6 @@ import (
 	"github.com/ratel-sim/ratel/loadgen"
 	"github.com/ratel-sim/ratel/scenarios/evidence"
 	"github.com/ratel-sim/ratel/system"
-	"github.com/ratel-sim/ratel/system/event"
-	"github.com/ratel-sim/ratel/system/port"
 )
 
 // startLoad begins the plan's traffic, which goes on through all phases.
@@ -62,29 +60,14 @@ func opsOf(load *loadgen.Load) []evidence.Op {
 	return ops
 }
 
-// identify recognises a stored event as one of the load's.
-func identify(e *event.Event) (producer uint32, seq uint64, state evidence.MarkState) {
-	producer, seq, found := loadgen.Identify(e)
-	switch found {
+// markOf says what a stored event turned out to be.
+func markOf(state loadgen.State) evidence.MarkState {
+	switch state {
 	case loadgen.Intact:
-		state = evidence.Intact
+		return evidence.Intact
 	case loadgen.Corrupt:
-		state = evidence.Corrupt
+		return evidence.Corrupt
 	case loadgen.Foreign:
-		state = evidence.Foreign
 	}
-	return producer, seq, state
-}
-
-// appendLogMarks marks every event of one Kafka record.
-func appendLogMarks(marks []evidence.LogMark, decoder *event.Decoder, partition int32, rec port.Fetched) []evidence.LogMark {
-	chunk, err := decoder.Decode(rec.Value)
-	if err != nil {
-		return append(marks, evidence.LogMark{Partition: partition, Offset: rec.Offset, State: evidence.Unreadable})
-	}
-	for i := range chunk.Events {
-		producer, seq, state := identify(&chunk.Events[i])
-		marks = append(marks, evidence.LogMark{Partition: partition, Offset: rec.Offset, Producer: producer, Seq: seq, State: state})
-	}
-	return marks
+	return evidence.Foreign
 }

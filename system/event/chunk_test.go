@@ -51,6 +51,23 @@ func genEvents(t *rapid.T) []Event {
 	return events
 }
 
+// walk gathers what a Walker shows, with names as it promises them.
+func walk(data []byte) (events [][]Field, err error) {
+	var w Walker
+	err = w.Walk(data, func(views []FieldView, sameNames bool) {
+		fields := make([]Field, len(views))
+		for i := range views {
+			name := string(views[i].Name)
+			if sameNames {
+				name = events[len(events)-1][i].Name
+			}
+			fields[i] = Field{Name: name, Value: views[i].Value()}
+		}
+		events = append(events, fields)
+	})
+	return events, err
+}
+
 func TestChunkRoundTrip(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
@@ -63,6 +80,9 @@ func TestChunkRoundTrip(t *testing.T) {
 		}
 		if c.Dataset != dataset || !slices.EqualFunc(c.Events, events, func(a, b Event) bool { return a.Equal(&b) }) {
 			t.Fatalf("got %q %v, want %q %v", c.Dataset, c.Events, dataset, events)
+		}
+		if walked, err := walk(data); err != nil || !slices.EqualFunc(walked, events, func(a []Field, b Event) bool { return slices.Equal(a, b.Fields) }) {
+			t.Fatalf("walked over %v, %v; want %v", walked, err, events)
 		}
 		ids, err := ChunkIDs(nil, data)
 		if err != nil {
@@ -159,6 +179,10 @@ func FuzzDecodeChunk(f *testing.F) {
 		if (err == nil) != (idsErr == nil) {
 			t.Fatalf("DecodeChunk says %v, ChunkIDs says %v", err, idsErr)
 		}
+		walked, walkErr := walk(data)
+		if (err == nil) != (walkErr == nil) {
+			t.Fatalf("DecodeChunk says %v, Walk says %v", err, walkErr)
+		}
 		if err != nil {
 			if !errors.Is(err, ErrDamaged) && !errors.Is(err, ErrVersion) {
 				t.Fatalf("untyped error %v", err)
@@ -167,6 +191,9 @@ func FuzzDecodeChunk(f *testing.F) {
 		}
 		if len(ids) != len(c.Events) {
 			t.Fatalf("%d IDs of %d events", len(ids), len(c.Events))
+		}
+		if !slices.EqualFunc(walked, c.Events, func(a []Field, b Event) bool { return slices.Equal(a, b.Fields) }) {
+			t.Fatalf("walked over %v, decoded %v", walked, c.Events)
 		}
 		again, err := DecodeChunk(AppendChunk(nil, c.Dataset, c.Events))
 		if err != nil || again.Dataset != c.Dataset || !slices.EqualFunc(again.Events, c.Events, func(a, b Event) bool { return a.Equal(&b) }) {

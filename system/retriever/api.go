@@ -36,6 +36,27 @@ type Page struct {
 	Done   bool
 }
 
+// HeldRecord is what is held of one Kafka record: its offset, and the stored chunk of its events.
+type HeldRecord struct {
+	Offset int64
+	Chunk  []byte // see package event
+}
+
+// RecordPage is a [Page] whose events are encoded as they are stored. Events counts them.
+type RecordPage struct {
+	Records []HeldRecord
+	Events  int
+	Cursor  int64
+	Done    bool
+}
+
+// RecordHolder is a [Holder] that also gives out what it holds without decoding it.
+type RecordHolder interface {
+	Holder
+	// HeldRecords is Holdings, with the events still encoded. The caller owns the page.
+	HeldRecords(ctx context.Context, cursor int64, limit int) (RecordPage, error)
+}
+
 // Holder is a retriever as others see it.
 type Holder interface {
 	Status(ctx context.Context) (Status, error)

@@ -42,6 +42,31 @@ func (re *Retriever) Holdings(ctx context.Context, cursor int64, limit int) (Pag
 	return page, nil
 }
 
+// recordSlab is how much memory is taken at once for chunks that are given out.
+const recordSlab = 64 << 10
+
+// HeldRecords implements [RecordHolder]. Each chunk is from bytes whose checksum was verified; what is in it is for the
+// caller to check, as with a record of Kafka's.
+func (re *Retriever) HeldRecords(ctx context.Context, cursor int64, limit int) (RecordPage, error) {
+	var page RecordPage
+	var slab []byte
+	next, done, err := re.frames(ctx, cursor, limit, func(f *frame) error {
+		if cap(slab)-len(slab) < len(f.payload) {
+			slab = make([]byte, 0, max(recordSlab, len(f.payload)))
+		}
+		from := len(slab)
+		slab = append(slab, f.payload...)
+		page.Records = append(page.Records, HeldRecord{Offset: f.offset, Chunk: slab[from:len(slab):len(slab)]})
+		page.Events += f.events
+		return nil
+	})
+	if err != nil {
+		return RecordPage{}, err
+	}
+	page.Cursor, page.Done = next, done
+	return page, nil
+}
+
 // frames calls f with the durable frames that hold events, from a cursor on, until about limit events. It returns the
 // cursor behind them.
 func (re *Retriever) frames(ctx context.Context, cursor int64, limit int, f func(f *frame) error) (next int64, done bool, err error) {

@@ -1,0 +1,158 @@
+package engine
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+
+	"github.com/ratel-sim/ratel/loadgen"
+	"github.com/ratel-sim/ratel/scenarios/evidence"
+	"github.com/ratel-sim/ratel/system"
+	"github.com/ratel-sim/ratel/system/port"
+	"github.com/ratel-sim/ratel/system/retriever"
+)
+
+// holdingsPage is how many events are asked of a retriever at once.
+const holdingsPage = 4096
+
+// maxRemembered bounds the bytes of one partition's log that are kept to compare holdings with.
+const maxRemembered = 64 << 20
+
+// auditor reads one partition back, from Kafka and from its retriever, and marks every event.
+type auditor struct {
+	r          *run
+	partition  int32
+	recognise  loadgen.Recogniser
+	remembered []auditRecord // of the log, in order of their offsets
+	bytes      int           // in remembered
+}
+
+// auditRecord is a record of the log and the marks that it got.
+type auditRecord struct {
+	offset   int64
+	value    []byte
+	from, to int // in evidence.Log
+}
+
+func (a *auditor) readLog(ctx context.Context) error {
+	r := a.r
+	start, high, err := r.w.Log().Admin().Offsets(ctx, system.EventsTopic, a.partition)
+	if err != nil {
+		return fmt.Errorf("offsets: %w", err)
+	}
+	if start != 0 {
+		r.gap("log", fmt.Sprintf("%s/%d begins at offset %d: what was before it has expired", system.EventsTopic, a.partition, start))
+	}
+	reader, err := r.w.Log().NewReader(port.DefaultReaderConfig("ratel-audit"), system.EventsTopic, a.partition, start)
+	if err != nil {
+		return fmt.Errorf("open a reader: %w", err)
+	}
+	defer reader.Close()
+	for reader.Offset() < high {
+		batch, err := reader.Fetch(ctx)
+		if err != nil {
+			return fmt.Errorf("read at offset %d of %d: %w", reader.Offset(), high, err)
+		}
+		for i := range batch.Records {
+			a.logRecord(batch.Records[i].Offset, batch.Records[i].Value)
+		}
+	}
+	return nil
+}
+
+// logRecord marks every event of one Kafka record.
+func (a *auditor) logRecord(offset int64, value []byte) {
+	marks := a.r.ev.Log
+	from := len(marks)
+	err := a.recognise.Chunk(value, func(producer uint32, seq uint64, state loadgen.State) {
+		marks = append(marks, evidence.LogMark{Partition: a.partition, Offset: offset, Producer: producer, Seq: seq, State: markOf(state)})
+	})
+	if err != nil {
+		marks = append(marks[:from], evidence.LogMark{Partition: a.partition, Offset: offset, State: evidence.Unreadable})
+	} else if a.bytes += len(value); a.bytes <= maxRemembered {
+		a.remembered = append(a.remembered, auditRecord{offset: offset, value: value, from: from, to: len(marks)})
+	}
+	a.r.ev.Log = marks
+}
+
+func (a *auditor) readHoldings(ctx context.Context) error {
+	read := a.page
+	if records, ok := a.r.w.Holder(a.partition).(retriever.RecordHolder); ok {
+		read = func(ctx context.Context, name string, cursor int64) (int64, bool, error) {
+			return a.recordPage(ctx, records, name, cursor)
+		}
+	}
+	name := system.NodeName(system.RoleRetriever, int(a.partition)+1)
+	for cursor := int64(0); ; {
+		next, done, err := read(ctx, name, cursor)
+		if err != nil {
+			return fmt.Errorf("holdings from %d: %w", cursor, err)
+		}
+		if done {
+			return nil
+		}
+		if next <= cursor {
+			return fmt.Errorf("holdings do not advance beyond %d", cursor)
+		}
+		cursor = next
+	}
+}
+
+// page reads and marks a page of events.
+func (a *auditor) page(ctx context.Context, name string, cursor int64) (next int64, done bool, err error) {
+	page, err := a.r.w.Holder(a.partition).Holdings(ctx, cursor, holdingsPage)
+	if err != nil {
+		return 0, false, err
+	}
+	for i := range page.Held {
+		h := &page.Held[i]
+		producer, seq, state := loadgen.Identify(&h.Event)
+		a.held(name, h.Offset, producer, seq, markOf(state))
+	}
+	return page.Cursor, page.Done, nil
+}
+
+// recordPage reads and marks a page of records. One that is the log's record, byte for byte, has the log's marks: it
+// need not be taken apart again.
+func (a *auditor) recordPage(ctx context.Context, from retriever.RecordHolder, name string, cursor int64) (next int64, done bool, err error) {
+	page, err := from.HeldRecords(ctx, cursor, holdingsPage)
+	if err != nil {
+		return 0, false, err
+	}
+	for i := range page.Records {
+		rec := &page.Records[i]
+		if same := a.inLog(rec); same != nil {
+			for _, m := range a.r.ev.Log[same.from:same.to] {
+				a.held(name, rec.Offset, m.Producer, m.Seq, m.State)
+			}
+			continue
+		}
+		kept := len(a.r.ev.Held)
+		if err := a.recognise.Chunk(rec.Chunk, func(producer uint32, seq uint64, state loadgen.State) {
+			a.held(name, rec.Offset, producer, seq, markOf(state))
+		}); err != nil {
+			a.r.ev.Held = a.r.ev.Held[:kept]
+			return 0, false, fmt.Errorf("the record at offset %d: %w", rec.Offset, err)
+		}
+	}
+	return page.Cursor, page.Done, nil
+}
+
+// inLog finds the record of the log that a retriever's record is equal to; nil if there is none.
+func (a *auditor) inLog(rec *retriever.HeldRecord) *auditRecord {
+	if len(a.remembered) == 0 {
+		return nil
+	}
+	i := rec.Offset - a.remembered[0].offset // offsets are nearly always dense; where not, nothing is found and nothing lost
+	if i < 0 || i >= int64(len(a.remembered)) {
+		return nil
+	}
+	if known := &a.remembered[i]; known.offset == rec.Offset && bytes.Equal(known.value, rec.Chunk) {
+		return known
+	}
+	return nil
+}
+
+func (a *auditor) held(name string, offset int64, producer uint32, seq uint64, state evidence.MarkState) {
+	a.r.ev.Held = append(a.r.ev.Held, evidence.HeldMark{Retriever: name, Partition: a.partition, Offset: offset, Producer: producer, Seq: seq, State: state})
+}
