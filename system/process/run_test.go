@@ -32,10 +32,11 @@ func freeAddress(t *testing.T) string {
 	return l.Addr().String()
 }
 
-// A role bears with servers that are not up yet, answers meanwhile, and ends cleanly.
+// A role bears with servers that are not up yet, answers meanwhile, and ends cleanly. A shepherd is well without them; a
+// retriever says that it does not hold its claim.
 func TestARoleServesWithoutItsServers(t *testing.T) {
 	t.Parallel()
-	for _, role := range []system.Role{system.RoleShepherd, system.RoleRetriever} {
+	for role, health := range map[system.Role]int{system.RoleShepherd: http.StatusOK, system.RoleRetriever: http.StatusServiceUnavailable} {
 		t.Run(string(role), func(t *testing.T) {
 			t.Parallel()
 			c := alone(t, role)
@@ -47,8 +48,8 @@ func TestARoleServesWithoutItsServers(t *testing.T) {
 				res, err := client.Get("http://" + c.Listen + "/healthz")
 				if err == nil {
 					res.Body.Close()
-					if res.StatusCode != http.StatusOK {
-						t.Errorf("healthz: %s", res.Status)
+					if res.StatusCode != health {
+						t.Errorf("healthz: %s, expected %d", res.Status, health)
 					}
 					break
 				}
