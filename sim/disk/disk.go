@@ -112,7 +112,7 @@ func (d *Disk) Crash(mode Mode) {
 		f := d.durable[name]
 		f.losePower(d.rand, d.cfg.TornWrites)
 		f.named = true
-		d.used += int64(len(f.data))
+		d.used += f.data.size
 	}
 }
 
@@ -132,15 +132,13 @@ func (d *Disk) commit(upTo uint64) {
 // Corrupt flips one bit of a stored byte, as a failing medium does. It reports whether the file has that byte.
 func (d *Disk) Corrupt(name string, off int64) bool {
 	f := d.names[name]
-	if f == nil || off < 0 || off >= int64(len(f.data)) {
+	if f == nil || off < 0 || off >= f.data.size {
 		return false
 	}
 	bit := byte(1) << d.rand.IntN(8)
-	f.data = slices.Clone(f.data) // the stable image may share the array
-	f.data[off] ^= bit
-	if off < int64(len(f.stable)) {
-		f.stable = slices.Clone(f.stable)
-		f.stable[off] ^= bit
+	f.data.flip(off, bit)
+	if off < f.stable.size {
+		f.stable.flip(off, bit)
 	}
 	return true
 }
@@ -158,7 +156,7 @@ func (c nameChange) apply(names map[string]*inode) {
 
 func (d *Disk) change(c nameChange) {
 	if old := d.names[c.name]; old != nil && old != c.file {
-		d.used -= int64(len(old.data))
+		d.used -= old.data.size
 		old.named = false
 	}
 	if c.file != nil {

@@ -39,7 +39,7 @@ func (m *mount) Create(ctx context.Context, name string) (port.File, error) {
 	}
 	f := m.d.names[name]
 	if f != nil { // as O_TRUNC does: until the next sync the old content may come back
-		m.d.used -= int64(len(f.data))
+		m.d.used -= f.data.size
 		f.truncate(0)
 	} else {
 		f = &inode{}
@@ -158,13 +158,13 @@ func (f *file) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
 	if off < 0 {
 		return 0, at("read", f.name, errors.New("negative offset"))
 	}
-	if off >= int64(len(f.f.data)) {
+	if off >= f.f.data.size {
 		if len(p) == 0 {
 			return 0, nil
 		}
 		return 0, io.EOF
 	}
-	n := copy(p, f.f.data[off:])
+	n := f.f.data.readAt(p, off)
 	if n < len(p) {
 		return n, io.EOF
 	}
@@ -176,7 +176,7 @@ func (f *file) Size(ctx context.Context) (int64, error) {
 	if err := f.begin(ctx, "size of"); err != nil {
 		return 0, err
 	}
-	return int64(len(f.f.data)), nil
+	return f.f.data.size, nil
 }
 
 // Truncate implements port.File. It only shortens: a size beyond the end is refused.
@@ -184,11 +184,11 @@ func (f *file) Truncate(ctx context.Context, size int64) error {
 	if err := f.begin(ctx, "truncate"); err != nil {
 		return err
 	}
-	if size < 0 || size > int64(len(f.f.data)) {
+	if size < 0 || size > f.f.data.size {
 		return at("truncate", f.name, fs.ErrInvalid)
 	}
 	if f.f.named {
-		f.m.d.used -= int64(len(f.f.data)) - size
+		f.m.d.used -= f.f.data.size - size
 	}
 	f.f.truncate(size)
 	return nil
