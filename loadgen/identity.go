@@ -38,7 +38,7 @@ func Identify(e *event.Event) (producer uint32, seq uint64, state State) {
 			id.content += mix(n.hash, xxhash.Sum64String(f.Value.Str()))
 			continue
 		}
-		id.add(n, f.Value)
+		id.add(&n, f.Value)
 	}
 	return id.verdict()
 }
@@ -67,17 +67,17 @@ func (r *Recogniser) event(fields []event.FieldView, sameNames bool) {
 		r.learn(fields)
 	}
 	var id identity
+	names := r.names[:len(fields)]
 	for i := range fields {
-		f, n := &fields[i], &r.names[i]
-		if f.Kind == event.String {
-			if n.role == other {
-				id.content += mix(n.hash, xxhash.Sum64(f.Text))
-			} else {
-				id.add(*n, f.Value())
-			}
-			continue
+		f, n := &fields[i], &names[i]
+		switch {
+		case f.Kind == event.String && n.role == other:
+			id.content += mix(n.hash, xxhash.Sum64(f.Text))
+		case f.Kind == event.String:
+			id.add(n, f.Value())
+		default:
+			id.add(n, f.Number())
 		}
-		id.add(*n, f.Number())
 	}
 	r.found(id.verdict())
 }
@@ -129,7 +129,7 @@ type identity struct {
 	content            uint64
 }
 
-func (id *identity) add(n named, v event.Value) {
+func (id *identity) add(n *named, v event.Value) {
 	switch n.role {
 	case isProducer:
 		id.producer = v

@@ -1,5 +1,7 @@
 package event
 
+import "encoding/binary"
+
 // FieldView is a field of a chunk whose bytes are still the chunk's: Name and Text point into it.
 type FieldView struct {
 	Name []byte
@@ -47,18 +49,12 @@ func (w *Walker) Walk(data []byte, visit func(fields []FieldView, sameNames bool
 			w.fields = append(w.fields, FieldView{})
 		}
 		views := w.fields[:d.fields]
-		for j := range views {
-			f := &views[j]
-			if !d.sameNames {
-				name, ok := d.str()
-				if !ok {
-					return d.damage("field name")
-				}
-				f.Name = body[name.from:name.to]
+		if !d.sameNames {
+			if !d.views(views) {
+				return d.damage("field")
 			}
-			if !d.view(f) {
-				return d.damage("value")
-			}
+		} else if !d.values(views) {
+			return d.damage("value")
 		}
 		visit(views, d.sameNames)
 	}
@@ -68,35 +64,71 @@ func (w *Walker) Walk(data []byte, visit func(fields []FieldView, sameNames bool
 	return nil
 }
 
-// view reads a value in place. It accepts exactly what value does.
-func (d *chunkReader) view(f *FieldView) bool {
-	if d.i >= len(d.b) {
-		return false
+// views reads names and values in place.
+func (d *chunkReader) views(fields []FieldView) bool {
+	for j := range fields {
+		name, ok := d.str()
+		if !ok {
+			return false
+		}
+		fields[j].Name = d.b[name.from:name.to]
+		if !d.values(fields[j : j+1]) {
+			return false
+		}
 	}
-	tag := d.b[d.i]
-	d.i++
-	ok := true
-	switch tag {
-	case tagString:
-		var s span
-		s, ok = d.str()
-		f.Kind, f.num, f.Text = String, 0, d.b[s.from:s.to]
-	case tagInt:
-		var n uint64
-		n, ok = d.uvarint()
-		f.Kind, f.num = Int, n>>1^-(n&1)
-	case tagWide:
-		f.Kind = Int
-		f.num, ok = d.fixed64()
-	case tagFloat:
-		f.Kind = Float
-		f.num, ok = d.fixed64()
-	case tagFalse, tagTrue:
-		f.Kind, f.num = Bool, uint64(tag-tagFalse)
-	case tagNull:
-		f.Kind, f.num = Null, 0
-	default:
-		return false
+	return true
+}
+
+// values reads values in place. It accepts exactly what value does.
+func (d *chunkReader) values(fields []FieldView) bool {
+	b, i := d.b, d.i
+	for j := range fields {
+		f := &fields[j]
+		if i >= len(b) {
+			return false
+		}
+		tag := b[i]
+		i++
+		switch tag {
+		case tagString, tagInt:
+			var n uint64
+			if i < len(b) && b[i] < 0x80 { // one byte is by far the most frequent case
+				n = uint64(b[i])
+				i++
+			} else {
+				var ok bool
+				d.i = i
+				if n, ok = d.longUvarint(); !ok {
+					return false
+				}
+				i = d.i
+			}
+			if tag == tagInt {
+				f.Kind, f.num = Int, n>>1^-(n&1)
+				continue
+			}
+			if n > uint64(len(b)-i) {
+				return false
+			}
+			f.Kind, f.Text = String, b[i:i+int(n)]
+			i += int(n)
+		case tagWide, tagFloat:
+			if len(b)-i < 8 {
+				return false
+			}
+			f.Kind, f.num = Int, binary.LittleEndian.Uint64(b[i:])
+			if tag == tagFloat {
+				f.Kind = Float
+			}
+			i += 8
+		case tagFalse, tagTrue:
+			f.Kind, f.num = Bool, uint64(tag-tagFalse)
+		case tagNull:
+			f.Kind, f.num = Null, 0
+		default:
+			return false
+		}
 	}
-	return ok
+	d.i = i
+	return true
 }

@@ -42,21 +42,12 @@ func (re *Retriever) Holdings(ctx context.Context, cursor int64, limit int) (Pag
 	return page, nil
 }
 
-// recordSlab is how much memory is taken at once for chunks that are given out.
-const recordSlab = 64 << 10
-
 // HeldRecords implements [RecordHolder]. Each chunk is from bytes whose checksum was verified; what is in it is for the
 // caller to check, as with a record of Kafka's.
 func (re *Retriever) HeldRecords(ctx context.Context, cursor int64, limit int) (RecordPage, error) {
 	var page RecordPage
-	var slab []byte
 	next, done, err := re.frames(ctx, cursor, limit, func(f *frame) error {
-		if cap(slab)-len(slab) < len(f.payload) {
-			slab = make([]byte, 0, max(recordSlab, len(f.payload)))
-		}
-		from := len(slab)
-		slab = append(slab, f.payload...)
-		page.Records = append(page.Records, HeldRecord{Offset: f.offset, Chunk: slab[from:len(slab):len(slab)]})
+		page.Records = append(page.Records, HeldRecord{Offset: f.offset, Chunk: f.payload[:len(f.payload):len(f.payload)]})
 		page.Events += f.events
 		return nil
 	})
@@ -68,7 +59,7 @@ func (re *Retriever) HeldRecords(ctx context.Context, cursor int64, limit int) (
 }
 
 // frames calls f with the durable frames that hold events, from a cursor on, until about limit events. It returns the
-// cursor behind them.
+// cursor behind them. f may keep a frame's payload.
 func (re *Retriever) frames(ctx context.Context, cursor int64, limit int, f func(f *frame) error) (next int64, done bool, err error) {
 	re.mu.Lock()
 	s := re.store
@@ -115,10 +106,10 @@ func readFrames(ctx context.Context, disk port.Disk, start, from, to int64, f fu
 		return from, fmt.Errorf("%s: open: %w", name, err)
 	}
 	defer file.Close()
-	block := make([]byte, 0, min(pageBlock, to-from))
+	size := int64(pageBlock)
 	for from < to {
 		at := fileHeader + from - start
-		block = block[:min(int64(cap(block)), to-from)]
+		block := make([]byte, min(size, to-from)) // a new one, because f may have kept payloads of the last
 		if _, err := readFull(ctx, file, block, at); err != nil {
 			return from, fmt.Errorf("%s: read at byte %d: %w", name, at, err)
 		}
@@ -128,7 +119,7 @@ func readFrames(ctx context.Context, disk port.Disk, start, from, to int64, f fu
 			if !ok {
 				if short := need > len(block)-used && from+int64(need) <= to; short {
 					if used == 0 {
-						block = make([]byte, 0, need)
+						size = int64(need)
 					}
 					break
 				}
