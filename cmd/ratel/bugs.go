@@ -135,6 +135,7 @@ type alarmRow struct {
 }
 
 func (h *hunt) run(cmd *cobra.Command, format string) error {
+	simulating()
 	ctx := cmd.Context()
 	var res hunted
 	caught := map[string]bool{}

@@ -54,6 +54,7 @@ code is the worst verdict of all seeds.
 				return err
 			}
 			t := &tally{c: c, name: args[0], set: set, bugs: bugs, total: seeds, quiet: quiet, began: time.Now()}
+			simulating()
 			outcomes := explore.Seeds(cmd.Context(), explore.Options{
 				Plan: func(seed uint64) (*plan.Plan, error) { return c.plan(s, set, seed) },
 				From: from, Count: seeds, Workers: workers, Planted: planted, Build: c.build, Each: t.each,

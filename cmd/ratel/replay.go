@@ -50,6 +50,7 @@ func (c *cli) replay(ctx context.Context, dir string, quiet, trace bool) error {
 	if trace {
 		opts.OnStep = func(step uint64, desc string) { fmt.Fprintln(c.talk, step, desc) }
 	}
+	simulating()
 	bar := newProgress(c, quiet || trace)
 	began := time.Now()
 	ev, err := engine.Run(ctx, sim.New(opts), old.Plan, engine.Options{Seed: old.Run.Seed, Build: old.Run.Build, Planted: old.Run.Planted, Progress: bar.update})

@@ -123,6 +123,7 @@ func (c *cli) run(ctx context.Context, name string, f runFlags) error {
 func (c *cli) world(f runFlags, bugs planted.Set) (engine.World, error) {
 	switch f.world {
 	case worldSim:
+		simulating()
 		return sim.New(sim.Options{Seed: f.seed, Planted: bugs, OverHTTP: sim.TravelsOverHTTP(f.seed)}), nil
 	case worldContainers:
 		w, err := containers.New(containers.Options{Planted: bugs, Log: c.talk, Base: f.image})
