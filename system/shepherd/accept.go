@@ -1,6 +1,7 @@
 package shepherd
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -126,7 +127,7 @@ func (s *Shepherd) load(req Request, statuses []Status, chunks []consignment) []
 		s.mu.Unlock()
 		if room {
 			events := req.Events[first : first+count]
-			value := event.AppendChunkFrom(make([]byte, 0, sizeHint(req.Dataset, events)), req.Dataset, events, id)
+			value := s.encode(req.Dataset, events, id)
 			switch {
 			case len(value) > maxRecordBytes:
 				s.release(load{events: int64(count)})
@@ -162,20 +163,16 @@ func (s *Shepherd) chunkLen(events []event.Event) int {
 	return n
 }
 
-// sizeHint is a little more than the chunk's encoding usually takes: names are written once a chunk.
-func sizeHint(dataset string, events []event.Event) int {
-	n := 32 + len(dataset) + 24*len(events)
-	for i := range events {
-		e := &events[i]
-		for j := range e.Fields {
-			f := &e.Fields[j]
-			n += len(f.Value.Str()) + 10
-			if i == 0 {
-				n += len(f.Name) + 1
-			}
-		}
+// encode makes a chunk. Its size is known only once it is made, so it is made in memory that is used again and again.
+func (s *Shepherd) encode(dataset string, events []event.Event, first event.ID) []byte {
+	scratch, _ := s.scratch.Get().(*[]byte)
+	if scratch == nil {
+		scratch = new([]byte)
 	}
-	return n
+	*scratch = event.AppendChunkFrom((*scratch)[:0], dataset, events, first)
+	value := bytes.Clone(*scratch)
+	s.scratch.Put(scratch)
+	return value
 }
 
 // ship hands a chunk to Kafka on a partition that has not refused it. It returns false if there is none left.

@@ -36,6 +36,8 @@ type Shepherd struct {
 	partialAsSuccess bool    // planted.PartialAsSuccess
 	early            *buffer // planted.AcceptBeforeKafka; nil without it
 
+	scratch sync.Pool // of *[]byte: memory for encoding
+
 	mu         sync.Mutex // never held across a blocking call, a produce or an announcement
 	rand       *rand.Rand
 	next       event.ID // of the next event
