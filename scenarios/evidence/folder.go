@@ -4,9 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -50,6 +52,33 @@ func SaveRun(root string, at time.Time, e *Evidence) (string, error) {
 			return "", err
 		}
 		dir = fmt.Sprintf("%s-%d", first, n)
+	}
+}
+
+// Writable says early what saving under root would run into: it makes and removes a hidden folder in root, or in the
+// nearest folder above it that there is. Nothing is left behind, and root is not made.
+func Writable(root string) error {
+	at := filepath.Clean(root)
+	for {
+		info, err := os.Stat(at)
+		if err == nil && !info.IsDir() {
+			err = syscall.ENOTDIR
+		}
+		switch above := filepath.Dir(at); {
+		case err == nil:
+			temp, err := os.MkdirTemp(at, ".writable-")
+			if err == nil {
+				err = os.Remove(temp)
+			}
+			if err != nil {
+				return fault("save under", root, err)
+			}
+			return nil
+		case errors.Is(err, fs.ErrNotExist) && above != at:
+			at = above
+		default:
+			return fault("save under", root, err)
+		}
 	}
 }
 

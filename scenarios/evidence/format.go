@@ -78,6 +78,8 @@ func fault(doing, path string, err error) error {
 	switch {
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 		return fmt.Errorf("%s %s: %w: free some space or choose another folder with --runs; nothing incomplete was left behind: %w", doing, path, ErrNoSpace, err)
+	case errors.Is(err, syscall.ENOTDIR):
+		return fmt.Errorf("%s %s: a part of that path is a file, not a folder: choose another folder: %w", doing, path, err)
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("%s %s: no permission: make it accessible to this user or choose another folder: %w", doing, path, err)
 	case errors.Is(err, syscall.EROFS):

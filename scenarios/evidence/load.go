@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"unsafe"
 
 	"github.com/klauspost/compress/zstd"
@@ -51,6 +52,9 @@ func LoadLimited(dir string, limits Limits) (*Evidence, error) {
 
 // readManifest reads and checks the manifest; its files are the known ones, each once.
 func readManifest(dir string) (manifest, error) {
+	if dir == "" {
+		return manifest{}, fmt.Errorf("load: %w: no folder was named; give one such as runs/latest", ErrForeign)
+	}
 	path := filepath.Join(dir, ManifestFile)
 	info, err := os.Stat(dir)
 	switch {
@@ -59,9 +63,12 @@ func readManifest(dir string) (manifest, error) {
 	case !info.IsDir():
 		return manifest{}, fmt.Errorf("load %s: %w: it is a file; give the folder that a run was saved as", dir, ErrForeign)
 	}
-	f, err := os.Open(path)
+	f, _, err := openRegular(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return manifest{}, fmt.Errorf("load %s: %w: it has no %s; give a folder such as runs/latest", dir, ErrForeign, ManifestFile)
+	}
+	if errors.Is(err, ErrDamaged) {
+		return manifest{}, fmt.Errorf("load %s: %w", path, err)
 	}
 	if err != nil {
 		return manifest{}, fault("open", path, err)
@@ -127,21 +134,16 @@ func parseManifest(data []byte) (manifest, error) {
 
 // verify compares a stored file with its digest.
 func verify(path string, d Digest) error {
-	f, err := os.Open(path)
-	if errors.Is(err, fs.ErrNotExist) {
+	f, info, err := openRegular(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("load %s: %w: the file is missing: restore it, or run the scenario again", path, ErrDamaged)
-	}
-	if err != nil {
+	case errors.Is(err, ErrDamaged):
+		return fmt.Errorf("load %s: %w", path, err)
+	case err != nil:
 		return fault("open", path, err)
 	}
 	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return fault("read", path, err)
-	}
-	if !info.Mode().IsRegular() {
-		return fmt.Errorf("load %s: %w: it is not a regular file", path, ErrDamaged)
-	}
 	if info.Size() != d.Size {
 		return fmt.Errorf("load %s: %w: it has %d bytes, expected %d: restore it, or run the scenario again", path, ErrDamaged, info.Size(), d.Size)
 	}
@@ -155,8 +157,25 @@ func verify(path string, d Digest) error {
 	return nil
 }
 
+// openRegular opens a regular file for reading. Anything else is an error that matches [ErrDamaged]; opening a named pipe
+// does not wait for somebody to write into it.
+func openRegular(path string) (*os.File, fs.FileInfo, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, nil, err
+	}
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%w: it is not a regular file: restore it, or run the scenario again", ErrDamaged)
+	}
+	if err != nil {
+		return nil, nil, errors.Join(err, f.Close())
+	}
+	return f, info, nil
+}
+
 func (e *Evidence) loadFile(path string, d Digest, limits Limits, budget *int64) (err error) {
-	f, err := os.Open(path)
+	f, _, err := openRegular(path)
 	if err != nil {
 		return err
 	}

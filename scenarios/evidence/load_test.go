@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -57,6 +58,21 @@ func TestAFolderThatIsNotWholeIsRefusedByName(t *testing.T) {
 		"missing folder": {func(_ *testing.T, dir string) string { return dir + "-not" }, fs.ErrNotExist, "run-not"},
 		"a file":         {func(_ *testing.T, dir string) string { return filepath.Join(dir, RunFile) }, ErrForeign, "give the folder"},
 		"another folder": {func(_ *testing.T, dir string) string { return filepath.Dir(dir) }, ErrForeign, ManifestFile},
+		"no folder":      {func(*testing.T, string) string { return "" }, ErrForeign, "runs/latest"},
+		"a pipe": {func(t *testing.T, dir string) string {
+			path := filepath.Join(dir, RunFile)
+			if err := errors.Join(os.Remove(path), syscall.Mkfifo(path, 0o600)); err != nil {
+				t.Fatal(err)
+			}
+			return dir
+		}, ErrDamaged, "not a regular file"},
+		"a manifest that is a pipe": {func(t *testing.T, dir string) string {
+			path := filepath.Join(dir, ManifestFile)
+			if err := errors.Join(os.Remove(path), syscall.Mkfifo(path, 0o600)); err != nil {
+				t.Fatal(err)
+			}
+			return dir
+		}, ErrDamaged, "not a regular file"},
 		"missing file": {func(t *testing.T, dir string) string {
 			if err := os.Remove(filepath.Join(dir, HeldFile)); err != nil {
 				t.Fatal(err)

@@ -118,7 +118,10 @@ func digest(w io.Writer, name string, encode func(io.Writer) error) (Digest, err
 	if err == nil {
 		err = plain.Flush()
 	}
-	if err = errors.Join(err, z.Close()); err != nil {
+	if closed := z.Close(); err == nil {
+		err = closed // after a failed write, closing fails for the same reason
+	}
+	if err != nil {
 		return Digest{}, err
 	}
 	if err := buffered.Flush(); err != nil {

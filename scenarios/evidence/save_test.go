@@ -331,3 +331,25 @@ func TestPointLatestReplacesOnlyLinks(t *testing.T) {
 		t.Error("pointed out of the root")
 	}
 }
+
+func TestWritableSaysWhatSavingWouldRunInto(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	taken := filepath.Join(root, "taken")
+	if err := os.WriteFile(taken, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{root, filepath.Join(root, "a", "b")} {
+		if err := Writable(path); err != nil {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+	for _, path := range []string{taken, filepath.Join(taken, "below")} {
+		if err := Writable(path); err == nil || !strings.Contains(err.Error(), "is a file, not a folder") {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+	if entries, err := os.ReadDir(root); err != nil || len(entries) != 1 {
+		t.Errorf("left behind: %v %v", entries, err)
+	}
+}
