@@ -53,6 +53,9 @@ func (r *run) judgeExpectation(index int, x *plan.Expectation) Result {
 	default:
 		f = moments(x, m, r.sampledPoints(x.Metric, from, to), from, to)
 	}
+	if ph.cut && !f.proven(x, m, from) {
+		f.verdict, f.say = Inconclusive, "the run was cut short in the phase; until then: "+f.say
+	}
 	if f.measured {
 		res.Numbers = append(res.Numbers, Number{x.Metric, f.value, unitOf(m)})
 	}
@@ -83,6 +86,21 @@ type finding struct {
 	value    float64 // the figure that decided
 }
 
+// proven says whether a finding stands although the phase was cut short: a sample that breaks what had to hold at every
+// moment, or that comes after the time allowed. What clients saw does not count, as the last requests had no time to be answered.
+func (f finding) proven(x *plan.Expectation, m plan.Metric, from time.Duration) bool {
+	if f.verdict != Fail || !m.Sampled {
+		return false
+	}
+	switch x.When {
+	case "for":
+		return false
+	case "within":
+		return f.at >= from+time.Duration(x.D)
+	}
+	return true
+}
+
 func unitOf(m plan.Metric) string {
 	switch m.Unit {
 	case plan.UnitDuration:
@@ -105,7 +123,7 @@ func text(m plan.Metric, v float64) string {
 		return fmt.Sprintf("%.1f/s", v)
 	case plan.UnitCount:
 	}
-	return fmt.Sprintf("%g", v)
+	return figure(v)
 }
 
 func holds(x *plan.Expectation, v float64) bool {

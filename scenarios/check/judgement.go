@@ -204,7 +204,7 @@ type FaultSpan struct {
 	Permanent bool          `json:"permanent"`
 	Injected  time.Duration `json:"injected"`
 	Observed  time.Duration `json:"observed"`
-	Effect    string        `json:"effect"` // how its effect was seen, or why not
+	Effect    string        `json:"effect"` // how its effect was seen, the first observation first, or why not
 	Healed    time.Duration `json:"healed"` // healing was asked for
 	Back      time.Duration `json:"back"`   // the node was seen to be back
 	Recovery  string        `json:"recovery"`

@@ -164,10 +164,10 @@ func (r *run) judgeDurability() Result {
 	switch {
 	case lost > 0:
 		res.Verdict = Fail
-		res.Summary = fmt.Sprintf("%s of %d accepted were lost", plural(int64(lost), "event"), r.total.Accepted)
+		res.Summary = fmt.Sprintf("%s of %s accepted were lost", plural(int64(lost), "event"), number(r.total.Accepted))
 		for _, s := range r.ledgerCounts().LostByStage {
 			if s.Count > 0 {
-				res.Summary += fmt.Sprintf("; %d %s", s.Count, s.Stage.phrase())
+				res.Summary += fmt.Sprintf("; %s %s", number(s.Count), s.Stage.phrase())
 			}
 		}
 	case r.opsMissing != "":
@@ -182,7 +182,7 @@ func (r *run) judgeDurability() Result {
 		res.Summary = "the run was cut short: " + r.e.Run.Ended
 	default:
 		res.Verdict = Pass
-		res.Summary = fmt.Sprintf("all %d accepted events are held", r.total.Accepted)
+		res.Summary = fmt.Sprintf("all %s accepted events are held", number(r.total.Accepted))
 	}
 	return res
 }
@@ -244,20 +244,20 @@ func (r *run) lossFinding(g *group) Finding {
 		f.Verdict, f.Title = Inconclusive, "undecided: "+subject+" "+g.stage.phrase()
 	}
 	r.place(&f)
-	span := fmt.Sprintf("answered 202 at %s", g.first)
+	span := fmt.Sprintf("answered 202 at %s", moment(g.first))
 	if g.last > g.first {
-		span = fmt.Sprintf("answered 202 from %s to %s", g.first, g.last)
+		span = fmt.Sprintf("answered 202 from %s to %s", moment(g.first), moment(g.last))
 	}
 	f.Evidence = append(f.Evidence, span)
 	if fault := g.rel.fault; fault != nil {
 		line := g.rel.String()
 		switch g.rel.how {
 		case "during":
-			line += fmt.Sprintf(", %s after it was injected", g.first-fault.Injected)
+			line += fmt.Sprintf(", %s after it was injected", short(g.first-fault.Injected))
 		case "before":
-			line += fmt.Sprintf(", which was injected %s after the last of these answers", fault.Injected-g.last)
+			line += fmt.Sprintf(", which was injected %s after the last of these answers", short(fault.Injected-g.last))
 		case "recovering from", "after":
-			line += fmt.Sprintf(", %s after healing", g.first-fault.until(fault.Injected))
+			line += fmt.Sprintf(", %s after healing", short(g.first-fault.until(fault.Injected)))
 		}
 		f.Evidence = append(f.Evidence, line)
 	}

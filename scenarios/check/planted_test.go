@@ -248,7 +248,7 @@ var plantings = []struct {
 		for i := range e.Ops[:20] {
 			e.Ops[i].Done = e.Ops[i].Intended + 1500*time.Millisecond
 		}
-	}, verdict: Fail, check: CheckSLOIngest, own: Fail, says: "before: 1800 of 2000 events were good (90%)"},
+	}, verdict: Fail, check: CheckSLOIngest, own: Fail, says: "before: 1,800 of 2,000 events were good (90%)"},
 	{name: "an expectation of latency", plant: func(e *evidence.Evidence) {
 		for i := range e.Ops[:20] {
 			e.Ops[i].Done = e.Ops[i].Intended + 151*time.Millisecond

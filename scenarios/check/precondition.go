@@ -95,11 +95,11 @@ func (r *run) judgeTraffic() Result {
 		res.Numbers = append(res.Numbers, Number{"planned " + string(stage), want[stage], "events"})
 		switch {
 		case float64(c.Offered) < enough*want[stage]:
-			little(fmt.Sprintf("too little traffic %s: %d events offered of %.0f planned", stage, c.Offered, want[stage]))
+			little(fmt.Sprintf("too little traffic %s: %s offered of %s planned", stage, plural(c.Offered, "event"), number(int64(want[stage]))))
 		case c.Offered < minEvents:
 			little(fmt.Sprintf("too little traffic %s: %s, and at least %d are needed", stage, plural(c.Offered, "event"), minEvents))
 		case stage == plan.Before && float64(c.Accepted) < enough*float64(c.Offered):
-			little(fmt.Sprintf("no steady state before the faults: %d of %d offered events were accepted", c.Accepted, c.Offered))
+			little(fmt.Sprintf("no steady state before the faults: %s of %s offered events were accepted", number(c.Accepted), number(c.Offered)))
 		}
 	}
 	if !any {
@@ -116,7 +116,7 @@ func (r *run) judgeTraffic() Result {
 		res.Summary = res.Findings[0].Title
 		return res
 	}
-	res.Verdict, res.Summary = Pass, fmt.Sprintf("%d events offered, %d accepted", r.total.Offered, r.total.Accepted)
+	res.Verdict, res.Summary = Pass, fmt.Sprintf("%s offered, %s accepted", plural(r.total.Offered, "event"), number(r.total.Accepted))
 	return res
 }
 
@@ -154,7 +154,7 @@ func (r *run) plansFaults() bool {
 // judgeFaults: every planned fault was injected, was seen to take effect, and was healed unless it is permanent.
 func (r *run) judgeFaults() Result {
 	var res Result
-	injected := 0
+	injected, permanent := 0, 0
 	doubt := func(f *FaultSpan, at time.Duration, title string, lines ...string) {
 		x := Finding{Verdict: Inconclusive, Title: title, Evidence: lines, At: at, Phase: f.Phase, Fault: f.label(), FaultID: f.ID, Pos: f.Pos, Count: 1}
 		res.Findings = append(res.Findings, x)
@@ -175,6 +175,7 @@ func (r *run) judgeFaults() Result {
 		}
 		switch {
 		case f.Permanent:
+			permanent++
 		case f.Healed == None:
 			doubt(f, f.Injected, f.label()+" was not healed", "it is not permanent, so it had to be healed when its phase ended")
 		case f.Back == None:
@@ -208,7 +209,15 @@ func (r *run) judgeFaults() Result {
 		}
 		return res
 	}
-	res.Verdict, res.Summary = Pass, plural(int64(injected), "fault")+" injected, seen to take effect, and healed if to be healed"
+	res.Verdict, res.Summary = Pass, plural(int64(injected), "fault")+" injected, seen to take effect, "
+	switch {
+	case permanent == 0:
+		res.Summary += "healed, and seen to be healed"
+	case permanent == injected:
+		res.Summary += "and permanent"
+	default:
+		res.Summary += fmt.Sprintf("%d healed and seen to be healed, %d permanent", injected-permanent, permanent)
+	}
 	return res
 }
 

@@ -144,7 +144,7 @@ func (r *run) trendOf(metric string, from time.Duration, good func(float64) bool
 				t.gap, t.gapAt = s.At-seen, seen
 			}
 		} else {
-			t.bad, t.badSay, t.reached, t.gap = s.At, fmt.Sprintf("%s was %g", metric, v), None, 0
+			t.bad, t.badSay, t.reached, t.gap = s.At, fmt.Sprintf("%s was %s", metric, figure(v)), None, 0
 		}
 		seen = s.At
 	}
@@ -165,6 +165,9 @@ func (r *run) acceptance(from time.Duration) trend {
 			continue
 		}
 		t.last = max(t.last, o.Intended)
+		if r.e.Run.Ended != "" && o.Code == 0 && o.Done < 0 {
+			continue // the run was cut short before it could be answered
+		}
 		if answer, ok := refusal(o); ok && o.Intended >= t.bad {
 			t.bad, t.badSay = o.Intended, answer
 		}
@@ -196,7 +199,10 @@ func refusal(o *evidence.Op) (string, bool) {
 		case o.Code != 0:
 			said += fmt.Sprintf("answered %d %s", o.Code, o.Error)
 		default:
-			said += "no answer, " + o.Error
+			said += "no answer"
+			if o.Error != "" {
+				said += ", " + o.Error
+			}
 		}
 	})
 	return said, ok

@@ -38,6 +38,8 @@ func (r *run) judgeSLO(j *Judgement, name string, a plan.CheckArgs) Result {
 		switch {
 		case slo.Events == 0:
 			doubt = "no event was offered"
+		case r.stageCut(st.Stage):
+			doubt = fmt.Sprintf("the run was cut short in it; until then %s of %s events were good", number(slo.Good), number(slo.Events))
 		case best < slo.Target: // even if all that is undecided were good
 			slo.Verdict = Fail
 		case slo.Fraction < slo.Target:
@@ -55,7 +57,7 @@ func (r *run) judgeSLO(j *Judgement, name string, a plan.CheckArgs) Result {
 			continue
 		}
 		verdicts = append(verdicts, slo.Verdict)
-		line := fmt.Sprintf("%s: %d of %d events were good (%s)", st.Stage, slo.Good, slo.Events, percent(slo.Fraction))
+		line := fmt.Sprintf("%s: %s of %s events were good (%s)", st.Stage, number(slo.Good), number(slo.Events), percent(slo.Fraction))
 		if doubt != "" {
 			line = fmt.Sprintf("%s: %s", st.Stage, doubt)
 		}
@@ -82,6 +84,17 @@ func (r *run) judgeSLO(j *Judgement, name string, a plan.CheckArgs) Result {
 	res.Verdict = Merge(verdicts...)
 	res.Summary += fmt.Sprintf("; target %s", percent(a.Target))
 	return res
+}
+
+// stageCut says whether the run was cut short before the stage's phases had all ended: what the missing events would have
+// been, nobody knows.
+func (r *run) stageCut(stage plan.Stage) bool {
+	for i := range r.phases {
+		if r.phases[i].Stage == stage && r.phases[i].cut {
+			return true
+		}
+	}
+	return false
 }
 
 func (r *run) firstOfStage(stage plan.Stage) time.Duration {
@@ -164,7 +177,7 @@ func (b BadEvents) lines(within time.Duration) []string {
 		{b.Malformed, "answered as malformed"}, {b.Unknown, "without a certain answer (504, timeout, lost connection)"}, {b.NotSent, "never sent: no shepherd could be reached"},
 	} {
 		if reason.n > 0 {
-			list = append(list, fmt.Sprintf("%d %s", reason.n, reason.what))
+			list = append(list, number(reason.n)+" "+reason.what)
 		}
 	}
 	return list

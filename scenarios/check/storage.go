@@ -39,7 +39,7 @@ func (r *run) judgeDuplicates() Result {
 		{"held more than once", float64(n), "events"}, {"surplus marks held", float64(r.held.copies), "events"}, {"surplus marks in the log", float64(r.log.copies), "events"},
 	}}
 	if n == 0 {
-		return settle(res, r.unread(false), fmt.Sprintf("each of %d held events is held once; the log has %s, which the retrievers dropped", r.held.set.Len(), plural(r.log.copies, "further copy", "further copies")))
+		return settle(res, r.unread(false), fmt.Sprintf("each of %s held events is held once; the log has %s, which the retrievers dropped", number(r.held.set.Len()), plural(r.log.copies, "further copy", "further copies")))
 	}
 	res.Verdict, res.Summary = Fail, plural(n, "event is", "events are")+" held more than once"
 	copies := map[event][]spot{}
@@ -65,7 +65,7 @@ func (r *run) judgeDuplicates() Result {
 		}
 	}
 	f := Finding{Verdict: Fail, Title: res.Summary, At: None, Count: n, Evidence: []string{
-		fmt.Sprintf("%d of them in more than one partition, the others by one retriever", across),
+		fmt.Sprintf("%s of them in more than one partition, the others by one retriever", number(across)),
 		fmt.Sprintf("%s beyond the first of each", plural(r.held.copies, "copy", "copies")),
 	}}
 	for _, e := range examples {
@@ -103,7 +103,7 @@ func (r *run) judgePhantoms() Result {
 			continue
 		}
 		f := Finding{Verdict: Fail, Title: plural(kind.n, "event") + " " + kind.title, At: None, Count: kind.n,
-			Evidence: []string{fmt.Sprintf("%d held by retrievers, %d in Kafka's log", kind.held.count, kind.log.count)}}
+			Evidence: []string{fmt.Sprintf("%s held by retrievers, %s in Kafka's log", number(kind.held.count), number(kind.log.count))}}
 		seen := map[event]bool{}
 		for _, list := range [][]spot{kind.held.examples, kind.log.examples} {
 			for _, s := range list {
@@ -117,7 +117,7 @@ func (r *run) judgePhantoms() Result {
 		res.Findings = append(res.Findings, f)
 	}
 	if len(res.Findings) > 0 {
-		res.Verdict, res.Summary = Fail, fmt.Sprintf("%s stored and never sent, %d refused and stored all the same", plural(phantom, "event was", "events were"), revived)
+		res.Verdict, res.Summary = Fail, fmt.Sprintf("%s stored and never sent, %s refused and stored all the same", plural(phantom, "event was", "events were"), number(revived))
 		return res
 	}
 	unread := r.unread(true)
@@ -237,10 +237,10 @@ func (r *run) judgeAgreement() Result {
 	}
 	if len(res.Findings) > 0 {
 		res.Verdict = Fail
-		res.Summary = fmt.Sprintf("%s not borne out by the final log, %d held events are not where the log has them", plural(wrong.count, "receipt is", "receipts are"), stray.count)
+		res.Summary = fmt.Sprintf("%s not borne out by the final log, %s held events are not where the log has them", plural(wrong.count, "receipt is", "receipts are"), number(stray.count))
 		return res
 	}
-	return settle(res, unread, fmt.Sprintf("%d receipts and %d held events agree with the final log", receipts, unheld))
+	return settle(res, unread, fmt.Sprintf("%s receipts and %s held events agree with the final log", number(receipts), number(unheld)))
 }
 
 func hasSeq(l *ledger.Ledger, prods *producers, producer uint32, seq uint64) bool {

@@ -14,6 +14,7 @@ import (
 type phase struct {
 	*plan.Phase
 	ran        bool
+	cut        bool // the run was cut short before the phase had ended
 	begin, end time.Duration
 }
 
@@ -80,8 +81,10 @@ func (r *run) readTimeline() {
 		}
 	}
 	for i := range r.phases {
-		if r.phases[i].ran && r.phases[i].end == None {
-			r.phases[i].end = r.e.Run.Length
+		p := &r.phases[i]
+		p.cut = r.e.Run.Ended != "" && p.end == None
+		if p.ran && p.end == None {
+			p.end = r.e.Run.Length
 		}
 	}
 	if !sorted {
@@ -126,7 +129,7 @@ func (r *run) readFaults() {
 		}
 		switch e.Kind {
 		case evidence.FaultObserved:
-			f.Observed, f.Effect = e.At, e.Detail
+			f.observe(e)
 		case evidence.FaultUnseen:
 			f.Effect = e.Detail
 		case evidence.FaultHealed:
@@ -159,6 +162,19 @@ func (r *run) readFaults() {
 					Pos: &ph.Faults[i].Pos, Injected: None, Observed: None, Healed: None, Back: None, Over: None})
 			}
 		}
+	}
+}
+
+// observe adds one observation of the fault's effect. A broker's loss is seen first as refused connections, and then as
+// leaders that have moved: the effect began with the first, and all of them are told.
+func (f *FaultSpan) observe(e *evidence.Entry) {
+	switch {
+	case f.Observed == None:
+		f.Observed, f.Effect = e.At, e.Detail
+	case e.Detail != "" && f.Effect != "":
+		f.Effect += fmt.Sprintf("; after %s: %s", short(e.At-f.Injected), e.Detail)
+	case e.Detail != "":
+		f.Effect = e.Detail
 	}
 }
 

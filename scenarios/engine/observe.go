@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/ratel-sim/ratel/scenarios/evidence"
@@ -11,22 +12,29 @@ import (
 )
 
 // poll calls look until it says that it has seen what it looks for, ctx ends or the deadline passes. It returns what look
-// said last and how long it took.
-func (r *run) poll(ctx context.Context, deadline time.Duration, look func(ctx context.Context) (how string, seen bool)) (string, time.Duration, bool) {
+// said last. How long it took is for the timeline to tell, which stamps every observation.
+func (r *run) poll(ctx context.Context, deadline time.Duration, look func(ctx context.Context) (how string, seen bool)) (string, bool) {
 	rtm := r.w.Runtime()
 	began := rtm.Now()
 	ctx, cancel := rtm.WithTimeout(ctx, deadline)
 	defer cancel()
 	for {
 		how, seen := look(ctx)
-		took := rtm.Now().Sub(began)
 		if seen {
-			return how, took, true
+			return how, true
 		}
-		if took >= deadline || rtm.Sleep(ctx, effectPollPeriod) != nil {
-			return how, took, false
+		if rtm.Now().Sub(began) >= deadline || rtm.Sleep(ctx, effectPollPeriod) != nil {
+			return how, false
 		}
 	}
+}
+
+// reached says how a node answered, and in detail unless that says no more.
+func reached(node string, reach system.Reach, detail string) string {
+	if detail == "" || reach == system.Refuses && detail == "connection refused" {
+		return fmt.Sprintf("%s %s", node, reach)
+	}
+	return fmt.Sprintf("%s %s: %s", node, reach, detail)
 }
 
 // effect waits for a fault to show as somebody who asks the node sees it.
@@ -36,12 +44,12 @@ func (r *run) effect(ctx context.Context, f system.Fault) (how string, seen bool
 	case system.FaultKill, system.FaultStop, system.FaultReplace:
 		look = func(ctx context.Context) (string, bool) {
 			reach, detail := r.w.Probe(ctx, f.Node)
-			return fmt.Sprintf("%s %s: %s", f.Node, reach, detail), reach == system.Refuses
+			return reached(f.Node, reach, detail), reach == system.Refuses
 		}
 	case system.FaultPause:
 		look = func(ctx context.Context) (string, bool) {
 			reach, detail := r.w.Probe(ctx, f.Node)
-			return fmt.Sprintf("%s %s: %s", f.Node, reach, detail), reach == system.Silent
+			return reached(f.Node, reach, detail), reach == system.Silent
 		}
 	case system.FaultIsolate:
 		look = func(ctx context.Context) (string, bool) {
@@ -52,23 +60,23 @@ func (r *run) effect(ctx context.Context, f system.Fault) (how string, seen bool
 			return fmt.Sprintf("%d packets between %s and %v were dropped", n, f.Node, f.From), n > 0
 		}
 	}
-	how, took, seen := r.poll(ctx, effectDeadline, look)
+	how, seen = r.poll(ctx, effectDeadline, look)
 	if !seen {
 		return fmt.Sprintf("no effect of %q within %v: %s", f, effectDeadline, how), false
 	}
-	return fmt.Sprintf("%s (after %v)", how, took.Round(time.Millisecond)), true
+	return how, true
 }
 
 // healed waits for a node to answer again.
 func (r *run) healed(ctx context.Context, f system.Fault) (how string, seen bool) {
-	how, took, seen := r.poll(ctx, recoverDeadline, func(ctx context.Context) (string, bool) {
+	how, seen = r.poll(ctx, recoverDeadline, func(ctx context.Context) (string, bool) {
 		reach, detail := r.w.Probe(ctx, f.Node)
-		return fmt.Sprintf("%s %s: %s", f.Node, reach, detail), reach == system.Answers
+		return reached(f.Node, reach, detail), reach == system.Answers
 	})
 	if !seen {
 		return fmt.Sprintf("%s is not back within %v: %s", f.Node, recoverDeadline, how), false
 	}
-	return fmt.Sprintf("%s (after %v)", how, took.Round(time.Millisecond)), true
+	return how, true
 }
 
 // describe asks for the events topic's partitions, with a deadline of its own.
@@ -104,24 +112,24 @@ func (r *run) leadershipMoved(ctx context.Context, node string, led []int32) str
 		return ""
 	}
 	n, _ := r.p.System.Node(node)
-	how, took, seen := r.poll(ctx, effectDeadline, func(ctx context.Context) (string, bool) {
+	how, seen := r.poll(ctx, effectDeadline, func(ctx context.Context) (string, bool) {
 		parts, err := r.describe(ctx)
 		if err != nil {
 			return "", false
 		}
-		how := ""
+		var moved []string
 		for _, p := range led {
 			if int(p) >= len(parts) || parts[p].Leader < 0 || parts[p].Leader == int32(n.Number) {
 				return "", false
 			}
-			how += fmt.Sprintf(" %s/%d→%s", system.EventsTopic, p, system.NodeName(system.RoleKafka, int(parts[p].Leader)))
+			moved = append(moved, fmt.Sprintf("%s/%d→%s", system.EventsTopic, p, system.NodeName(system.RoleKafka, int(parts[p].Leader))))
 		}
-		return how, true
+		return strings.Join(moved, ", "), true
 	})
 	if !seen {
 		return ""
 	}
-	return fmt.Sprintf("leaders moved from %s:%s (after %v)", node, how, took.Round(time.Millisecond))
+	return fmt.Sprintf("leaders moved from %s: %s", node, how)
 }
 
 // sampler measures the system once a period.
