@@ -210,10 +210,10 @@ func (r *run) judgeFaults() Result {
 		return res
 	}
 	res.Verdict, res.Summary = Pass, plural(int64(injected), "fault")+" injected, seen to take effect, "
-	switch {
-	case permanent == 0:
+	switch permanent {
+	case 0:
 		res.Summary += "healed, and seen to be healed"
-	case permanent == injected:
+	case injected:
 		res.Summary += "and permanent"
 	default:
 		res.Summary += fmt.Sprintf("%d healed and seen to be healed, %d permanent", injected-permanent, permanent)
