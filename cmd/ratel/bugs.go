@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -110,8 +111,9 @@ func (h *hunt) scenarios(names []string) error {
 
 // hunted is the machine-readable result.
 type hunted struct {
-	Bugs   []huntRow  `json:"bugs"`
-	Alarms []alarmRow `json:"clean"`
+	Bugs        []huntRow  `json:"bugs"`
+	Alarms      []alarmRow `json:"clean"`
+	Interrupted bool       `json:"interrupted,omitempty"`
 }
 
 type huntRow struct {
@@ -143,8 +145,8 @@ func (h *hunt) run(cmd *cobra.Command, format string) error {
 		for _, s := range h.sources {
 			fmt.Fprintf(h.c.talk, "planting %s under %s\n", b.ID, s.Name)
 			found := explore.Find(ctx, b, s, h.seeds, h.c.build)
-			if ctx.Err() != nil {
-				return ctx.Err()
+			if ctx.Err() != nil && !found.Caught {
+				return h.interrupted(ctx, res, format)
 			}
 			if found.Err != nil {
 				return fail(exitInternal, found.Err, "A run broke down with a planted bug.")
@@ -164,7 +166,7 @@ func (h *hunt) run(cmd *cobra.Command, format string) error {
 		fmt.Fprintf(h.c.talk, "%d clean seeds of %s\n", h.clean, s.Name)
 		a := explore.FalseAlarms(ctx, s, h.clean, h.c.build)
 		if ctx.Err() != nil {
-			return ctx.Err()
+			return h.interrupted(ctx, res, format)
 		}
 		row := alarmRow{Scenario: s.Name, Seeds: a.Seeds, False: len(a.False), VirtualS: a.Virtual.Seconds()}
 		for _, o := range a.False[:min(len(a.False), maxListed)] {
@@ -191,6 +193,18 @@ func (h *hunt) run(cmd *cobra.Command, format string) error {
 	return nil
 }
 
+// interrupted prints what had been found until then.
+func (h *hunt) interrupted(ctx context.Context, res hunted, format string) error {
+	res.Interrupted = true
+	if len(res.Bugs)+len(res.Alarms) > 0 || format == formatJSON {
+		if err := h.print(res, format); err != nil {
+			return err
+		}
+	}
+	return fmt.Errorf("%d of %d pairs of a bug and a scenario were tried, and %d of %d scenarios without a bug: %w",
+		len(res.Bugs), len(h.bugs)*len(h.sources), len(res.Alarms), len(h.sources), ctx.Err())
+}
+
 func (h *hunt) print(res hunted, format string) error {
 	if format == formatJSON {
 		enc := json.NewEncoder(h.c.out)
@@ -207,6 +221,9 @@ func (h *hunt) print(res hunted, format string) error {
 		fmt.Fprintf(tw, "%s %s\t%s\t%s\t%s\t%d\t%s\t%s\n", r.Bug, r.Name, r.Scenario, by, seed, r.Seeds, seconds(r.VirtualS), r.Reason)
 	}
 	if len(res.Alarms) > 0 {
+		if err := tw.Flush(); err != nil {
+			return err
+		}
 		fmt.Fprintln(tw, "\nWITHOUT A BUG\tSEEDS\tNOT PASSED\tVIRTUAL TIME")
 		for _, a := range res.Alarms {
 			fmt.Fprintf(tw, "%s\t%d\t%d\t%s\n", a.Scenario, a.Seeds, a.False, seconds(a.VirtualS))

@@ -18,7 +18,7 @@ containers world lacks something.`,
 		Args: exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			tw := tabwriter.NewWriter(c.out, 0, 8, 2, ' ', 0)
-			fmt.Fprintln(tw, "sim\tok\tthe simulated world needs nothing but this program\t")
+			fmt.Fprintln(tw, "sim\tok\tthe simulated world needs nothing but this program")
 			lacking := 0
 			for _, f := range containers.Doctor(cmd.Context()) {
 				state := "ok"
@@ -28,13 +28,16 @@ containers world lacks something.`,
 						lacking++
 					}
 				}
-				fmt.Fprintf(tw, "containers\t%s\t%s: %s\t%s\n", state, f.Name, f.Detail, f.Fix)
+				fmt.Fprintf(tw, "containers\t%s\t%s: %s\n", state, f.Name, f.Detail)
+				if f.Fix != "" && !f.OK {
+					fmt.Fprintf(tw, "\t\t  to mend it: %s\n", f.Fix)
+				}
 			}
 			if err := tw.Flush(); err != nil {
 				return err
 			}
 			if lacking > 0 {
-				return fail(exitWorld, fmt.Errorf("the containers world lacks %d things on this machine", lacking), "")
+				return fail(exitWorld, fmt.Errorf("the containers world lacks something on this machine (%d of the lines above)", lacking), "")
 			}
 			return nil
 		},

@@ -4,7 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"hash/fnv"
-	"text/tabwriter"
+	"math"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -42,6 +42,12 @@ code is the worst verdict of all seeds.
 			if format != formatText && format != formatJSON {
 				return usagef("--format %q: explore prints %q or %q", format, formatText, formatJSON)
 			}
+			if workers < 0 {
+				return usagef("--workers %d: must be at least 1, or 0 for one per CPU", workers)
+			}
+			if from+uint64(seeds)-1 < from {
+				return usagef("--from %d --seeds %d: the last seed would be more than %d", from, seeds, uint64(math.MaxUint64))
+			}
 			planted, err := planted.Parse(bugs...)
 			if err != nil {
 				return usagef("--planted: %w", err)
@@ -54,6 +60,9 @@ code is the worst verdict of all seeds.
 				return err
 			}
 			t := &tally{c: c, name: args[0], set: set, bugs: bugs, total: seeds, quiet: quiet, began: time.Now()}
+			if !c.terminal {
+				t.drawn = t.began
+			}
 			simulating()
 			outcomes := explore.Seeds(cmd.Context(), explore.Options{
 				Plan: func(seed uint64) (*plan.Plan, error) { return c.plan(s, set, seed) },
@@ -100,7 +109,7 @@ func (t *tally) each(o explore.Outcome) bool {
 	}
 	if now := time.Now(); !t.quiet && now.Sub(t.drawn) >= every && t.seen < t.total {
 		t.drawn = now
-		line := fmt.Sprintf("%d of %d seeds, %d not passed, %.4gx real time", t.seen, t.total, t.bad, t.speed())
+		line := fmt.Sprintf("%d of %d seeds, %d not passed, %.0fx real time", t.seen, t.total, t.bad, t.speed())
 		if t.c.terminal {
 			fmt.Fprint(t.c.talk, "\r\x1b[K", line)
 		} else {
@@ -122,7 +131,8 @@ func (t *tally) speed() float64 { return float64(t.virtual) / float64(max(time.S
 type exploration struct {
 	Scenario string  `json:"scenario"`
 	Verdict  string  `json:"verdict"`
-	Seeds    int     `json:"seeds"`
+	Asked    int     `json:"asked"` // seeds that were to be run
+	Seeds    int     `json:"seeds"` // seeds that were run
 	Passed   int     `json:"passed"`
 	VirtualS float64 `json:"virtual_seconds"`
 	// Traces is a digest of all seeds' traces, in the order of the seeds: two explorations of the same build agree in it.
@@ -141,7 +151,7 @@ type seedResult struct {
 
 func (t *tally) report(interrupted error, outcomes []explore.Outcome, format string) error {
 	verdict := check.Pass
-	res := exploration{Scenario: t.name, Seeds: len(outcomes), VirtualS: t.virtual.Seconds(), Interrupted: interrupted != nil, NotPassed: []seedResult{}}
+	res := exploration{Scenario: t.name, Asked: t.total, Seeds: len(outcomes), VirtualS: t.virtual.Seconds(), Interrupted: interrupted != nil, NotPassed: []seedResult{}}
 	var broken error
 	traces := fnv.New64a()
 	for _, o := range outcomes {
@@ -156,8 +166,8 @@ func (t *tally) report(interrupted error, outcomes []explore.Outcome, format str
 		verdict = check.Merge(verdict, o.Verdict)
 		res.NotPassed = append(res.NotPassed, seedResult{Seed: o.Seed, Verdict: o.Verdict.String(), Checks: o.Caught, Reason: o.Reason, Again: t.again(o.Seed)})
 	}
-	if len(outcomes) == 0 {
-		verdict = check.Inconclusive
+	if len(outcomes) < t.total { // what the others would have shown, nobody knows
+		verdict = check.Merge(verdict, check.Inconclusive)
 	}
 	res.Verdict, res.Traces = verdict.String(), fmt.Sprintf("%016x", traces.Sum64())
 	if format == formatJSON {
@@ -171,7 +181,7 @@ func (t *tally) report(interrupted error, outcomes []explore.Outcome, format str
 	}
 	switch {
 	case interrupted != nil:
-		return interrupted
+		return fmt.Errorf("%d of %d seeds were run: %w", len(outcomes), t.total, interrupted)
 	case broken != nil:
 		return fail(exitInternal, broken, "A run broke down; its seed repeats it.")
 	}
@@ -179,9 +189,9 @@ func (t *tally) report(interrupted error, outcomes []explore.Outcome, format str
 }
 
 func (t *tally) again(seed uint64) string {
-	line := fmt.Sprintf("ratel run %s --seed %d", t.name, seed)
+	line := fmt.Sprintf("ratel run %s --seed %d", quoted(t.name), seed)
 	for _, s := range t.set {
-		line += " --set " + s
+		line += " --set " + quoted(s)
 	}
 	for _, b := range t.bugs {
 		line += " --planted " + b
@@ -190,18 +200,21 @@ func (t *tally) again(seed uint64) string {
 }
 
 func (t *tally) text(res exploration) {
-	fmt.Fprintf(t.c.out, "%s: %s: %d of %d seeds passed, %.0f virtual seconds, %.4gx real time, traces %s\n",
-		res.Verdict, res.Scenario, res.Passed, res.Seeds, res.VirtualS, t.speed(), res.Traces)
+	unrun := ""
+	if n := res.Asked - res.Seeds; n > 0 {
+		unrun = fmt.Sprintf(", %d were not run", n)
+	}
+	fmt.Fprintf(t.c.out, "%s: %s: %d of %d seeds passed%s, %s of virtual time, %.0fx real time, traces %s\n",
+		res.Verdict, res.Scenario, res.Passed, res.Seeds, unrun, seconds(res.VirtualS), t.speed(), res.Traces)
 	if len(res.NotPassed) == 0 {
 		return
 	}
-	tw := tabwriter.NewWriter(t.c.out, 0, 8, 2, ' ', 0)
 	for i, r := range res.NotPassed {
 		if i == maxListed {
-			fmt.Fprintf(tw, "… and %d more\n", len(res.NotPassed)-maxListed)
+			fmt.Fprintf(t.c.out, "… and %d more; --format json lists them all\n", len(res.NotPassed)-maxListed)
 			break
 		}
-		fmt.Fprintf(tw, "%d\t%s\t%s\t%s\n", r.Seed, r.Verdict, r.Reason, r.Again)
+		// The command stands alone on its line, to be copied.
+		fmt.Fprintf(t.c.out, "\nseed %d  %s  %s\n  %s\n", r.Seed, r.Verdict, r.Reason, r.Again)
 	}
-	_ = tw.Flush()
 }

@@ -7,11 +7,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"golang.org/x/term"
 )
 
@@ -25,8 +28,9 @@ func main() {
 func mainCode() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the process at once
 	c := &cli{
-		out: os.Stdout, talk: os.Stderr, build: build,
+		out: &sink{w: os.Stdout}, talk: os.Stderr, build: buildName(),
 		terminal: term.IsTerminal(int(os.Stderr.Fd())) && os.Getenv("TERM") != "dumb",
 		color:    term.IsTerminal(int(os.Stdout.Fd())) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb",
 	}
@@ -35,10 +39,11 @@ func mainCode() int {
 
 // cli is what a command may touch of its surroundings. Results go to out, everything else to talk.
 type cli struct {
-	out, talk io.Writer
-	build     string
-	terminal  bool // talk is a terminal: progress may rewrite its lines
-	color     bool // out may be coloured
+	out      *sink
+	talk     io.Writer
+	build    string
+	terminal bool // talk is a terminal: progress may rewrite its lines
+	color    bool // out may be coloured
 }
 
 func (c *cli) main(ctx context.Context, args []string) (code int) {
@@ -53,6 +58,9 @@ func (c *cli) main(ctx context.Context, args []string) (code int) {
 	root.SetOut(c.out)
 	root.SetErr(c.talk)
 	err := root.ExecuteContext(ctx)
+	if c.out.err != nil && !errors.Is(err, context.Canceled) {
+		err = fail(exitIO, fmt.Errorf("the result could not be printed: %w", c.out.err), "")
+	}
 	c.explain(err)
 	return codeOf(err)
 }
@@ -64,7 +72,11 @@ func (c *cli) explain(err error) {
 		return
 	}
 	if errors.Is(err, context.Canceled) {
-		fmt.Fprintf(c.talk, "ratel: interrupted: %v\n", err)
+		say := strings.TrimSuffix(strings.TrimSuffix(err.Error(), context.Canceled.Error()), ": ")
+		if say == "" {
+			say = "before there was a result"
+		}
+		fmt.Fprintf(c.talk, "ratel: interrupted: %s\n", say)
 		return
 	}
 	fmt.Fprintf(c.talk, "ratel: %v\n", err)
@@ -99,11 +111,47 @@ The same checks judge both: nothing that was accepted may be lost, duplicated or
 		},
 	}
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return usagef("%w\nRun '%s --help' for its flags", err, cmd.CommandPath())
+		return usagef("%w\nRun '%s --help' for its flags", plainFlagError(err), cmd.CommandPath())
 	})
+	root.SetHelpCommand(helpCommand(root))
 	root.AddCommand(c.runCommand(), c.exploreCommand(), c.replayCommand(), c.checkCommand(), c.scenariosCommand(),
 		c.bugsCommand(), c.doctorCommand(), c.versionCommand(), c.roleCommand(), c.reaperCommand())
 	return root
+}
+
+// plainFlagError says of a value that a flag cannot take what it takes, instead of which function refused it.
+func plainFlagError(err error) error {
+	var bad *pflag.InvalidValueError
+	if !errors.As(err, &bad) {
+		return err
+	}
+	var takes string
+	switch bad.GetFlag().Value.Type() {
+	case "uint64":
+		takes = fmt.Sprintf("a whole number from 0 to %d", uint64(math.MaxUint64))
+	case "int":
+		takes = "a whole number"
+	case "bool":
+		takes = "true or false"
+	default:
+		return err
+	}
+	return fmt.Errorf("--%s %q: it takes %s", bad.GetFlag().Name, bad.GetValue(), takes)
+}
+
+// helpCommand is cobra's, but that a command that does not exist is a usage error.
+func helpCommand(root *cobra.Command) *cobra.Command {
+	return &cobra.Command{
+		Use: "help [COMMAND]", Short: "Help about any command",
+		RunE: func(_ *cobra.Command, args []string) error {
+			cmd, rest, err := root.Find(args)
+			if err != nil || cmd == nil || len(rest) > 0 || cmd == root && len(args) > 0 {
+				return usagef("unknown command %q%s\nRun 'ratel --help' for the commands", strings.Join(args, " "), suggestion(root, args[len(args)-1]))
+			}
+			cmd.InitDefaultHelpFlag()
+			return cmd.Help()
+		},
+	}
 }
 
 func suggestion(cmd *cobra.Command, arg string) string {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"testing"
 
@@ -8,7 +9,18 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"ratel": func() { os.Exit(mainCode()) }})
+	testscript.Main(m, map[string]func(){
+		"ratel": func() { os.Exit(mainCode()) },
+		// stdout is a device that is always full
+		"ratel-to-full": func() {
+			full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+			if err != nil {
+				panic(err)
+			}
+			os.Stdout = full
+			os.Exit(mainCode())
+		},
+	})
 }
 
 // TestScripts runs the command line as a user does; exit codes are asserted with the command exits.
@@ -18,7 +30,13 @@ func TestScripts(t *testing.T) {
 		Dir:                 "testdata/script",
 		UpdateScripts:       os.Getenv("UPDATE_SCRIPTS") != "",
 		RequireExplicitExec: true,
-		Cmds:                map[string]func(ts *testscript.TestScript, neg bool, args []string){"exits": exits},
+		Condition: func(cond string) (bool, error) {
+			if cond == "root" {
+				return os.Geteuid() == 0, nil
+			}
+			return false, fmt.Errorf("no condition %q", cond)
+		},
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){"exits": exits},
 	})
 }
 

@@ -3,9 +3,12 @@ package main
 import (
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"sync"
 	"time"
+
+	"golang.org/x/term"
 
 	"github.com/ratel-sim/ratel/scenarios/engine"
 )
@@ -16,9 +19,13 @@ type progress struct {
 	w        io.Writer
 	terminal bool
 	quiet    bool
+	width    func() int // of the terminal, which may change while a run goes on
 	began    time.Time
 	phase    string
+	note     string // the last fault or healing
 	drawn    time.Time
+	last     engine.Progress // what was drawn last; rates are since then
+	rates    string
 	dirty    bool // a rewritten line is on the screen
 }
 
@@ -26,7 +33,7 @@ type progress struct {
 const redrawEvery = 100 * time.Millisecond
 
 func newProgress(c *cli, quiet bool) *progress {
-	return &progress{w: c.talk, terminal: c.terminal, quiet: quiet, began: time.Now()}
+	return &progress{w: c.talk, terminal: c.terminal, quiet: quiet, width: talkWidth, began: time.Now()}
 }
 
 func (p *progress) update(pr engine.Progress) {
@@ -42,14 +49,56 @@ func (p *progress) update(pr engine.Progress) {
 		fmt.Fprintf(p.w, "%7s  %s\n", clock(pr.At), pr.Note)
 		return
 	}
+	if strings.HasPrefix(pr.Note, "phase ") {
+		p.note = "" // the phase is in the line
+	} else if pr.Note != "" {
+		p.note = pr.Note
+	}
 	now := time.Now()
-	if !p.terminal || now.Sub(p.drawn) < redrawEvery {
+	if !p.terminal || now.Sub(p.drawn) < redrawEvery || now.Sub(p.began) < redrawEvery {
 		return
 	}
 	p.drawn, p.dirty = now, true
-	speed := float64(pr.At) / float64(max(now.Sub(p.began), time.Millisecond))
-	fmt.Fprintf(p.w, "\r\x1b[K%s %s/%s  %-10s  offered %d  accepted %d  failed %d  in flight %d  %.4gx real time",
-		bar(pr.At, pr.Total), clock(pr.At), clock(pr.Total), p.phase, pr.Offered, pr.Accepted, pr.Failed, pr.InFlight, speed)
+	p.measure(pr)
+	speed := float64(pr.At) / float64(now.Sub(p.began))
+	line := fmt.Sprintf("%s %s/%s  %s  %s  failed %d  in flight %d  %sx real time", bar(pr.At, pr.Total), clock(pr.At), clock(pr.Total), p.phase,
+		p.rates, pr.Failed, pr.InFlight, rounded(speed))
+	if p.note != "" {
+		line += "  " + p.note
+	}
+	if runes := []rune(line); len(runes) >= p.width() { // a line that wraps could not be rewritten
+		line = string(runes[:max(0, p.width()-2)]) + "…"
+	}
+	fmt.Fprint(p.w, "\r\x1b[K", line)
+}
+
+// measure takes the rates since they were last taken, which is at least half a second of the run ago.
+func (p *progress) measure(pr engine.Progress) {
+	span := (pr.At - p.last.At).Seconds()
+	if span < 0.5 {
+		return
+	}
+	p.rates = fmt.Sprintf("offered %.0f/s  accepted %.0f/s", float64(pr.Offered-p.last.Offered)/span, float64(pr.Accepted-p.last.Accepted)/span)
+	p.last = pr
+}
+
+// rounded writes a ratio with two digits that count: 0.97, 1.2, 109.
+func rounded(v float64) string {
+	switch {
+	case v >= 10:
+		return fmt.Sprintf("%.0f", v)
+	case v >= 1:
+		return fmt.Sprintf("%.1f", v)
+	}
+	return fmt.Sprintf("%.2f", v)
+}
+
+// talkWidth is how wide the terminal is to which stderr goes.
+func talkWidth() int {
+	if n, _, err := term.GetSize(int(os.Stderr.Fd())); err == nil && n > 0 {
+		return n
+	}
+	return 80
 }
 
 // done clears the rewritten line.

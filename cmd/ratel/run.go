@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/ratel-sim/ratel/reports"
 	"github.com/ratel-sim/ratel/scenarios/check"
 	"github.com/ratel-sim/ratel/scenarios/engine"
 	"github.com/ratel-sim/ratel/scenarios/evidence"
@@ -74,6 +76,12 @@ func (c *cli) run(ctx context.Context, name string, f runFlags) error {
 	if err := checkFormat(f.format); err != nil {
 		return err
 	}
+	if f.world != worldSim && f.world != worldContainers {
+		return usagef("--world %q: there are %q and %q", f.world, worldSim, worldContainers)
+	}
+	if f.runs == "" {
+		return usagef("--runs is empty: name the folder under which the run's folder is made, such as runs")
+	}
 	bugs, err := planted.Parse(f.planted...)
 	if err != nil {
 		return usagef("--planted: %w", err)
@@ -86,10 +94,15 @@ func (c *cli) run(ctx context.Context, name string, f runFlags) error {
 	if err != nil {
 		return err
 	}
-	if !slices.Contains(p.Worlds, f.world) && (f.world == worldSim || f.world == worldContainers) {
+	if !slices.Contains(p.Worlds, f.world) {
 		return fail(exitWorld, fmt.Errorf("%s: %s does not run in the %s world, only in: %s", p.Pos, p.Scenario, f.world, strings.Join(p.Worlds, ", ")), "")
 	}
-	fmt.Fprintf(c.talk, "%s in the %s world, seed %d\n", p.Scenario, f.world, f.seed)
+	if err := evidence.Writable(f.runs); err != nil {
+		return fail(exitIO, err, "Nothing was run.")
+	}
+	if !f.quiet {
+		fmt.Fprintf(c.talk, "%s in the %s world, seed %d\n", p.Scenario, f.world, f.seed)
+	}
 	began := time.Now()
 	bar := newProgress(c, f.quiet)
 	w, err := c.world(f, bugs)
@@ -102,21 +115,40 @@ func (c *cli) run(ctx context.Context, name string, f runFlags) error {
 		return c.worldError(f, err)
 	}
 	wall := time.Since(began)
-	dir, saveErr := evidence.SaveRun(f.runs, began, ev)
+	dir, saveErr := c.save(f.runs, began, ev)
 	if dir == "" {
 		return fail(exitIO, errors.Join(err, saveErr), "The run's evidence could not be saved, so it was not judged.")
 	}
-	if saveErr != nil {
-		fmt.Fprintf(c.talk, "ratel: %v\n", saveErr)
-	}
 	j, judgeErr := c.judge(dir, ev, f.format, outcome{again: c.replayLine(dir, name, f), wall: wall})
-	if err != nil {
+	switch {
+	case err != nil:
 		return c.worldError(f, err)
-	}
-	if judgeErr != nil {
+	case saveErr != nil:
+		return saveErr
+	case judgeErr != nil:
 		return judgeErr
 	}
 	return judged{j.Verdict}
+}
+
+// save saves the evidence under root. A run on real servers took minutes and cannot be had again, so where there is no
+// space left under root it is saved among the temporary files, and the error says where.
+func (c *cli) save(root string, began time.Time, ev *evidence.Evidence) (string, error) {
+	dir, err := evidence.SaveRun(root, began, ev)
+	if err == nil {
+		return dir, nil
+	}
+	if dir != "" { // only the link to the latest run could not be made
+		return dir, fail(exitIO, err, "The run itself is saved in "+dir+".")
+	}
+	elsewhere, tempErr := os.MkdirTemp("", "ratel-runs-")
+	if tempErr == nil {
+		dir, tempErr = evidence.SaveRun(elsewhere, began, ev)
+	}
+	if dir == "" {
+		return "", errors.Join(err, tempErr)
+	}
+	return dir, fail(exitIO, err, "The run is saved in "+dir+" instead: move that folder to where it is to be kept.")
 }
 
 // world makes the world that the flags ask for. Nothing is started yet.
@@ -128,7 +160,8 @@ func (c *cli) world(f runFlags, bugs planted.Set) (engine.World, error) {
 	case worldContainers:
 		w, err := containers.New(containers.Options{Planted: bugs, Log: c.talk, Base: f.image})
 		if err != nil {
-			return nil, c.worldError(f, err)
+			// Nothing was begun: whatever it is, it is this machine that lacks it.
+			return nil, c.worldError(f, fmt.Errorf("%w: %w", engine.ErrWorld, err))
 		}
 		return w, nil
 	}
@@ -138,7 +171,7 @@ func (c *cli) world(f runFlags, bugs planted.Set) (engine.World, error) {
 // worldError keeps the exit code of an interrupt, and says how to look at what a world lacks.
 func (c *cli) worldError(f runFlags, err error) error {
 	if errors.Is(err, context.Canceled) {
-		return fmt.Errorf("the run was cut short: %w", context.Canceled)
+		return fmt.Errorf("the run was cut short; what it had shown until then is saved and judged: %w", context.Canceled)
 	}
 	if errors.Is(err, engine.ErrCannot) || errors.Is(err, engine.ErrWorld) || containers.Unavailable(err) {
 		hint := ""
@@ -153,12 +186,12 @@ func (c *cli) worldError(f runFlags, err error) error {
 // replayLine is the command that repeats the run.
 func (c *cli) replayLine(dir, name string, f runFlags) string {
 	if f.world == worldSim {
-		return "ratel replay " + filepath.ToSlash(dir)
+		return "ratel replay " + quoted(filepath.ToSlash(dir))
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "ratel run %s --world %s --seed %d", name, f.world, f.seed)
+	fmt.Fprintf(&b, "ratel run %s --world %s --seed %d", quoted(name), f.world, f.seed)
 	for _, s := range f.set {
-		fmt.Fprintf(&b, " --set %s", s)
+		fmt.Fprintf(&b, " --set %s", quoted(s))
 	}
 	for _, bug := range f.planted {
 		fmt.Fprintf(&b, " --planted %s", bug)
@@ -190,7 +223,7 @@ func (c *cli) checkCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			j, err := c.judge(args[0], ev, format, outcome{again: "ratel replay " + filepath.ToSlash(args[0])})
+			j, err := c.judge(args[0], ev, format, outcome{again: againLine(args[0], ev)})
 			if err != nil {
 				return err
 			}
@@ -201,14 +234,42 @@ func (c *cli) checkCommand() *cobra.Command {
 	return cmd
 }
 
-// judge judges evidence, writes the reports beside it and prints the result.
+// againLine is the command that repeats a saved run.
+func againLine(dir string, ev *evidence.Evidence) string {
+	if ev.Run.World == worldSim {
+		return "ratel replay " + quoted(filepath.ToSlash(dir))
+	}
+	return againRun(ev)
+}
+
+// againRun is the command that does the same anew: by the scenario's name, or by the path that its script had.
+func againRun(ev *evidence.Evidence) string {
+	ref := ev.Run.Scenario
+	if !slices.Contains(scriptNames(), ref) {
+		ref = ev.Plan.Pos.File
+	}
+	b := strings.Builder{}
+	fmt.Fprintf(&b, "ratel run %s --world %s --seed %d", quoted(ref), ev.Run.World, ev.Run.Seed)
+	for _, p := range ev.Plan.Params {
+		if p.Value != p.Default {
+			fmt.Fprintf(&b, " --set %s", quoted(p.Name+"="+p.Value))
+		}
+	}
+	for _, bug := range ev.Run.Planted {
+		fmt.Fprintf(&b, " --planted %s", bug)
+	}
+	return b.String()
+}
+
+// judge judges evidence, writes the reports beside it and prints the result, also if they could not be written.
 func (c *cli) judge(dir string, ev *evidence.Evidence, format string, o outcome) (*check.Judgement, error) {
 	j := check.Judge(ev)
-	report, err := c.writeReports(dir, ev, j, o)
+	report, err := filepath.Join(dir, reports.HTMLFile), reports.Write(dir, ev, j)
 	if err != nil {
-		return j, fail(exitIO, err, "The evidence is safe in "+dir+": 'ratel check "+dir+"' judges it again.")
+		report = ""
+		err = fail(exitIO, err, "The evidence is safe in "+dir+", and was judged: 'ratel check "+quoted(dir)+"' writes the reports again.")
 	}
-	return j, c.print(format, ev, j, report, o)
+	return j, errors.Join(err, c.print(format, ev, j, report, o))
 }
 
 func (c *cli) plan(s script, set []string, seed uint64) (*plan.Plan, error) {
@@ -217,6 +278,9 @@ func (c *cli) plan(s script, set []string, seed uint64) (*plan.Plan, error) {
 		name, value, ok := strings.Cut(kv, "=")
 		if !ok {
 			return nil, usagef("--set %q: write name=value", kv)
+		}
+		if _, twice := values[name]; twice {
+			return nil, usagef("--set %q: %s is set twice: give it once", kv, name)
 		}
 		values[name] = value
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"time"
 
 	"github.com/ratel-sim/ratel/loadgen"
@@ -163,7 +164,11 @@ func (r *run) seal(err error) {
 	r.ev.Ops = opsOf(r.load)
 	r.ev.Run.Length = r.rec.now()
 	if err != nil {
-		r.ev.Run.Ended = err.Error()
+		// "context canceled" is how Go says interrupted, and tells nobody else anything.
+		r.ev.Run.Ended = strings.TrimSuffix(err.Error(), ": "+context.Canceled.Error())
+		if r.ev.Run.Ended == context.Canceled.Error() {
+			r.ev.Run.Ended = "interrupted"
+		}
 	}
 }
 
