@@ -324,7 +324,7 @@ func TestIdentifyFindsEveryChange(t *testing.T) {
 			// The same from a chunk's bytes, after an event of other names.
 			other := event.Event{Fields: []event.Field{{Name: fieldSeq, Value: event.IntValue(1)}, {Name: "x", Value: event.StringValue("y")}}}
 			found := 0
-			if err := inPlace.Chunk(event.AppendChunk(nil, "d", []event.Event{other, e, e}), func(p2 uint32, s2 uint64, state2 State) {
+			if err := inPlace.Chunk(event.AppendChunk(nil, event.Dataset{ID: 1, Name: "d"}, []event.Event{other, e, e}), func(p2 uint32, s2 uint64, state2 State) {
 				if found++; found > 1 && (p2 != p || s2 != s || state2 != state) || found == 1 && state2 != Foreign {
 					t.Fatalf("%s: event %d in place is %d/%d %d, decoded %d/%d %d", what, found, p2, s2, state2, p, s, state)
 				}
@@ -342,7 +342,7 @@ func TestIdentifyFindsEveryChange(t *testing.T) {
 			t.Fatal(err, items)
 		}
 		same("through JSON", items[0].Event, Intact)
-		c, err := event.DecodeChunk(event.AppendChunk(nil, "d", []event.Event{e}))
+		c, err := event.DecodeChunk(event.AppendChunk(nil, event.Dataset{ID: 1, Name: "d"}, []event.Event{e}))
 		if err != nil {
 			t.Fatal(err)
 		}

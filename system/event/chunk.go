@@ -6,11 +6,12 @@ import (
 	"hash/crc32"
 )
 
-// The chunk format, version 1. All of it is covered by one CRC32C, so that a chunk is either whole or refused:
+// The chunk format, version 2. All of it is covered by one CRC32C, so that a chunk is either whole or refused:
 //
 //	byte 0      'R'
-//	byte 1      version, 1
+//	byte 1      version, 2
 //	bytes 2-5   CRC32C (Castagnoli) of everything that follows, little endian
+//	varint      the dataset's ID
 //	uvarint     length of the dataset's name, then the name
 //	uvarint     number of events
 //	uvarint     number of fields of all events together
@@ -21,7 +22,7 @@ import (
 // number of fields unless flagSameNames; then the fields: name (uvarint length, bytes; absent under flagSameNames), a tag, and the value.
 const (
 	chunkMagic   = 'R'
-	chunkVersion = 1
+	chunkVersion = 2
 	chunkHeader  = 6
 )
 
@@ -59,21 +60,22 @@ var ErrVersion = errors.New("chunk of an unknown version")
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // AppendChunk appends the encoding of a chunk to dst. A sample rate below 1 is written as 1. Each event keeps its own ID.
-func AppendChunk(dst []byte, dataset string, events []Event) []byte {
+func AppendChunk(dst []byte, dataset Dataset, events []Event) []byte {
 	return appendChunk(dst, dataset, events, nil)
 }
 
 // AppendChunkFrom is AppendChunk for events that have no ID yet: they get first, and from it on consecutive Seqs. The
 // events themselves are not changed.
-func AppendChunkFrom(dst []byte, dataset string, events []Event, first ID) []byte {
+func AppendChunkFrom(dst []byte, dataset Dataset, events []Event, first ID) []byte {
 	return appendChunk(dst, dataset, events, &first)
 }
 
-func appendChunk(dst []byte, dataset string, events []Event, first *ID) []byte {
+func appendChunk(dst []byte, dataset Dataset, events []Event, first *ID) []byte {
 	start := len(dst)
 	dst = append(dst, chunkMagic, chunkVersion, 0, 0, 0, 0)
-	dst = binary.AppendUvarint(dst, uint64(len(dataset)))
-	dst = append(dst, dataset...)
+	dst = binary.AppendVarint(dst, dataset.ID)
+	dst = binary.AppendUvarint(dst, uint64(len(dataset.Name)))
+	dst = append(dst, dataset.Name...)
 	dst = binary.AppendUvarint(dst, uint64(len(events)))
 	fields := 0
 	for i := range events {

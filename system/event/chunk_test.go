@@ -72,14 +72,14 @@ func TestChunkRoundTrip(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		events := genEvents(t)
-		dataset := rapid.String().Draw(t, "dataset")
+		dataset := Dataset{rapid.Int64().Draw(t, "id"), rapid.String().Draw(t, "dataset")}
 		data := AppendChunk([]byte("before"), dataset, events)[len("before"):]
 		c, err := DecodeChunk(data)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if c.Dataset != dataset || !slices.EqualFunc(c.Events, events, func(a, b Event) bool { return a.Equal(&b) }) {
-			t.Fatalf("got %q %v, want %q %v", c.Dataset, c.Events, dataset, events)
+			t.Fatalf("got %v %v, want %v %v", c.Dataset, c.Events, dataset, events)
 		}
 		if walked, err := walk(data); err != nil || !slices.EqualFunc(walked, events, func(a []Field, b Event) bool { return slices.Equal(a, b.Fields) }) {
 			t.Fatalf("walked over %v, %v; want %v", walked, err, events)
@@ -102,7 +102,7 @@ func TestChunkRoundTrip(t *testing.T) {
 func TestChunkFromNumbersEvents(t *testing.T) {
 	t.Parallel()
 	events := []Event{{SampleRate: 1}, {SampleRate: 0}, {ID: ID{9, 9}, SampleRate: 7}}
-	ids, err := ChunkIDs(nil, AppendChunkFrom(nil, "d", events, ID{5, math.MaxUint64 - 1}))
+	ids, err := ChunkIDs(nil, AppendChunkFrom(nil, Dataset{1, "d"}, events, ID{5, math.MaxUint64 - 1}))
 	if err != nil || !slices.Equal(ids, []ID{{5, math.MaxUint64 - 1}, {5, math.MaxUint64}, {5, 0}}) {
 		t.Errorf("%v, %v", ids, err)
 	}
@@ -114,7 +114,7 @@ func TestChunkFromNumbersEvents(t *testing.T) {
 // TestAnyDamageIsFound flips every bit and cuts at every byte.
 func TestAnyDamageIsFound(t *testing.T) {
 	t.Parallel()
-	data := AppendChunk(nil, "set", []Event{
+	data := AppendChunk(nil, Dataset{7, "set"}, []Event{
 		{ID: ID{1, 2}, Time: time.Unix(3, 4), SampleRate: 5, Fields: []Field{{"a", StringValue("b")}, {"c", FloatValue(1.5)}}},
 		{ID: ID{1, 3}, Time: time.Unix(3, 4), SampleRate: 1, Fields: []Field{{"a", Value{}}, {"c", IntValue(-9)}}},
 	})
@@ -167,7 +167,7 @@ func TestHostileCounts(t *testing.T) { // not parallel: it measures the whole pr
 }
 
 func FuzzDecodeChunk(f *testing.F) {
-	f.Add(AppendChunk(nil, "set", []Event{{ID: ID{1, 2}, SampleRate: 1, Fields: []Field{{"a", StringValue("b")}}}, {ID: ID{1, 3}, SampleRate: 4, Fields: []Field{{"a", BoolValue(true)}}}}), false)
+	f.Add(AppendChunk(nil, Dataset{7, "set"}, []Event{{ID: ID{1, 2}, SampleRate: 1, Fields: []Field{{"a", StringValue("b")}}}, {ID: ID{1, 3}, SampleRate: 4, Fields: []Field{{"a", BoolValue(true)}}}}), false)
 	f.Add([]byte{1, 'd', 2, 2, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 0, 1, 1, 'n', 0}, true)
 	f.Add([]byte{}, true)
 	f.Fuzz(func(t *testing.T, data []byte, sealed bool) {
@@ -221,15 +221,15 @@ func benchEvents() []Event {
 
 func BenchmarkAppendChunk(b *testing.B) {
 	events := benchEvents()
-	buf := AppendChunk(nil, "load-0-0", events)
+	buf := AppendChunk(nil, Dataset{3, "load-0-0"}, events)
 	b.SetBytes(int64(len(buf)))
 	for b.Loop() {
-		buf = AppendChunkFrom(buf[:0], "load-0-0", events, ID{1, 1})
+		buf = AppendChunkFrom(buf[:0], Dataset{3, "load-0-0"}, events, ID{1, 1})
 	}
 }
 
 func BenchmarkChunkIDs(b *testing.B) {
-	data := AppendChunk(nil, "load-0-0", benchEvents())
+	data := AppendChunk(nil, Dataset{3, "load-0-0"}, benchEvents())
 	var ids []ID
 	for b.Loop() {
 		ids, _ = ChunkIDs(ids[:0], data)
@@ -237,7 +237,7 @@ func BenchmarkChunkIDs(b *testing.B) {
 }
 
 func BenchmarkDecodeChunk(b *testing.B) {
-	data := AppendChunk(nil, "load-0-0", benchEvents())
+	data := AppendChunk(nil, Dataset{3, "load-0-0"}, benchEvents())
 	b.ReportAllocs()
 	for b.Loop() {
 		_, _ = DecodeChunk(data)

@@ -44,8 +44,14 @@ type Event struct {
 	Fields     []Field
 }
 
+// Dataset is which dataset events are of. A dataset that was deleted and created again has the same name and another ID.
+type Dataset struct {
+	ID   int64
+	Name string // as first spelt
+}
+
 // Chunk is a group of events of one dataset that travel in one Kafka record.
 type Chunk struct {
-	Dataset string
+	Dataset Dataset
 	Events  []Event
 }

@@ -243,7 +243,7 @@ func FuzzBatchJSON(f *testing.F) {
 			}
 		}
 		if len(events) > 0 {
-			again, err := DecodeChunk(AppendChunk(nil, "d", events))
+			again, err := DecodeChunk(AppendChunk(nil, Dataset{1, "d"}, events))
 			if err != nil || len(again.Events) != len(events) {
 				t.Fatal(err)
 			}

@@ -52,12 +52,12 @@ func (r *Decoder) Decode(data []byte) (Chunk, error) {
 	}
 	d := chunkReader{b: body}
 	text := string(body)
-	name, ok := d.str()
+	id, name, ok := d.dataset()
 	count, fields, counted := d.counts()
 	if !ok || !counted {
 		return Chunk{}, d.damage("header")
 	}
-	c := Chunk{Dataset: name.of(text)}
+	c := Chunk{Dataset: Dataset{ID: id, Name: name.of(text)}}
 	r.events = slices.Grow(r.events[:0], count)[:count]
 	r.fields = slices.Grow(r.fields[:0], fields)[:fields]
 	c.Events = r.events
@@ -107,7 +107,7 @@ func ChunkIDs(dst []ID, data []byte) ([]ID, error) {
 	}
 	ids := dst
 	d := chunkReader{b: body}
-	_, ok := d.str()
+	_, _, ok := d.dataset()
 	count, fields, counted := d.counts()
 	if !ok || !counted {
 		return dst, d.damage("header")
@@ -242,6 +242,17 @@ func (d *chunkReader) value(v *Value, text string) bool {
 		return false
 	}
 	return true
+}
+
+// dataset reads which dataset the chunk is of.
+func (d *chunkReader) dataset() (id int64, name span, ok bool) {
+	id, n := binary.Varint(d.b[d.i:])
+	if n <= 0 {
+		return 0, span{}, false
+	}
+	d.i += n
+	name, ok = d.str()
+	return id, name, ok
 }
 
 // skip walks over the fields of the event whose head was read last. It accepts exactly what reading them would.

@@ -35,7 +35,7 @@ func (w *Walker) Walk(data []byte, visit func(fields []FieldView, sameNames bool
 		return err
 	}
 	d := chunkReader{b: body}
-	_, ok := d.str()
+	_, _, ok := d.dataset()
 	count, fields, counted := d.counts()
 	if !ok || !counted {
 		return d.damage("header")

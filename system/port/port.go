@@ -17,6 +17,9 @@ var ErrUnknown = errors.New("outcome unknown")
 type Ports struct {
 	Log          Log
 	Coordination Coordination
+	Catalog      Catalog
+	Blobs        Blobs
+	Peers        Peers
 	Disk         Disk
 	Events       Events
 }
@@ -50,6 +53,21 @@ const (
 	EventDiskCorrupt    = "disk.corrupt" // stored bytes were damaged: they are set aside, never served
 	EventDiskFull       = "disk.full"
 	EventOffsetReset    = "offset.reset" // a reader's offset was outside of the log: it goes on elsewhere
+
+	EventSegmentSealed   = "segment.sealed"   // rows became immutable columnar segments on local disk
+	EventSegmentDamaged  = "segment.damaged"  // a segment's bytes do not match their checksum: it is not served
+	EventSegmentRepaired = "segment.repaired" // a damaged or missing segment was had again: Detail says from where
+	EventSegmentAged     = "segment.aged"     // local segments were dropped, since S3 has them
+	EventManifestWritten = "manifest.written" // a snapshot became visible: Detail has its generation and next offset
+	EventManifestLost    = "manifest.lost"    // another writer's manifest was there first
+	EventSnapshotFailed  = "snapshot.failed"
+	EventBootstrapped    = "bootstrapped" // a retriever without local data began from a snapshot, or from the log's start
+	EventCacheMended     = "cache.mended" // a cached dataset turned out to be stale
+	EventCatalogAway     = "catalog.away" // the metadata store does not answer: what is cached goes on
+	EventCatalogBack     = "catalog.back"
+	EventTenantShed      = "tenant.shed" // one team's events are shed, the others' are not
+	EventQueryPartial    = "query.partial"
+	EventQueryHedged     = "query.hedged"
 )
 
 // Events is the sink of announcements. Announce never blocks and may be called with locks held.

@@ -24,7 +24,7 @@ type Status struct {
 // Held is one stored event and the Kafka record that brought it.
 type Held struct {
 	Offset  int64
-	Dataset string
+	Dataset event.Dataset
 	Event   event.Event
 }
 

@@ -289,7 +289,7 @@ func chunk(source uint64, seqs ...uint64) []byte {
 		events[i] = event.Event{ID: event.ID{Source: source, Seq: seq}, Time: time.Unix(int64(seq), 0), SampleRate: 1,
 			Fields: []event.Field{{Name: "seq", Value: event.IntValue(int64(seq))}}}
 	}
-	return event.AppendChunk(nil, "data", events)
+	return event.AppendChunk(nil, event.Dataset{ID: 1, Name: "data"}, events)
 }
 
 // eventually waits for a condition, not for a time.

@@ -26,7 +26,7 @@ func TestFollowsAndHoldsDurably(t *testing.T) {
 		if !slices.Equal(seqs(held), []uint64{0, 1, 2, 3, 4, 5}) {
 			t.Fatalf("limit %d: %v", limit, seqs(held))
 		}
-		if held[3].Offset != 1 || held[5].Offset != 2 || held[0].Dataset != "data" {
+		if held[3].Offset != 1 || held[5].Offset != 2 || held[0].Dataset.Name != "data" {
 			t.Errorf("%+v", held)
 		}
 	}
@@ -332,7 +332,7 @@ func BenchmarkRecord(b *testing.B) {
 	seq := uint64(0)
 	refill := func() {
 		for i := range values {
-			values[i] = event.AppendChunkFrom(nil, "data", events, event.ID{Source: 1, Seq: seq})
+			values[i] = event.AppendChunkFrom(nil, event.Dataset{ID: 1, Name: "data"}, events, event.ID{Source: 1, Seq: seq})
 			seq += 10
 		}
 	}

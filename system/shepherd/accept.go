@@ -169,7 +169,7 @@ func (s *Shepherd) encode(dataset string, events []event.Event, first event.ID) 
 	if scratch == nil {
 		scratch = new([]byte)
 	}
-	*scratch = event.AppendChunkFrom((*scratch)[:0], dataset, events, first)
+	*scratch = event.AppendChunkFrom((*scratch)[:0], event.Dataset{Name: dataset}, events, first)
 	value := bytes.Clone(*scratch)
 	s.scratch.Put(scratch)
 	return value

@@ -32,8 +32,8 @@ func TestAcceptedEventsAreInKafkaWithReceipts(t *testing.T) {
 			t.Fatalf("event %d: %+v", i, s)
 		}
 		c, err := event.DecodeChunk(b.log.stored[s.Partition][s.Offset].Value)
-		if err != nil || c.Dataset != "data" {
-			t.Fatalf("%v, dataset %q", err, c.Dataset)
+		if err != nil || c.Dataset.Name != "data" {
+			t.Fatalf("%v, dataset %q", err, c.Dataset.Name)
 		}
 		if got, _ := c.Events[i%3].Get("n"); got.Int() != int64(i) {
 			t.Errorf("the receipt of event %d leads to event %d", i, got.Int())

@@ -111,7 +111,7 @@ func TestHTTPGood(t *testing.T) {
 			}
 		}
 		chunk, err := event.DecodeChunk(b.log.stored[0][0].Value)
-		if err != nil || chunk.Dataset != "my data" || chunk.Events[1].SampleRate != 2 {
+		if err != nil || chunk.Dataset.Name != "my data" || chunk.Events[1].SampleRate != 2 {
 			t.Errorf("%s: %v, %+v", name, err, chunk)
 		}
 		if h := b.Health(); h.InFlightBytes != 0 || h.InFlightEvents != 0 || h.Requests != 0 {
@@ -256,8 +256,8 @@ func TestClientOverRealHTTP(t *testing.T) {
 		}
 		for i, s := range a.Statuses {
 			chunk, err := event.DecodeChunk(b.log.stored[s.Partition][s.Offset].Value)
-			if err != nil || chunk.Dataset != req.Dataset {
-				t.Fatalf("%v, dataset %q", err, chunk.Dataset)
+			if err != nil || chunk.Dataset.Name != req.Dataset {
+				t.Fatalf("%v, dataset %q", err, chunk.Dataset.Name)
 			}
 			want := req.Events[i]
 			if !slices.ContainsFunc(chunk.Events, func(e event.Event) bool { e.ID = event.ID{}; return e.Equal(&want) }) {
