@@ -1,11 +1,13 @@
 // Package system is the pipeline's topology and the vocabulary of what can be done to its nodes: which roles run, how
-// many, how they are named, and what a fault on one of them is.
+// many, in which zones, how they are named, and what a fault on one of them is.
 package system
 
 import (
 	"fmt"
 	"time"
 
+	"github.com/ratel-sim/ratel/system/planted"
+	"github.com/ratel-sim/ratel/system/query"
 	"github.com/ratel-sim/ratel/system/retriever"
 	"github.com/ratel-sim/ratel/system/shepherd"
 )
@@ -15,11 +17,18 @@ const EventsTopic = "events"
 
 // Topology is which nodes run and how they are set up.
 type Topology struct {
+	// Zones is how many availability zones the nodes are spread over. MySQL and S3 are regional: in none.
+	Zones     int              `json:"zones"`
 	ZooKeeper ZooKeeper        `json:"zookeeper"`
 	Kafka     Kafka            `json:"kafka"`
 	Shepherds int              `json:"shepherds"`
 	Shepherd  shepherd.Config  `json:"shepherd"`
 	Retriever retriever.Config `json:"retriever"`
+	// Replicas is how many retrievers follow each partition: 2, each in a zone of its own, or 1.
+	Replicas int          `json:"replicas"`
+	Queries  int          `json:"queries"`
+	Query    query.Config `json:"query"`
+	Teams    []Team       `json:"teams"`
 }
 
 // ZooKeeper is the ensemble.
@@ -38,48 +47,101 @@ type Kafka struct {
 	SessionTimeout    time.Duration `json:"session_timeout"`
 }
 
-// Default is the smallest topology that survives the loss of one node of any kind but a retriever.
+// Team is a tenant that exists from the start, with its key. Limits of zero are no limits.
+type Team struct {
+	Name string `json:"name"`
+	// EventsPerSecond and Burst are its token bucket over all its datasets; DatasetEventsPerSecond is that of each dataset.
+	EventsPerSecond        float64 `json:"events_per_second,omitempty"`
+	Burst                  float64 `json:"burst,omitempty"`
+	DatasetEventsPerSecond float64 `json:"dataset_events_per_second,omitempty"`
+}
+
+// DefaultTeam is the team that exists where a topology names none.
+const DefaultTeam = "load"
+
+// Default is the smallest topology that survives the loss of a zone.
 func Default() Topology {
 	return Topology{
+		Zones:     3,
 		ZooKeeper: ZooKeeper{Nodes: 3},
 		Kafka:     Kafka{Brokers: 3, Partitions: 6, Replication: 3, MinISR: 2, ReplicaLagTimeMax: 4 * time.Second, SessionTimeout: 3 * time.Second},
 		Shepherds: 2,
 		Shepherd:  shepherd.DefaultConfig(),
+		Replicas:  2,
 		Retriever: retriever.DefaultConfig(),
+		Queries:   1,
+		Query:     query.DefaultConfig(),
+		Teams:     []Team{{Name: DefaultTeam}},
 	}
 }
 
 // Role is a kind of node.
 type Role string
 
-// Roles. A node is named by its role and a number from 1: kafka2 is the broker with id 2, retriever1 reads partition 0.
+// Roles. A node is named by its role and a number from 1: kafka2 is the broker with id 2. MySQL and S3 are one node each,
+// named as their role.
 const (
 	RoleZooKeeper Role = "zk"
 	RoleKafka     Role = "kafka"
+	RoleMySQL     Role = "mysql"
+	RoleS3        Role = "s3"
 	RoleShepherd  Role = "shepherd"
 	RoleRetriever Role = "retriever"
+	RoleQuery     Role = "query"
 )
 
 // Node is one node of a topology.
 type Node struct {
 	Name   string
 	Role   Role
-	Number int // from 1
+	Number int    // from 1
+	Zone   string // "a", "b", …; empty for a regional service
+	// Partition and Replica (from 0) are what a retriever follows; -1 for other roles.
+	Partition int32
+	Replica   int
 }
 
 // Nodes lists all nodes in a stable order: the order in which they may be started.
-func (t Topology) Nodes() []Node {
+func (t Topology) Nodes() []Node { return t.Place(planted.Set{}) }
+
+// Place lists all nodes as Nodes does; the bug SameZonePair puts both retrievers of a partition into one zone.
+func (t Topology) Place(bugs planted.Set) []Node {
 	var nodes []Node
 	add := func(role Role, n int) {
 		for i := 1; i <= n; i++ {
-			nodes = append(nodes, Node{Name: NodeName(role, i), Role: role, Number: i})
+			nodes = append(nodes, Node{Name: NodeName(role, i), Role: role, Number: i, Zone: t.zone(i - 1), Partition: -1, Replica: -1})
 		}
 	}
 	add(RoleZooKeeper, t.ZooKeeper.Nodes)
 	add(RoleKafka, t.Kafka.Brokers)
+	nodes = append(nodes,
+		Node{Name: NodeName(RoleMySQL, 1), Role: RoleMySQL, Number: 1, Partition: -1, Replica: -1},
+		Node{Name: NodeName(RoleS3, 1), Role: RoleS3, Number: 1, Partition: -1, Replica: -1})
 	add(RoleShepherd, t.Shepherds)
-	add(RoleRetriever, int(t.Kafka.Partitions))
+	for p := range t.Kafka.Partitions {
+		for r := range t.Replicas {
+			n := int(p)*t.Replicas + r + 1
+			place := int(p) + r
+			if bugs.Has(planted.SameZonePair) {
+				place = int(p)
+			}
+			nodes = append(nodes, Node{Name: NodeName(RoleRetriever, n), Role: RoleRetriever, Number: n, Zone: t.zone(place), Partition: p, Replica: r})
+		}
+	}
+	add(RoleQuery, t.Queries)
 	return nodes
+}
+
+// zone names the zone of the i-th of something that is spread over all.
+func (t Topology) zone(i int) string { return string(rune('a' + i%max(t.Zones, 1))) }
+
+// ZoneNames lists the zones.
+func (t Topology) ZoneNames() []string {
+	names := make([]string, max(t.Zones, 1))
+	for i := range names {
+		names[i] = t.zone(i)
+	}
+	return names
 }
 
 // Node finds a node by name.
@@ -92,58 +154,19 @@ func (t Topology) Node(name string) (Node, bool) {
 	return Node{}, false
 }
 
-// NodeName names the n-th node (from 1) of a role.
-func NodeName(role Role, n int) string { return fmt.Sprintf("%s%d", role, n) }
-
-// FaultKind is what is done to a node.
-type FaultKind string
-
-// Kinds of faults, and what healing does.
-const (
-	// FaultKill ends the process at once (SIGKILL); its disk stays. Healing starts it again.
-	FaultKill FaultKind = "kill"
-	// FaultStop ends the process cleanly (SIGTERM). Healing starts it again.
-	FaultStop FaultKind = "stop"
-	// FaultReplace kills the node and destroys its disk. Healing starts a fresh, empty one of the same name and address.
-	FaultReplace FaultKind = "replace"
-	// FaultPause freezes the process (SIGSTOP). Healing lets it go on.
-	FaultPause FaultKind = "pause"
-	// FaultIsolate drops packets between the node and the nodes in From. Healing lets them through again.
-	FaultIsolate FaultKind = "isolate"
-)
-
-// Direction says which packets an isolation drops, as seen from the target.
-type Direction string
-
-// Directions.
-const (
-	Both     Direction = "both"
-	Inbound  Direction = "in"  // packets from the others to the target are lost
-	Outbound Direction = "out" // packets from the target to the others are lost
-)
-
-// Fault is one fault on one resolved node.
-type Fault struct {
-	Kind      FaultKind `json:"kind"`
-	Node      string    `json:"node"`
-	From      []string  `json:"from,omitempty"`      // isolate: the nodes it is cut off from
-	Direction Direction `json:"direction,omitempty"` // isolate
-}
-
-// String says what the fault is, for timelines.
-func (f Fault) String() string {
-	if f.Kind == FaultIsolate {
-		return fmt.Sprintf("isolate %s from %v (%s)", f.Node, f.From, f.Direction)
+// Retrievers names the retrievers of a partition, by replica.
+func (t Topology) Retrievers(partition int32) []string {
+	names := make([]string, t.Replicas)
+	for r := range names {
+		names[r] = NodeName(RoleRetriever, int(partition)*t.Replicas+r+1)
 	}
-	return fmt.Sprintf("%s %s", f.Kind, f.Node)
+	return names
 }
 
-// Reach is what somebody who asks a node sees.
-type Reach string
-
-// What a probe can see.
-const (
-	Answers Reach = "answers"
-	Refuses Reach = "refuses connections" // nothing listens: the process is gone
-	Silent  Reach = "does not answer"     // connects or hangs, but no reply within the probe's deadline
-)
+// NodeName names the n-th node (from 1) of a role.
+func NodeName(role Role, n int) string {
+	if role == RoleMySQL || role == RoleS3 {
+		return string(role)
+	}
+	return fmt.Sprintf("%s%d", role, n)
+}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/ratel-sim/ratel/system"
 	"github.com/ratel-sim/ratel/system/port"
+	"github.com/ratel-sim/ratel/system/query"
 	"github.com/ratel-sim/ratel/system/retriever"
 	"github.com/ratel-sim/ratel/system/rt"
 	"github.com/ratel-sim/ratel/system/shepherd"
@@ -34,8 +35,15 @@ type World interface {
 	ZooKeeperLeader(ctx context.Context) (string, error)
 	// Ingests are the shepherds as clients reach them, in order of their numbers.
 	Ingests() []shepherd.Ingest
-	// Holder is a partition's retriever.
-	Holder(partition int32) retriever.Holder
+	// Catalog and Blobs are the harness's own clients.
+	Catalog() port.Catalog
+	Blobs() port.Blobs
+	// Queriers are the query nodes as clients reach them, in order of their numbers.
+	Queriers() []query.Querier
+	// Holder is a retriever, by its node's name.
+	Holder(node string) retriever.Holder
+	// ShepherdHealth is what a shepherd says about itself, by its node's name.
+	ShepherdHealth(ctx context.Context, node string) (shepherd.Health, error)
 	// Inject and Heal begin and end a fault. They return when it is done, not when its effect shows. A healed node has
 	// been told to start; it may not be ready yet.
 	Inject(ctx context.Context, f system.Fault) error

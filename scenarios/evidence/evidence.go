@@ -6,9 +6,12 @@
 package evidence
 
 import (
+	"encoding/json"
 	"time"
 
 	"github.com/ratel-sim/ratel/scenarios/plan"
+	"github.com/ratel-sim/ratel/system/query"
+	"github.com/ratel-sim/ratel/system/query/exec"
 )
 
 // Version is the version of the saved format that this build writes.
@@ -20,7 +23,11 @@ type Evidence struct {
 	Plan     *plan.Plan
 	Ops      []Op
 	Log      []LogMark
-	Held     []HeldMark
+	Held     []HeldMark // by retriever, then offset; what S3 holds has the retriever StoreS3
+	Queries  []Query
+	Commits  []Commit
+	Pairs    []PairRange
+	Places   []Place
 	Samples  []Sample
 	Timeline []Entry
 	// Gaps are pieces of evidence that could not be gathered. A check that needs one answers inconclusive.
@@ -100,6 +107,57 @@ type HeldMark struct {
 	Producer  uint32
 	Seq       uint64
 	State     MarkState
+}
+
+// StoreS3 is the name under which [HeldMark] says what the object store holds.
+const StoreS3 = "s3"
+
+// Query is one query of a reader and what it was answered.
+type Query struct {
+	Reader   int             `json:"reader"` // index in the plan
+	Shape    string          `json:"shape"`
+	Team     string          `json:"team"` // name in the plan
+	Dataset  string          `json:"dataset"`
+	Spec     json.RawMessage `json:"spec"`
+	Target   string          `json:"target"` // the query node
+	Intended time.Duration   `json:"intended"`
+	Sent     time.Duration   `json:"sent"`
+	Done     time.Duration   `json:"done"` // -1 if the run ended first
+	Code     int             `json:"code"` // HTTP status; 0 when no answer came
+	Error    string          `json:"error,omitempty"`
+	Complete bool            `json:"complete"`
+	Missing  []query.Missing `json:"missing,omitempty"`
+	Result   *exec.Result    `json:"result,omitempty"`
+}
+
+// Commit is one manifest as it was seen: while it was current, the engine looked for every object that it names.
+type Commit struct {
+	At         time.Duration `json:"at"`
+	Partition  int32         `json:"partition"`
+	Generation int64         `json:"generation"`
+	Next       int64         `json:"next"`
+	Writer     string        `json:"writer"`
+	// Absent are objects that it names and that were not there, or not as it says.
+	Absent []string `json:"absent,omitempty"`
+	// Durable is what the writer said just then to hold durably; -1 if it did not answer.
+	Durable int64 `json:"durable"`
+}
+
+// PairRange is a range of offsets as one retriever has stored it in the end.
+type PairRange struct {
+	Retriever   string `json:"retriever"`
+	Partition   int32  `json:"partition"`
+	First, Next int64
+	Rows        int64
+	Sum         uint64
+}
+
+// Place is where a retriever runs, as itself says.
+type Place struct {
+	Retriever string `json:"retriever"`
+	Partition int32  `json:"partition"`
+	Zone      string `json:"zone"`
+	Claimed   bool   `json:"claimed"`
 }
 
 // Sample is what was measured at one moment. Values is keyed by metric name; names are listed in metrics.go of this package.

@@ -36,6 +36,7 @@ type Plan struct {
 	Worlds   []string        `json:"worlds"`            // in which it can run: "sim", "containers"
 	System   system.Topology `json:"system"`
 	Traffic  []Traffic       `json:"traffic"`
+	Readers  []Reader        `json:"readers,omitempty"`
 	Phases   []Phase         `json:"phases"`
 	Checks   []Check         `json:"checks"`
 	Pos      Pos             `json:"pos"`
@@ -58,6 +59,8 @@ type Choice struct {
 // Traffic is a load by the open model: when an event is sent does not depend on earlier answers.
 type Traffic struct {
 	Name            string   `json:"name"`
+	Team            string   `json:"team"`   // of the topology's
+	Events          string   `json:"events"` // what the events are like: EventsSmall, EventsWide or EventsTraces
 	Shape           Shape    `json:"shape"`
 	EventsPerSecond float64  `json:"events_per_second"`       // the mean over a steady load; the start of a ramp
 	ToPerSecond     float64  `json:"to_per_second,omitempty"` // ramp: the end
@@ -66,7 +69,11 @@ type Traffic struct {
 	Datasets        int      `json:"datasets"`
 	Clients         int      `json:"clients"`
 	Timeout         Duration `json:"timeout"` // how long a client waits for an answer
-	Pos             Pos      `json:"pos"`
+	BurstEvery      Duration `json:"burst_every,omitempty"`
+	BurstLength     Duration `json:"burst_length,omitempty"`
+	// Replay is NDJSON text whose events are sent again and again instead of made ones; empty: they are made.
+	Replay string `json:"replay,omitempty"`
+	Pos    Pos    `json:"pos"`
 }
 
 // Shape is how a load's rate goes over time.
@@ -77,7 +84,43 @@ const (
 	Steady Shape = "steady"
 	Ramp   Shape = "ramp"
 	Wave   Shape = "wave" // a sine around the mean, as a day has
+	// Burst is steady, with bursts of ToPerSecond for BurstLength every BurstEvery.
+	Burst Shape = "burst"
 )
+
+// Kinds of events.
+const (
+	EventsSmall  = "small"  // eight fields of a web request
+	EventsWide   = "wide"   // thirty columns of skewed cardinality, sometimes absent, sampled
+	EventsTraces = "traces" // wide, as the spans of traces
+)
+
+// Reader queries a traffic's datasets all through the run, by the open model.
+type Reader struct {
+	Name    string   `json:"name"`
+	Traffic string   `json:"traffic"` // whose datasets
+	Every   Duration `json:"every"`
+	Shapes  []string `json:"shapes"`  // in turn; see QueryShapes
+	Timeout Duration `json:"timeout"` // how long it waits for an answer
+	Pos     Pos      `json:"pos"`
+}
+
+// Shapes of queries, in event time before the moment of asking. The load generator makes the specification of each.
+const (
+	QueryFresh   = "fresh"   // COUNT by service over the last 10 s: what an on-call engineer looks at
+	QueryRecent  = "recent"  // COUNT, AVG and P95 of the duration by route over the last minute
+	QueryOld     = "old"     // the same from the run's beginning until a minute ago
+	QueryAll     = "all"     // COUNT by service, and the series, over the whole run
+	QueryErrors  = "errors"  // COUNT where the status is 500 or above, by service and route
+	QueryHeatmap = "heatmap" // HEATMAP of the duration over the last minute
+	QueryUnique  = "unique"  // COUNT_DISTINCT, MIN, MAX and SUM over the whole run
+	QueryCover   = "cover"   // COUNT and MAX of the sequence by producer over the whole run: what freshness is judged by
+)
+
+// QueryShapes lists all shapes.
+func QueryShapes() []string {
+	return []string{QueryFresh, QueryRecent, QueryOld, QueryAll, QueryErrors, QueryHeatmap, QueryUnique, QueryCover}
+}
 
 // Stage says what a phase is to the service levels.
 type Stage string
@@ -106,6 +149,10 @@ type Fault struct {
 	Target    Selector         `json:"target"`
 	From      []Selector       `json:"from,omitempty"`
 	Direction system.Direction `json:"direction,omitempty"`
+	Rate      float64          `json:"rate,omitempty"`      // errors
+	Delay     Duration         `json:"delay,omitempty"`     // slow
+	Team      string           `json:"team,omitempty"`      // recreate
+	Dataset   string           `json:"dataset,omitempty"`   // recreate
 	At        Duration         `json:"at"`                  // after the phase's start
 	For       Duration         `json:"for,omitempty"`       // heal after this long; 0 means at the phase's end
 	Permanent bool             `json:"permanent,omitempty"` // never heal
@@ -133,6 +180,10 @@ const (
 	SelectZK      SelectorKind = "zk_leader" // the ZooKeeper node that leads the ensemble
 	SelectPeers   SelectorKind = "others"    // every node of a role but the target (isolate's from)
 	SelectSubject SelectorKind = "subject"   // the node that the aimed-at event is about
+	SelectPair    SelectorKind = "pair_of"   // both retrievers of a partition
+	SelectOneOf   SelectorKind = "one_of"    // one retriever of a partition, drawn from the seed
+	SelectZone    SelectorKind = "zone"      // every node of a zone
+	SelectAnyZone SelectorKind = "any_zone"  // every node of a zone that is drawn from the seed
 )
 
 // Selector names nodes at the moment of use.
@@ -143,6 +194,7 @@ type Selector struct {
 	N         int          `json:"n,omitempty"`
 	Topic     string       `json:"topic,omitempty"`
 	Partition int32        `json:"partition,omitempty"`
+	Zone      string       `json:"zone,omitempty"`
 	Pos       Pos          `json:"pos"`
 }
 

@@ -101,6 +101,14 @@ func (e Expectation) fits(ph Phase) Problems {
 // Names of the checks that a plan asks for. durability asks for the four that follow it too.
 const (
 	CheckDurability = "durability"
+	CheckPairs      = "pairs"     // both of a pair have stored the same
+	CheckCommitted  = "committed" // no manifest is ahead of what is durable
+	CheckZones      = "zones"     // never both of a pair in one zone
+	CheckQueries    = "queries"   // answers equal the ground truth, partial ones are honest
+	CheckFreshness  = "freshness" // accepted events become visible within a bound
+	CheckMemory     = "memory"    // every role stays within its configured bound
+	CheckSLOFresh   = "slo.freshness"
+	CheckSLOQuery   = "slo.query"
 	CheckDuplicates = "duplicates"
 	CheckPhantoms   = "phantoms"
 	CheckCorruption = "corruption"

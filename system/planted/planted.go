@@ -24,15 +24,45 @@ const (
 	TruncateToHighWatermark = "K5"
 	AcceptBeforeKafka       = "P7"
 	PartialAsSuccess        = "P11"
+
+	NoFailoverOffDeadSet = "P8"
+	ShedAllTenants       = "P9"
+	StaleDatasetCache    = "P10"
+	UnboundedQueue       = "A1"
+
+	AutoCommitEarly     = "C1"
+	CommitBeforeDurable = "C2"
+	NoDedup             = "C3"
+	ManifestBeforeData  = "S1"
+	TwoSnapshotWriters  = "S2"
+	RetentionTooEager   = "S3"
+	BootstrapFromPeer   = "A6"
+	SameZonePair        = "A7"
+
+	OldDataDropped = "D7"
 )
 
 // All lists every bug in a stable order.
 func All() []Bug {
+	const ours = "incident of a pipeline of this shape"
 	return []Bug{
 		{ID: AcksLeader, Name: "acks=1", Mechanism: "the producer takes the leader's answer alone; what the followers had not fetched when the leader is lost is gone", Source: "Kafka producer configuration, acks"},
 		{ID: TruncateToHighWatermark, Name: "truncation to the high watermark", Mechanism: "a new follower truncates to its own high watermark, which lags, instead of by leader epoch; elected next, it has lost acknowledged records", Source: "KIP-101", SimOnly: true},
 		{ID: AcceptBeforeKafka, Name: "accepted before Kafka has acknowledged", Mechanism: "the shepherd answers 202 once an event is queued; a crash or a failed produce loses it", Source: "design class"},
 		{ID: PartialAsSuccess, Name: "partial batch reported as success", Mechanism: "one part of a batch fails and the answer says that all were accepted", Source: "design class"},
+		{ID: NoFailoverOffDeadSet, Name: "no failover off a dead partition set", Mechanism: "events stay with their dataset's set of partitions even while none of it can be written, so its tenants get nothing but errors", Source: ours},
+		{ID: ShedAllTenants, Name: "overload protection sheds all tenants", Mechanism: "one bound for everybody: what a stuck tenant has in flight takes the room of all others", Source: ours},
+		{ID: StaleDatasetCache, Name: "stale dataset cache", Mechanism: "a dataset that was deleted and created again keeps its old ID in a cache that is never looked after; its events go where no query looks", Source: "design class"},
+		{ID: UnboundedQueue, Name: "unbounded producer queue", Mechanism: "what waits for Kafka is not bounded, so a stall of Kafka becomes memory", Source: ours},
+		{ID: AutoCommitEarly, Name: "position committed before processing", Mechanism: "the position is made durable when records are fetched; after a crash, what was fetched and not yet stored is skipped", Source: "Kafka consumer configuration, enable.auto.commit"},
+		{ID: CommitBeforeDurable, Name: "offset committed before the snapshot is durable", Mechanism: "the manifest names an offset whose segments were not all uploaded; the next bootstrap skips them", Source: "design class"},
+		{ID: NoDedup, Name: "replay without deduplication", Mechanism: "what is read again after a crash between snapshot and commit is indexed twice", Source: "at-least-once delivery"},
+		{ID: ManifestBeforeData, Name: "manifest before data", Mechanism: "the manifest is written first; a crash or an error before the segments are there leaves it pointing at nothing", Source: "design class"},
+		{ID: TwoSnapshotWriters, Name: "two writers of one snapshot key", Mechanism: "both of a pair put the manifest unconditionally; the last writer wins with older content", Source: "design class"},
+		{ID: RetentionTooEager, Name: "retention deletes a snapshot that is still needed", Mechanism: "objects are removed by age alone, also those that the current manifest names", Source: "design class"},
+		{ID: BootstrapFromPeer, Name: "bootstrap only from the peer", Mechanism: "an empty retriever copies from the other of its pair and begins at the log's end without one", Source: ours},
+		{ID: SameZonePair, Name: "both of a pair in one zone", Mechanism: "placement does not look at zones, so one zone's loss takes both copies", Source: ours},
+		{ID: OldDataDropped, Name: "old data left out of answers that say complete", Mechanism: "the workers that read S3 do not start, and the query answers with fresh data alone", Source: ours},
 	}
 }
 

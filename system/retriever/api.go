@@ -11,14 +11,30 @@ import (
 // Status is what a retriever says about itself.
 type Status struct {
 	Partition  int32
-	Claimed    bool  // it holds its partition's claim in ZooKeeper
+	Zone       string
+	Claimed    bool  // it holds its claim in ZooKeeper
+	Floor      int64 // what it holds locally begins at this Kafka offset; below, only S3 has it
 	Next       int64 // the next Kafka offset it will read
-	Durable    int64 // every record below this offset is on disk, synced
+	Durable    int64 // every record below this offset is safe: on its disk, synced, or in S3
+	Committed  int64 // every record below this offset is in S3, says the partition's manifest as last seen
+	Generation int64 // of that manifest; 0 before the first
 	HighWater  int64 // the partition's high watermark at its last fetch
-	Held       int64 // events stored
+	Held       int64 // events stored locally
 	Duplicates int64 // events dropped because their ID was stored already
 	Corrupt    int64 // records that could not be decoded, kept aside and counted
 	Missed     int64 // Kafka offsets that had expired or vanished before they were read
+	LocalBytes int64 // on its disk
+	MemBytes   int64 // about what rows not in a segment yet take
+	Repaired   int64 // damaged or missing segments that were had again
+}
+
+// Range is a range of Kafka offsets, First to Next-1, and what a retriever has stored of it. Both of a pair have the same
+// ranges with the same sums, wherever both hold them.
+type Range struct {
+	First, Next int64
+	Rows        int64
+	// Sum is over the stored bytes as they are read back now: the checksums of the range's segments, or of its rows.
+	Sum uint64
 }
 
 // Held is one stored event and the Kafka record that brought it.
@@ -28,7 +44,7 @@ type Held struct {
 	Event   event.Event
 }
 
-// Page is a part of what a retriever holds durably, in the order of storing. Cursor continues after it; Done says that
+// Page is a part of what a retriever holds durably and locally, segments included, in the order of offsets. Cursor continues after it; Done says that
 // nothing more was held when it was read.
 type Page struct {
 	Held   []Held
@@ -60,6 +76,8 @@ type RecordHolder interface {
 // Holder is a retriever as others see it.
 type Holder interface {
 	Status(ctx context.Context) (Status, error)
+	// Ranges reads back everything that is held locally and sums it up, by sealed range and then the rest up to Durable.
+	Ranges(ctx context.Context) ([]Range, error)
 	// Holdings returns what is held durably from cursor on (0 is the beginning), at most about limit events.
 	Holdings(ctx context.Context, cursor int64, limit int) (Page, error)
 }

@@ -15,9 +15,21 @@ type Config struct {
 	SickAfter time.Duration `json:"sick_after"`
 	// SickFor is how long a partition that failed is avoided before it is tried again.
 	SickFor time.Duration `json:"sick_for"`
+	// TeamShare is the largest share of the in-flight bounds that one team may hold, above 0 and up to 1: what is left is for the others.
+	TeamShare float64 `json:"team_share"`
+	// Spread is how many partitions a dataset that is created on first use gets.
+	Spread int `json:"spread"`
+	// CacheFor is how long a team or dataset is taken from the cache before the catalog is asked again; MissFor the same for
+	// what is not there. While the catalog is away, what is cached is used for StaleFor.
+	CacheFor time.Duration `json:"cache_for"`
+	MissFor  time.Duration `json:"miss_for"`
+	StaleFor time.Duration `json:"stale_for"`
+	// CacheSize bounds the entries of each cache.
+	CacheSize int `json:"cache_size"`
 }
 
 // DefaultConfig suits a worker with 256 MiB.
 func DefaultConfig() Config {
-	return Config{MaxInFlightBytes: 64 << 20, MaxInFlightEvents: 200_000, ChunkEvents: 10, AckTimeout: 12 * time.Second, SickAfter: 500 * time.Millisecond, SickFor: time.Second}
+	return Config{MaxInFlightBytes: 64 << 20, MaxInFlightEvents: 200_000, ChunkEvents: 10, AckTimeout: 12 * time.Second, SickAfter: 500 * time.Millisecond, SickFor: time.Second,
+		TeamShare: 0.5, Spread: 4, CacheFor: 5 * time.Second, MissFor: 2 * time.Second, StaleFor: time.Hour, CacheSize: 10_000}
 }

@@ -1,0 +1,77 @@
+package system
+
+import (
+	"fmt"
+	"time"
+)
+
+// FaultKind is what is done to a node.
+type FaultKind string
+
+// Kinds of faults, and what healing does.
+const (
+	// FaultKill ends the process at once (SIGKILL); its disk stays. Healing starts it again.
+	FaultKill FaultKind = "kill"
+	// FaultStop ends the process cleanly (SIGTERM). Healing starts it again.
+	FaultStop FaultKind = "stop"
+	// FaultReplace kills the node and destroys its disk. Healing starts a fresh, empty one of the same name and address.
+	FaultReplace FaultKind = "replace"
+	// FaultPause freezes the process (SIGSTOP). Healing lets it go on.
+	FaultPause FaultKind = "pause"
+	// FaultIsolate drops packets between the node and the nodes in From. Healing lets them through again.
+	FaultIsolate FaultKind = "isolate"
+	// FaultErrors makes a share of the requests to MySQL or S3 fail: half of those are refused, half take effect and lose their answer.
+	FaultErrors FaultKind = "errors"
+	// FaultSlow delays every request to MySQL or S3.
+	FaultSlow FaultKind = "slow"
+	// FaultRecreate deletes a dataset and creates it again under the same name, through the catalog. There is nothing to heal.
+	FaultRecreate FaultKind = "recreate"
+)
+
+// Direction says which packets an isolation drops, as seen from the target.
+type Direction string
+
+// Directions.
+const (
+	Both     Direction = "both"
+	Inbound  Direction = "in"  // packets from the others to the target are lost
+	Outbound Direction = "out" // packets from the target to the others are lost
+)
+
+// Fault is one fault on one resolved node.
+type Fault struct {
+	Kind      FaultKind     `json:"kind"`
+	Node      string        `json:"node"`
+	From      []string      `json:"from,omitempty"`      // isolate: the nodes it is cut off from
+	Direction Direction     `json:"direction,omitempty"` // isolate
+	Rate      float64       `json:"rate,omitempty"`      // errors: the share of requests, above 0 and up to 1
+	Delay     time.Duration `json:"delay,omitempty"`     // slow
+	Team      string        `json:"team,omitempty"`      // recreate: the team's name
+	Dataset   string        `json:"dataset,omitempty"`   // recreate
+}
+
+// String says what the fault is, for timelines.
+func (f Fault) String() string {
+	switch f.Kind {
+	case FaultIsolate:
+		return fmt.Sprintf("isolate %s from %v (%s)", f.Node, f.From, f.Direction)
+	case FaultErrors:
+		return fmt.Sprintf("errors of %s: %g%% of requests", f.Node, 100*f.Rate)
+	case FaultSlow:
+		return fmt.Sprintf("slow %s: %v a request", f.Node, f.Delay)
+	case FaultRecreate:
+		return fmt.Sprintf("recreate dataset %s of team %s", f.Dataset, f.Team)
+	case FaultKill, FaultStop, FaultReplace, FaultPause:
+	}
+	return fmt.Sprintf("%s %s", f.Kind, f.Node)
+}
+
+// Reach is what somebody who asks a node sees.
+type Reach string
+
+// What a probe can see.
+const (
+	Answers Reach = "answers"
+	Refuses Reach = "refuses connections" // nothing listens: the process is gone
+	Silent  Reach = "does not answer"     // connects or hangs, but no reply within the probe's deadline
+)
