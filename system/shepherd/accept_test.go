@@ -245,7 +245,7 @@ func TestBadRequests(t *testing.T) {
 
 func TestConfigIsChecked(t *testing.T) {
 	t.Parallel()
-	_, err := New(nil, port.Ports{}, Config{}, 0, planted.Set{})
+	_, err := New(nil, port.Ports{}, Config{}, 0, "shepherd1", planted.Set{})
 	for _, what := range []string{"partitions", "max_in_flight_bytes", "max_in_flight_events", "chunk_events", "ack_timeout", "sick_after", "sick_for"} {
 		if err == nil || !strings.Contains(err.Error(), what) {
 			t.Errorf("the error does not name %s: %v", what, err)

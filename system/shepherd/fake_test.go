@@ -169,7 +169,7 @@ func newBench(t testing.TB, partitions int, change func(*Config), bugs ...string
 		t.Fatal(err)
 	}
 	b := &bench{log: newFakeLog(r, partitions), seen: &recorder{}, r: r}
-	b.Shepherd, err = New(r, port.Ports{Log: b.log, Events: b.seen}, cfg, int32(partitions), set)
+	b.Shepherd, err = New(r, port.Ports{Log: b.log, Events: b.seen}, cfg, int32(partitions), "shepherd1", set)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -44,6 +44,7 @@ type Shepherd struct {
 	partitions []partition
 	healthy    []int32 // scratch of pick
 	inflight   load    // accepted for decoding or waiting for Kafka
+	peak       load    // the most that was in flight
 	requests   int64   // being answered
 	draining   bool
 	drained    *rt.Future[struct{}] // once draining: nothing is in flight and no request is being answered
@@ -66,25 +67,28 @@ type Totals struct {
 
 // Health is what a shepherd says about itself.
 type Health struct {
-	Draining       bool     `json:"draining"`
-	InFlightEvents int64    `json:"in_flight_events"`
-	InFlightBytes  int64    `json:"in_flight_bytes"`
-	Requests       int64    `json:"requests"`
-	Totals         Totals   `json:"totals"`
-	Sick           []int32  `json:"sick"` // partitions that are avoided
-	Planted        []string `json:"planted,omitempty"`
+	Draining       bool  `json:"draining"`
+	InFlightEvents int64 `json:"in_flight_events"`
+	InFlightBytes  int64 `json:"in_flight_bytes"`
+	// MaxInFlightEvents and MaxInFlightBytes are the bounds as configured; PeakEvents and PeakBytes the most since the start.
+	MaxInFlightEvents int64 `json:"max_in_flight_events"`
+	MaxInFlightBytes  int64 `json:"max_in_flight_bytes"`
+	PeakEvents        int64 `json:"peak_events"`
+	PeakBytes         int64 `json:"peak_bytes"`
+
+	Requests int64    `json:"requests"`
+	Totals   Totals   `json:"totals"`
+	Sick     []int32  `json:"sick"` // partitions that are avoided
+	Planted  []string `json:"planted,omitempty"`
 }
 
-// New makes a shepherd that writes to the given number of partitions of [Topic]. bugs is empty except when a run proves
+// New makes a shepherd that writes to the given number of partitions of [Topic]. name is its node's. bugs is empty except when a run proves
 // that the checks find planted bugs. Errors: a configuration that cannot work, or a producer that cannot be made.
-func New(r rt.Runtime, ports port.Ports, cfg Config, partitions int32, bugs planted.Set) (*Shepherd, error) {
+func New(r rt.Runtime, ports port.Ports, cfg Config, partitions int32, name string, bugs planted.Set) (*Shepherd, error) {
 	if err := cfg.check(partitions); err != nil {
 		return nil, err
 	}
-	s := &Shepherd{r: r, cfg: cfg, events: ports.Events, name: "shepherd", partialAsSuccess: bugs.Has(planted.PartialAsSuccess)}
-	if named, ok := r.(interface{ Name() string }); ok {
-		s.name = named.Name()
-	}
+	s := &Shepherd{r: r, cfg: cfg, events: ports.Events, name: name, partialAsSuccess: bugs.Has(planted.PartialAsSuccess)}
 	if s.events == nil {
 		s.events = port.Discard{}
 	}
@@ -197,6 +201,7 @@ func (s *Shepherd) Health() Health {
 	defer s.mu.Unlock()
 	h := Health{
 		Draining: s.draining, InFlightEvents: s.inflight.events, InFlightBytes: s.inflight.bytes,
+		MaxInFlightEvents: s.cfg.MaxInFlightEvents, MaxInFlightBytes: s.cfg.MaxInFlightBytes, PeakEvents: s.peak.events, PeakBytes: s.peak.bytes,
 		Requests: s.requests, Totals: s.totals, Sick: []int32{},
 	}
 	for i := range s.partitions {
@@ -220,6 +225,8 @@ func (s *Shepherd) reserveLocked(l load) bool {
 	}
 	s.inflight.events += l.events
 	s.inflight.bytes += l.bytes
+	s.peak.events = max(s.peak.events, s.inflight.events)
+	s.peak.bytes = max(s.peak.bytes, s.inflight.bytes)
 	return true
 }
 
