@@ -30,7 +30,11 @@ func (w *World) Inject(ctx context.Context, f system.Fault) error {
 		return w.faultZooKeeper(f)
 	case system.RoleKafka:
 		return w.faultBroker(ctx, f)
-	case system.RoleShepherd, system.RoleRetriever:
+	case system.RoleMySQL:
+		return faultServer(w.mysql, f)
+	case system.RoleS3:
+		return faultServer(w.s3, f)
+	case system.RoleShepherd, system.RoleRetriever, system.RoleQuery:
 		return w.faultRole(ctx, f)
 	}
 	return fmt.Errorf("inject %s: no faults on a %s", f, n.Role)
@@ -45,7 +49,7 @@ func (w *World) faultZooKeeper(f system.Fault) error {
 		w.zookeeper.WipeNode(f.Node)
 	case system.FaultPause:
 		w.zookeeper.PauseNode(f.Node)
-	case system.FaultIsolate:
+	case system.FaultIsolate, system.FaultErrors, system.FaultSlow, system.FaultRecreate:
 	}
 	return nil
 }
@@ -63,9 +67,62 @@ func (w *World) faultBroker(ctx context.Context, f system.Fault) error {
 		return w.kafka.WipeBroker(f.Node)
 	case system.FaultPause:
 		return w.kafka.PauseBroker(f.Node)
-	case system.FaultIsolate:
+	case system.FaultIsolate, system.FaultErrors, system.FaultSlow, system.FaultRecreate:
 	}
 	return nil
+}
+
+// server is the model of a single server that roles are clients of.
+type server interface {
+	Start()
+	Kill()
+	Pause()
+	Resume()
+	Wipe()
+	SetErrors(rate float64)
+	SetSlow(delay time.Duration)
+	// Disturbed counts the requests that errors and slowness have hit.
+	Disturbed() int64
+}
+
+func faultServer(s server, f system.Fault) error {
+	switch f.Kind {
+	case system.FaultKill, system.FaultStop:
+		s.Kill()
+	case system.FaultReplace:
+		s.Kill()
+		s.Wipe()
+	case system.FaultPause:
+		s.Pause()
+	case system.FaultErrors:
+		s.SetErrors(f.Rate)
+	case system.FaultSlow:
+		s.SetSlow(f.Delay)
+	case system.FaultIsolate, system.FaultRecreate:
+	}
+	return nil
+}
+
+func healServer(s server, f system.Fault) {
+	switch f.Kind {
+	case system.FaultKill, system.FaultStop, system.FaultReplace:
+		s.Start()
+	case system.FaultPause:
+		s.Resume()
+	case system.FaultErrors:
+		s.SetErrors(0)
+	case system.FaultSlow:
+		s.SetSlow(0)
+	case system.FaultIsolate, system.FaultRecreate:
+	}
+}
+
+// serverOf is the server that a fault of the kinds errors and slow is on.
+func (w *World) serverOf(f system.Fault) server {
+	if f.Node == system.NodeName(system.RoleMySQL, 1) {
+		return w.mysql
+	}
+	return w.s3
 }
 
 func (w *World) faultRole(ctx context.Context, f system.Fault) error {
@@ -80,7 +137,7 @@ func (w *World) faultRole(ctx context.Context, f system.Fault) error {
 		r.disk.Wipe()
 	case system.FaultPause:
 		r.process.Pause()
-	case system.FaultIsolate:
+	case system.FaultIsolate, system.FaultErrors, system.FaultSlow, system.FaultRecreate:
 	}
 	return nil
 }
@@ -109,7 +166,11 @@ func (w *World) Heal(_ context.Context, f system.Fault) error {
 			return w.kafka.ResumeBroker(f.Node)
 		}
 		return w.kafka.StartBroker(f.Node)
-	case system.RoleShepherd, system.RoleRetriever:
+	case system.RoleMySQL:
+		healServer(w.mysql, f)
+	case system.RoleS3:
+		healServer(w.s3, f)
+	case system.RoleShepherd, system.RoleRetriever, system.RoleQuery:
 		if paused {
 			w.roles[f.Node].process.Resume()
 			return nil
@@ -131,8 +192,12 @@ func (w *World) links(f system.Fault, change func(from, to string)) {
 	}
 }
 
-// Dropped counts the messages that an isolation has held back.
+// Dropped counts what a fault has hit: the messages that an isolation has held back, the requests that errors and
+// slowness have disturbed.
 func (w *World) Dropped(_ context.Context, f system.Fault) (int64, error) {
+	if f.Kind == system.FaultErrors || f.Kind == system.FaultSlow {
+		return w.serverOf(f).Disturbed(), nil
+	}
 	if n, healed := w.dropped[f.String()]; healed {
 		return n, nil
 	}
@@ -159,7 +224,11 @@ func (w *World) Probe(ctx context.Context, node string) (system.Reach, string) {
 		service = w.kafka.ProbeService()
 	case system.RoleZooKeeper:
 		service = w.zookeeper.ProbeService()
-	case system.RoleShepherd, system.RoleRetriever:
+	case system.RoleMySQL:
+		service = w.mysql.ProbeService()
+	case system.RoleS3:
+		service = w.s3.ProbeService()
+	case system.RoleShepherd, system.RoleRetriever, system.RoleQuery:
 	}
 	_, err := simnet.Call(ctx, w.harness, w.home, node, service, simnet.Message{Size: 16})
 	switch {
@@ -182,12 +251,12 @@ func (w *World) ready(ctx context.Context, n system.Node) (system.Reach, string)
 		}
 		return system.Answers, "registered in the cluster's metadata"
 	case system.RoleRetriever:
-		st, err := w.holders[n.Number-1].Status(ctx)
+		st, err := w.holders[n.Name].Status(ctx)
 		if err != nil || !st.Claimed {
 			return system.Silent, "its partition is not claimed"
 		}
 		return system.Answers, "claimed its partition"
-	case system.RoleShepherd, system.RoleZooKeeper:
+	case system.RoleShepherd, system.RoleZooKeeper, system.RoleMySQL, system.RoleS3, system.RoleQuery:
 	}
 	return system.Answers, "replied"
 }

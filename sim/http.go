@@ -10,7 +10,6 @@ import (
 
 	simnet "github.com/ratel-sim/ratel/sim/net"
 	"github.com/ratel-sim/ratel/sim/sched"
-	"github.com/ratel-sim/ratel/system/shepherd"
 )
 
 // httpRequest is an HTTP request on the simulated wire.
@@ -29,12 +28,8 @@ type httpResponse struct {
 
 // transport carries HTTP over the simulated network: an http.RoundTripper without sockets.
 type transport struct {
-	w    *World
-	node string
-}
-
-func (w *World) overHTTP(node string) shepherd.Ingest {
-	return shepherd.NewClient("http://"+node, &transport{w: w, node: node})
+	w             *World
+	node, service string
 }
 
 // RoundTrip implements http.RoundTripper.
@@ -51,7 +46,7 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		Body: &httpRequest{method: req.Method, url: req.URL.String(), header: req.Header, body: body},
 		Size: 300 + len(body), Sum: uint64(crc32.ChecksumIEEE(body)),
 	}
-	reply, err := simnet.Call(req.Context(), t.w.harness, t.w.home, t.node, serviceIngest, m)
+	reply, err := simnet.Call(req.Context(), t.w.harness, t.w.home, t.node, t.service, m)
 	if err != nil {
 		return nil, err
 	}
@@ -62,10 +57,9 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	}, nil
 }
 
-// serveHTTP runs the shepherd's real HTTP handler on what arrives.
-func serveHTTP(p *sched.Process, n *simnet.Node, s *shepherd.Shepherd) {
-	handler := shepherd.Handler(s)
-	serve(p, n, serviceIngest, func(ctx context.Context, m simnet.Message) simnet.Message {
+// serveHTTP runs a role's real HTTP handler on what arrives.
+func serveHTTP(p *sched.Process, n *simnet.Node, service string, handler http.Handler) {
+	serve(p, n, service, func(ctx context.Context, m simnet.Message) simnet.Message {
 		in := m.Body.(*httpRequest)
 		req, err := http.NewRequestWithContext(ctx, in.method, in.url, bytes.NewReader(in.body))
 		rec := httptest.NewRecorder()

@@ -3,6 +3,7 @@ package sim
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/ratel-sim/ratel/sim/disk"
@@ -10,6 +11,7 @@ import (
 	"github.com/ratel-sim/ratel/sim/sched"
 	"github.com/ratel-sim/ratel/system"
 	"github.com/ratel-sim/ratel/system/port"
+	"github.com/ratel-sim/ratel/system/query"
 	"github.com/ratel-sim/ratel/system/retriever"
 	"github.com/ratel-sim/ratel/system/shepherd"
 )
@@ -17,7 +19,7 @@ import (
 // stopGrace is how long a role may take to end cleanly before it is killed, as a container engine does.
 const stopGrace = 15 * time.Second
 
-// role is one node that runs the pipeline's own code: a shepherd or a retriever.
+// role is one node that runs the pipeline's own code: a shepherd, a retriever or a query node.
 type role struct {
 	w    *World
 	node system.Node
@@ -39,6 +41,9 @@ func (r *role) start() error {
 	ports := port.Ports{
 		Log:          r.w.kafka.Client(r.net, p),
 		Coordination: r.w.zookeeper.Client(r.net, p),
+		Catalog:      r.w.mysql.Client(r.net, p),
+		Blobs:        r.w.s3.Client(r.net, p),
+		Peers:        &peers{p: p, from: r.net},
 		Disk:         r.disk.Mount(p),
 		Events:       &r.w.sink,
 	}
@@ -93,7 +98,10 @@ const drainPoll = 50 * time.Millisecond
 // Services that roles listen on.
 const (
 	serviceIngest   = "ingest"
+	serviceHealth   = "health"
 	serviceHoldings = "holdings"
+	servicePeer     = "peer"
+	serviceQuery    = "query"
 	serviceProbe    = "probe"
 )
 
@@ -113,10 +121,14 @@ func serveProbe(n *simnet.Node) {
 	})
 }
 
+func (w *World) newRole(n system.Node) *role {
+	return &role{w: w, node: n, net: w.net.AddNode(n.Name, n.Zone), disk: disk.New(w.sched, localSSD())}
+}
+
 func (w *World) newShepherd(n system.Node) *role {
-	r := &role{w: w, node: n, net: w.net.AddNode(n.Name, ""), disk: disk.New(w.sched, localSSD())}
+	r := w.newRole(n)
 	r.begin = func(p *sched.Process, ports port.Ports) (func(ctx context.Context) error, error) {
-		s, err := shepherd.New(p, ports, w.topology.Shepherd, w.topology.Kafka.Partitions, w.opts.Planted)
+		s, err := shepherd.New(p, ports, w.topology.Shepherd, w.topology.Kafka.Partitions, n.Name, w.opts.Planted)
 		if err != nil {
 			return nil, err
 		}
@@ -128,16 +140,35 @@ func (w *World) newShepherd(n system.Node) *role {
 }
 
 func (w *World) newRetriever(n system.Node) *role {
-	r := &role{w: w, node: n, net: w.net.AddNode(n.Name, ""), disk: disk.New(w.sched, localSSD())}
-	partition := int32(n.Number - 1)
+	r := w.newRole(n)
+	place := retriever.Place{
+		Topic: system.EventsTopic, Partition: n.Partition, Replica: n.Replica, Node: n.Name, Zone: n.Zone,
+		Peers: slices.DeleteFunc(w.topology.Retrievers(n.Partition), func(name string) bool { return name == n.Name }),
+	}
 	r.begin = func(p *sched.Process, ports port.Ports) (func(ctx context.Context) error, error) {
-		re, err := retriever.New(p, ports, w.topology.Retriever, system.EventsTopic, partition, n.Name)
+		re, err := retriever.New(p, ports, w.topology.Retriever, place, w.opts.Planted)
 		if err != nil {
 			return nil, err
 		}
 		serveProbe(r.net)
 		serveHoldings(p, r.net, re)
+		servePeers(p, r.net, re)
 		return re.Run, nil
+	}
+	return r
+}
+
+func (w *World) newQuery(n system.Node) *role {
+	r := w.newRole(n)
+	layout := query.Layout{Partitions: w.topology.Kafka.Partitions, Retrievers: w.topology.Retrievers}
+	r.begin = func(p *sched.Process, ports port.Ports) (func(ctx context.Context) error, error) {
+		q, err := query.New(p, ports, w.topology.Query, layout, n.Name, w.opts.Planted)
+		if err != nil {
+			return nil, err
+		}
+		serveProbe(r.net)
+		w.serveQueries(p, r.net, q)
+		return q.Run, nil
 	}
 	return r
 }

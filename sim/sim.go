@@ -1,4 +1,4 @@
-// Package sim is the simulated world: Kafka, ZooKeeper, disks, the network and time are models in one process, and the
+// Package sim is the simulated world: Kafka, ZooKeeper, MySQL, S3, disks, the network and time are models in one process, and the
 // pipeline's own code runs on them. A run is exactly reproducible from its seed.
 package sim
 
@@ -9,12 +9,15 @@ import (
 	"time"
 
 	"github.com/ratel-sim/ratel/sim/kafka"
+	"github.com/ratel-sim/ratel/sim/mysql"
 	simnet "github.com/ratel-sim/ratel/sim/net"
+	"github.com/ratel-sim/ratel/sim/s3"
 	"github.com/ratel-sim/ratel/sim/sched"
 	"github.com/ratel-sim/ratel/sim/zookeeper"
 	"github.com/ratel-sim/ratel/system"
 	"github.com/ratel-sim/ratel/system/planted"
 	"github.com/ratel-sim/ratel/system/port"
+	"github.com/ratel-sim/ratel/system/query"
 	"github.com/ratel-sim/ratel/system/retriever"
 	"github.com/ratel-sim/ratel/system/rt"
 	"github.com/ratel-sim/ratel/system/shepherd"
@@ -52,10 +55,15 @@ type World struct {
 	topology  system.Topology
 	zookeeper *zookeeper.Ensemble
 	kafka     *kafka.Cluster
+	mysql     *mysql.Server
+	s3        *s3.Server
 	log       port.Log
+	catalog   port.Catalog
+	blobs     port.Blobs
 	roles     map[string]*role
 	ingests   []shepherd.Ingest
-	holders   []retriever.Holder
+	queriers  []query.Querier
+	holders   map[string]retriever.Holder
 	dropped   map[string]int64
 }
 
@@ -65,7 +73,7 @@ func New(opts Options) *World {
 	if opts.OnStep != nil {
 		s.OnStep(opts.OnStep)
 	}
-	w := &World{opts: opts, sched: s, net: simnet.New(s, lan()), roles: map[string]*role{}, dropped: map[string]int64{}}
+	w := &World{opts: opts, sched: s, net: simnet.New(s, lan()), roles: map[string]*role{}, holders: map[string]retriever.Holder{}, dropped: map[string]int64{}}
 	w.home = w.net.AddNode(harnessNode, "")
 	w.harness = s.Process(harnessNode)
 	w.home.Start(w.harness)
@@ -89,7 +97,9 @@ func (w *World) Trace() (hash, steps uint64, ok bool) { return w.sched.Hash(), w
 // Can says what this world cannot do.
 func (w *World) Can(kind system.FaultKind, _ system.Role, _ bool) error {
 	switch kind {
-	case system.FaultKill, system.FaultStop, system.FaultReplace, system.FaultPause, system.FaultIsolate:
+	case system.FaultKill, system.FaultStop, system.FaultReplace, system.FaultPause, system.FaultIsolate, system.FaultErrors, system.FaultSlow:
+		return nil
+	case system.FaultRecreate: // the engine does it through the catalog
 		return nil
 	}
 	return fmt.Errorf("no model of the fault %q", kind)
@@ -128,8 +138,17 @@ func (w *World) Log() port.Log { return w.log }
 // Ingests are the shepherds, as clients reach them over the simulated network.
 func (w *World) Ingests() []shepherd.Ingest { return w.ingests }
 
-// Holder is the retriever of a partition.
-func (w *World) Holder(partition int32) retriever.Holder { return w.holders[partition] }
+// Catalog is the harness's own MySQL client.
+func (w *World) Catalog() port.Catalog { return w.catalog }
+
+// Blobs is the harness's own S3 client.
+func (w *World) Blobs() port.Blobs { return w.blobs }
+
+// Queriers are the query nodes, as clients reach them over the simulated network.
+func (w *World) Queriers() []query.Querier { return w.queriers }
+
+// Holder is a retriever, by its node's name.
+func (w *World) Holder(node string) retriever.Holder { return w.holders[node] }
 
 // errNoLeader is what ZooKeeperLeader says between two leaders.
 var errNoLeader = errors.New("the ensemble has no leader at the moment")

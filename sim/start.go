@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/ratel-sim/ratel/sim/kafka"
+	"github.com/ratel-sim/ratel/sim/mysql"
+	"github.com/ratel-sim/ratel/sim/s3"
 	"github.com/ratel-sim/ratel/sim/zookeeper"
 	"github.com/ratel-sim/ratel/system"
 	"github.com/ratel-sim/ratel/system/planted"
@@ -20,22 +22,29 @@ func (w *World) Start(ctx context.Context, t system.Topology) error {
 	w.topology = t
 	var zkNames, brokers []string
 	var roles []*role
-	for _, n := range t.Nodes() {
+	for _, n := range t.Place(w.opts.Planted) {
 		switch n.Role {
 		case system.RoleZooKeeper:
 			zkNames = append(zkNames, n.Name)
 		case system.RoleKafka:
 			brokers = append(brokers, n.Name)
+		case system.RoleMySQL:
+			w.mysql = mysql.New(w.sched, w.net, mysql.Config{Node: n.Name, Events: &w.sink})
+		case system.RoleS3:
+			w.s3 = s3.New(w.sched, w.net, s3.Config{Node: n.Name, Events: &w.sink})
 		case system.RoleShepherd:
-			r := w.newShepherd(n)
-			roles = append(roles, r)
+			roles = append(roles, w.newShepherd(n))
 			w.ingests = append(w.ingests, w.ingest(n.Name))
 		case system.RoleRetriever:
-			r := w.newRetriever(n)
-			roles = append(roles, r)
-			w.holders = append(w.holders, &holder{w: w, node: n.Name})
+			roles = append(roles, w.newRetriever(n))
+			w.holders[n.Name] = &holder{w: w, node: n.Name}
+		case system.RoleQuery:
+			roles = append(roles, w.newQuery(n))
+			w.queriers = append(w.queriers, w.querier(n.Name))
 		}
 	}
+	w.mysql.Start()
+	w.s3.Start()
 	w.zookeeper = zookeeper.New(w.sched, w.net, zookeeper.Config{Nodes: zkNames, Events: &w.sink})
 	for _, name := range zkNames {
 		w.zookeeper.StartNode(name)
@@ -53,7 +62,16 @@ func (w *World) Start(ctx context.Context, t system.Topology) error {
 		}
 	}
 	w.log = w.kafka.Client(w.home, w.harness)
+	w.catalog, w.blobs = w.mysql.Client(w.home, w.harness), w.s3.Client(w.home, w.harness)
 
+	for _, team := range t.Teams {
+		if err := w.until(ctx, "the team "+team.Name+" to be created", func(ctx context.Context) (bool, error) {
+			_, err := w.catalog.CreateTeam(ctx, team.NewTeam())
+			return err == nil, err
+		}); err != nil {
+			return err
+		}
+	}
 	if err := w.until(ctx, "the brokers to register", func(ctx context.Context) (bool, error) {
 		ids, err := w.log.Admin().Brokers(ctx)
 		return len(ids) == len(brokers), err
@@ -77,8 +95,11 @@ func (w *World) Start(ctx context.Context, t system.Topology) error {
 		}
 	}
 	return w.until(ctx, "the retrievers to claim their partitions", func(ctx context.Context) (bool, error) {
-		for p := range w.holders {
-			if st, err := w.holders[p].Status(ctx); err != nil || !st.Claimed {
+		for _, r := range roles {
+			if r.node.Role != system.RoleRetriever {
+				continue
+			}
+			if st, err := w.holders[r.node.Name].Status(ctx); err != nil || !st.Claimed {
 				return false, err
 			}
 		}

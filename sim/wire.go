@@ -31,8 +31,11 @@ func (d *direct) Send(ctx context.Context, req shepherd.Request) (shepherd.Answe
 
 // serveIngest answers requests that travel decoded.
 func (w *World) serveIngest(p *sched.Process, n *simnet.Node, s *shepherd.Shepherd) {
+	serve(p, n, serviceHealth, func(context.Context, simnet.Message) simnet.Message {
+		return simnet.Message{Body: s.Health(), Size: 300}
+	})
 	if w.opts.OverHTTP {
-		serveHTTP(p, n, s)
+		serveHTTP(p, n, serviceIngest, shepherd.Handler(s))
 		return
 	}
 	serve(p, n, serviceIngest, func(ctx context.Context, m simnet.Message) simnet.Message {
@@ -43,7 +46,7 @@ func (w *World) serveIngest(p *sched.Process, n *simnet.Node, s *shepherd.Shephe
 
 func (w *World) ingest(node string) shepherd.Ingest {
 	if w.opts.OverHTTP {
-		return w.overHTTP(node)
+		return shepherd.NewClient("http://"+node, &transport{w: w, node: node, service: serviceIngest})
 	}
 	return &direct{w: w, node: node}
 }
@@ -89,9 +92,22 @@ func (h *holder) HeldRecords(ctx context.Context, cursor int64, limit int) (retr
 	return ask[retriever.RecordPage](ctx, h, simnet.Message{Body: &holdingsCall{cursor: cursor, limit: limit, encoded: true}, Size: 60})
 }
 
+// Ranges implements retriever.Holder.
+func (h *holder) Ranges(ctx context.Context) ([]retriever.Range, error) {
+	return ask[[]retriever.Range](ctx, h, simnet.Message{Body: rangesCall{}, Size: 50})
+}
+
+// rangesCall asks for what is held, summed up.
+type rangesCall struct{}
+
 func ask[T any](ctx context.Context, h *holder, m simnet.Message) (T, error) {
+	return call[T](ctx, h.w, h.node, serviceHoldings, m)
+}
+
+// call asks a service of a node from the harness, for a reply of a type.
+func call[T any](ctx context.Context, w *World, node, service string, m simnet.Message) (T, error) {
 	var none T
-	reply, err := simnet.Call(ctx, h.w.harness, h.w.home, h.node, serviceHoldings, m)
+	reply, err := simnet.Call(ctx, w.harness, w.home, node, service, m)
 	if err != nil {
 		return none, err
 	}
@@ -101,7 +117,7 @@ func ask[T any](ctx context.Context, h *holder, m simnet.Message) (T, error) {
 	case remoteError:
 		return none, body.err
 	}
-	return none, fmt.Errorf("%s answered with a %T", h.node, reply.Body)
+	return none, fmt.Errorf("%s answered with a %T", node, reply.Body)
 }
 
 func serveHoldings(p *sched.Process, n *simnet.Node, re *retriever.Retriever) {
@@ -109,8 +125,11 @@ func serveHoldings(p *sched.Process, n *simnet.Node, re *retriever.Retriever) {
 		var body any
 		var err error
 		size := 100
+		_, ranges := m.Body.(rangesCall)
 		call, ok := m.Body.(*holdingsCall)
 		switch {
+		case ranges:
+			body, err = re.Ranges(ctx)
 		case ok && call.encoded:
 			var page retriever.RecordPage
 			page, err = re.HeldRecords(ctx, call.cursor, call.limit)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/ratel-sim/ratel/loadgen"
 	"github.com/ratel-sim/ratel/scenarios/evidence"
@@ -25,6 +26,7 @@ type auditor struct {
 	recognise  loadgen.Recogniser
 	remembered []auditRecord // of the log, in order of their offsets
 	bytes      int           // in remembered
+	absent     []string      // objects that the manifest names and that could not be read
 }
 
 // auditRecord is a record of the log and the marks that it got.
@@ -75,14 +77,40 @@ func (a *auditor) logRecord(offset int64, value []byte) {
 	a.r.ev.Log = marks
 }
 
-func (a *auditor) readHoldings(ctx context.Context) error {
+// readPair reads what every retriever of the partition holds. Where one has stored the very ranges of the one before it,
+// which the sums over the stored bytes tell, it holds the same events.
+func (a *auditor) readPair(ctx context.Context) {
+	var before []retriever.Range
+	var marks [2]int // of the one before, in evidence.Held
+	for i, name := range a.r.p.System.Retrievers(a.partition) {
+		ranges, err := a.r.w.Holder(name).Ranges(ctx)
+		if err != nil {
+			a.r.gap("pairs", fmt.Sprintf("%s: %v", name, err))
+		}
+		for _, g := range ranges {
+			a.r.ev.Pairs = append(a.r.ev.Pairs, evidence.PairRange{Retriever: name, Partition: a.partition, First: g.First, Next: g.Next, Rows: g.Rows, Sum: g.Sum})
+		}
+		from := len(a.r.ev.Held)
+		if i > 0 && err == nil && len(ranges) > 0 && slices.Equal(ranges, before) {
+			for _, m := range a.r.ev.Held[marks[0]:marks[1]] {
+				m.Retriever = name
+				a.r.ev.Held = append(a.r.ev.Held, m)
+			}
+		} else if err := a.readHoldings(ctx, name); err != nil {
+			a.r.gap("held", fmt.Sprintf("%s: %v", name, err))
+			ranges = nil
+		}
+		before, marks = ranges, [2]int{from, len(a.r.ev.Held)}
+	}
+}
+
+func (a *auditor) readHoldings(ctx context.Context, name string) error {
 	read := a.page
-	if records, ok := a.r.w.Holder(a.partition).(retriever.RecordHolder); ok {
+	if records, ok := a.r.w.Holder(name).(retriever.RecordHolder); ok {
 		read = func(ctx context.Context, name string, cursor int64) (int64, bool, error) {
 			return a.recordPage(ctx, records, name, cursor)
 		}
 	}
-	name := system.NodeName(system.RoleRetriever, int(a.partition)+1)
 	for cursor := int64(0); ; {
 		next, done, err := read(ctx, name, cursor)
 		if err != nil {
@@ -100,7 +128,7 @@ func (a *auditor) readHoldings(ctx context.Context) error {
 
 // page reads and marks a page of events.
 func (a *auditor) page(ctx context.Context, name string, cursor int64) (next int64, done bool, err error) {
-	page, err := a.r.w.Holder(a.partition).Holdings(ctx, cursor, holdingsPage)
+	page, err := a.r.w.Holder(name).Holdings(ctx, cursor, holdingsPage)
 	if err != nil {
 		return 0, false, err
 	}

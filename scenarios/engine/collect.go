@@ -29,17 +29,20 @@ func (r *run) drain(ctx context.Context) {
 func (r *run) behind(ctx context.Context) string {
 	ctx, cancel := r.w.Runtime().WithTimeout(ctx, sampleDeadline)
 	defer cancel()
-	for p := range r.p.System.Kafka.Partitions {
+	t := &r.p.System
+	for p := range t.Kafka.Partitions {
 		_, high, err := r.w.Log().Admin().Offsets(ctx, system.EventsTopic, p)
 		if err != nil {
 			return fmt.Sprintf("the high watermark of %s/%d cannot be had: %v", system.EventsTopic, p, err)
 		}
-		st, err := r.w.Holder(p).Status(ctx)
-		if err != nil {
-			return fmt.Sprintf("the retriever of %s/%d does not answer: %v", system.EventsTopic, p, err)
-		}
-		if st.Durable < high {
-			return fmt.Sprintf("the retriever of %s/%d holds up to offset %d of %d", system.EventsTopic, p, st.Durable, high)
+		for _, name := range t.Retrievers(p) {
+			st, err := r.w.Holder(name).Status(ctx)
+			if err != nil {
+				return fmt.Sprintf("%s does not answer: %v", name, err)
+			}
+			if st.Durable < high {
+				return fmt.Sprintf("%s holds %s/%d up to offset %d of %d", name, system.EventsTopic, p, st.Durable, high)
+			}
 		}
 	}
 	return ""
@@ -59,8 +62,9 @@ func (r *run) collect(ctx context.Context) error {
 		if err := a.readLog(ctx); err != nil {
 			r.gap("log", fmt.Sprintf("%s/%d: %v", system.EventsTopic, p, err))
 		}
-		if err := a.readHoldings(ctx); err != nil {
-			r.gap("held", fmt.Sprintf("the retriever of %s/%d: %v", system.EventsTopic, p, err))
+		a.readPair(ctx)
+		if err := a.readStore(ctx); err != nil {
+			r.gap("s3", fmt.Sprintf("%s/%d: %v", system.EventsTopic, p, err))
 		}
 	}
 	return nil

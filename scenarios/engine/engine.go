@@ -12,6 +12,7 @@ import (
 	"github.com/ratel-sim/ratel/scenarios/evidence"
 	"github.com/ratel-sim/ratel/scenarios/plan"
 	"github.com/ratel-sim/ratel/system"
+	"github.com/ratel-sim/ratel/system/planted"
 )
 
 // Bounds on what the engine waits for. Every wait of a run has one.
@@ -68,8 +69,12 @@ func Run(ctx context.Context, w World, p *plan.Plan, opts Options) (*evidence.Ev
 			Build: opts.Build, Planted: opts.Planted, PlanHash: p.Hash(),
 		},
 	}
-	r := &run{w: w, p: p, opts: opts, ev: ev}
-	err := w.Drive(ctx, r.main)
+	bugs, err := planted.Parse(opts.Planted...)
+	if err != nil {
+		return nil, err
+	}
+	r := &run{w: w, p: p, opts: opts, ev: ev, placed: p.System.Place(bugs)}
+	err = w.Drive(ctx, r.main)
 	r.seal(err)
 	if h, steps, ok := w.Trace(); ok {
 		ev.Run.TraceHash, ev.Run.Steps = fmt.Sprintf("%016x", h), steps
@@ -101,7 +106,9 @@ func roleOf(t system.Topology, s plan.Selector) system.Role {
 	case plan.SelectNode:
 		n, _ := t.Node(s.Node)
 		return n.Role
-	case plan.SelectAny, plan.SelectAll, plan.SelectPeers:
+	case plan.SelectPair, plan.SelectOneOf:
+		return system.RoleRetriever
+	case plan.SelectAny, plan.SelectAll, plan.SelectPeers, plan.SelectZone, plan.SelectAnyZone:
 		return s.Role
 	}
 	return s.Role
@@ -109,13 +116,17 @@ func roleOf(t system.Topology, s plan.Selector) system.Role {
 
 // run is one run in progress.
 type run struct {
-	w     World
-	p     *plan.Plan
-	opts  Options
-	ev    *evidence.Evidence
-	rec   *recorder
-	load  *loadgen.Load
-	begun bool // the load has begun: from here on there is evidence
+	w       World
+	p       *plan.Plan
+	opts    Options
+	ev      *evidence.Evidence
+	rec     *recorder
+	load    *loadgen.Load
+	commits *commits
+	readers *loadgen.Readers
+	asked   []evidence.Query // after everything has settled
+	placed  []system.Node    // where every node really is
+	begun   bool             // the load has begun: from here on there is evidence
 }
 
 func (r *run) main(ctx context.Context) error {
@@ -134,6 +145,14 @@ func (r *run) main(ctx context.Context) error {
 	}
 	r.load, r.begun = load, true
 	r.rec.add(evidence.Entry{Kind: evidence.LoadBegan})
+	if r.readers, err = r.startReaders(ctx); err != nil {
+		return err
+	}
+	r.commits = newCommits(r)
+	commitCtx, stopCommits := rtm.WithCancel(ctx)
+	defer stopCommits()
+	rtm.Go("commits", func(context.Context) { r.commits.run(commitCtx) })
+	r.places(ctx)
 
 	sampleCtx, stopSampling := rtm.WithCancel(ctx)
 	defer stopSampling()
@@ -148,8 +167,11 @@ func (r *run) main(ctx context.Context) error {
 	}
 	r.load.Stop(ctx)
 	r.rec.add(evidence.Entry{Kind: evidence.LoadEnded})
+	r.readers.Stop(ctx)
 	faults.settle(ctx)
 	r.drain(ctx)
+	r.askAll(ctx)
+	r.places(ctx)
 	sampler.sample(ctx) // the final state, after everything has settled
 	return r.collect(ctx)
 }
@@ -162,6 +184,12 @@ func (r *run) seal(err error) {
 	r.ev.Timeline = r.rec.entries()
 	r.ev.Samples = r.rec.samplesTaken()
 	r.ev.Ops = opsOf(r.load)
+	if r.readers != nil {
+		r.ev.Queries = append(r.queriesOf(r.readers.Ops()), r.asked...)
+	}
+	if r.commits != nil {
+		r.ev.Commits = r.commits.taken()
+	}
 	r.ev.Run.Length = r.rec.now()
 	if err != nil {
 		// "context canceled" is how Go says interrupted, and tells nobody else anything.

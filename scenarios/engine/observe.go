@@ -59,6 +59,16 @@ func (r *run) effect(ctx context.Context, f system.Fault) (how string, seen bool
 			}
 			return fmt.Sprintf("%d packets between %s and %v were dropped", n, f.Node, f.From), n > 0
 		}
+	case system.FaultErrors, system.FaultSlow:
+		look = func(ctx context.Context) (string, bool) {
+			n, err := r.w.Dropped(ctx, f)
+			if err != nil {
+				return fmt.Sprintf("how many requests of %s were disturbed could not be counted: %v", f.Node, err), false
+			}
+			return fmt.Sprintf("%d requests to %s were disturbed", n, f.Node), n > 0
+		}
+	case system.FaultRecreate:
+		return "the catalog has the dataset under a new ID", true
 	}
 	how, seen = r.poll(ctx, effectDeadline, look)
 	if !seen {
@@ -178,23 +188,45 @@ func (s *sampler) sample(ctx context.Context) {
 	if brokers, err := s.r.w.Log().Admin().Brokers(ctx); err == nil {
 		values[evidence.BrokersLive] = float64(len(brokers))
 	}
-	if lag, ok := s.lag(ctx); ok {
-		values[evidence.RetrieverLag] = lag
-	}
+	s.retrievers(ctx, values)
+	s.shepherds(ctx, values)
 	_, _, _, inFlight := s.r.load.Counts()
 	values[evidence.InFlight] = float64(inFlight)
 	s.r.rec.sample(values)
 }
 
-// lag sums how far the retrievers are behind; unknown if one of them does not answer.
-func (s *sampler) lag(ctx context.Context) (float64, bool) {
-	var lag float64
-	for p := range s.r.p.System.Kafka.Partitions {
-		st, err := s.r.w.Holder(p).Status(ctx)
-		if err != nil {
-			return 0, false
+// retrievers asks every retriever how it is. How far they are behind is unknown if one of them does not answer.
+func (s *sampler) retrievers(ctx context.Context, values map[string]float64) {
+	t := &s.r.p.System
+	var lag, local, memory float64
+	whole := true
+	for p := range t.Kafka.Partitions {
+		for _, name := range t.Retrievers(p) {
+			st, err := s.r.w.Holder(name).Status(ctx)
+			if err != nil {
+				whole = false
+				continue
+			}
+			lag += float64(max(0, st.HighWater-st.Durable))
+			local = max(local, float64(st.LocalBytes))
+			memory = max(memory, float64(st.MemBytes)/float64(max(t.Retriever.MaxMemoryBytes, 1)))
 		}
-		lag += float64(max(0, st.HighWater-st.Durable))
 	}
-	return lag, true
+	if whole {
+		values[evidence.RetrieverLag] = lag
+	}
+	values[evidence.RetrieverLocal], values[evidence.RetrieverMemory] = local, memory
+}
+
+// shepherds asks every shepherd for the largest share of its bounds that was ever in use.
+func (s *sampler) shepherds(ctx context.Context, values map[string]float64) {
+	share := 0.0
+	for i := range s.r.p.System.Shepherds {
+		h, err := s.r.w.ShepherdHealth(ctx, system.NodeName(system.RoleShepherd, i+1))
+		if err != nil {
+			continue
+		}
+		share = max(share, float64(h.PeakBytes)/float64(max(h.MaxInFlightBytes, 1)), float64(h.PeakEvents)/float64(max(h.MaxInFlightEvents, 1)))
+	}
+	values[evidence.InFlightShare] = share
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/ratel-sim/ratel/scenarios/plan"
 	"github.com/ratel-sim/ratel/system"
@@ -17,7 +18,10 @@ func (r *run) resolve(ctx context.Context, s *strike, subject string) ([]system.
 	}
 	out := make([]system.Fault, 0, len(targets))
 	for _, node := range targets {
-		f := system.Fault{Kind: s.plan.Kind, Node: node, Direction: s.plan.Direction}
+		f := system.Fault{
+			Kind: s.plan.Kind, Node: node, Direction: s.plan.Direction,
+			Rate: s.plan.Rate, Delay: time.Duration(s.plan.Delay), Team: s.plan.Team, Dataset: s.plan.Dataset,
+		}
 		for i, sel := range s.plan.From {
 			from, err := r.nodes(ctx, sel, fmt.Sprintf("from %d of %s", i, s.id), node, subject)
 			if err != nil {
@@ -67,6 +71,24 @@ func (r *run) nodes(ctx context.Context, sel plan.Selector, purpose, target, sub
 		drawn := names[:sel.N]
 		slices.Sort(drawn)
 		return drawn, nil
+	case plan.SelectPair:
+		return r.p.System.Retrievers(sel.Partition), nil
+	case plan.SelectOneOf:
+		pair := r.p.System.Retrievers(sel.Partition)
+		return []string{pair[r.random(purpose).IntN(len(pair))]}, nil
+	case plan.SelectZone, plan.SelectAnyZone:
+		zone := sel.Zone
+		if sel.Kind == plan.SelectAnyZone {
+			zones := r.p.System.ZoneNames()
+			zone = zones[r.random(purpose).IntN(len(zones))]
+		}
+		var names []string
+		for _, n := range r.placed {
+			if n.Zone == zone {
+				names = append(names, n.Name)
+			}
+		}
+		return names, nil
 	case plan.SelectLeader:
 		parts, err := r.describe(ctx)
 		if err != nil {

@@ -1,0 +1,184 @@
+package engine
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/ratel-sim/ratel/loadgen"
+	"github.com/ratel-sim/ratel/scenarios/evidence"
+	"github.com/ratel-sim/ratel/system/manifest"
+	"github.com/ratel-sim/ratel/system/port"
+	"github.com/ratel-sim/ratel/system/segment"
+)
+
+// readStore reads every segment that the partition's manifest names back from the object store and marks its events. A
+// segment that is not there or damaged is a gap that names it: the events that should be in it will be missed.
+func (a *auditor) readStore(ctx context.Context) error {
+	m, err := manifest.NewStore(a.r.w.Blobs()).Load(ctx, a.partition)
+	if err != nil {
+		return fmt.Errorf("the manifest: %w", err)
+	}
+	a.r.commits.look(ctx, m.Manifest)
+	for _, seal := range m.Seals {
+		from := len(a.r.ev.Held)
+		for _, info := range seal.Segments {
+			if err := a.readSegment(ctx, info); err != nil {
+				if ctx.Err() != nil {
+					return err
+				}
+				a.absent = append(a.absent, fmt.Sprintf("%s: %v", info.Key, err))
+			}
+		}
+		slices.SortStableFunc(a.r.ev.Held[from:], func(x, y evidence.HeldMark) int { return cmp.Compare(x.Offset, y.Offset) })
+	}
+	if len(a.absent) > 0 {
+		a.r.commits.add(evidence.Commit{
+			At: a.r.rec.now(), Partition: a.partition, Generation: m.Generation, Next: m.Next, Writer: m.Writer, Absent: a.absent, Durable: -1,
+		})
+	}
+	return nil
+}
+
+func (a *auditor) readSegment(ctx context.Context, info segment.Info) error {
+	data, _, err := a.r.w.Blobs().Get(ctx, info.Key)
+	if err != nil {
+		return err
+	}
+	s, err := segment.Open(info, data)
+	if err != nil {
+		return err
+	}
+	return s.Rows(ctx, func(row *segment.Row) error {
+		producer, seq, state := loadgen.Identify(&row.Event)
+		a.held(evidence.StoreS3, row.Offset, producer, seq, markOf(state))
+		return nil
+	})
+}
+
+// commits looks at every manifest soon after it was written: whether all that it names is there.
+type commits struct {
+	r     *run
+	watch *watcher
+
+	mu   sync.Mutex
+	seen map[string]bool // objects that were there
+	last map[int32]int64 // generation by partition
+	list []evidence.Commit
+}
+
+func newCommits(r *run) *commits {
+	return &commits{r: r, watch: r.rec.watch(port.EventManifestWritten), seen: map[string]bool{}, last: map[int32]int64{}}
+}
+
+func (c *commits) run(ctx context.Context) {
+	defer c.r.rec.unwatch(c.watch)
+	for {
+		e, err := c.watch.queue.Pop(ctx)
+		if err != nil {
+			return
+		}
+		loadCtx, cancel := c.r.w.Runtime().WithTimeout(ctx, sampleDeadline)
+		if m, err := manifest.NewStore(c.r.w.Blobs()).Load(loadCtx, e.Part); err == nil {
+			c.look(loadCtx, m.Manifest)
+		}
+		cancel()
+	}
+}
+
+// look checks one manifest, once. What cannot be asked for in time is not called absent.
+func (c *commits) look(ctx context.Context, m manifest.Manifest) {
+	todo := c.unseen(&m)
+	if todo == nil {
+		return
+	}
+	commit := evidence.Commit{At: c.r.rec.now(), Partition: m.Partition, Generation: m.Generation, Next: m.Next, Writer: m.Writer, Durable: -1}
+	var present []string
+	for i := range todo {
+		switch wrong, known := c.check(ctx, &todo[i]); {
+		case wrong != "":
+			commit.Absent = append(commit.Absent, wrong)
+		case known:
+			present = append(present, todo[i].Key)
+		}
+	}
+	if len(commit.Absent) > 0 {
+		// Retention may have taken it out of the manifest meanwhile, and then it may go.
+		if now, err := manifest.NewStore(c.r.w.Blobs()).Load(ctx, m.Partition); err != nil || now.Generation != m.Generation {
+			commit.Absent = nil
+		}
+	}
+	if h := c.r.w.Holder(m.Writer); h != nil {
+		if st, err := h.Status(ctx); err == nil {
+			commit.Durable = st.Durable
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, key := range present {
+		c.seen[key] = true
+	}
+	c.list = append(c.list, commit)
+}
+
+// unseen lists the segments of a manifest that were not seen yet; nil if the manifest itself was looked at before.
+func (c *commits) unseen(m *manifest.Manifest) []segment.Info {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if m.Generation == 0 || c.last[m.Partition] >= m.Generation {
+		return nil
+	}
+	c.last[m.Partition] = m.Generation
+	todo := []segment.Info{}
+	for _, seal := range m.Seals {
+		for _, info := range seal.Segments {
+			if !c.seen[info.Key] {
+				todo = append(todo, info)
+			}
+		}
+	}
+	return todo
+}
+
+// check asks for one object. wrong says what is wrong with it; known that it could be asked for.
+func (c *commits) check(ctx context.Context, info *segment.Info) (wrong string, known bool) {
+	head, err := c.r.w.Blobs().Head(ctx, info.Key)
+	switch {
+	case errors.Is(err, port.ErrNoBlob):
+		return info.Key + " is not there", true
+	case err != nil:
+		return "", false
+	case head.Size != info.Bytes:
+		return fmt.Sprintf("%s has %d bytes, not %d", info.Key, head.Size, info.Bytes), true
+	}
+	return "", true
+}
+
+func (c *commits) add(commit evidence.Commit) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.list = append(c.list, commit)
+}
+
+// taken is what was seen so far.
+func (c *commits) taken() []evidence.Commit {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.list)
+}
+
+// places notes where every retriever says that it runs.
+func (r *run) places(ctx context.Context) {
+	ctx, cancel := r.w.Runtime().WithTimeout(ctx, sampleDeadline)
+	defer cancel()
+	for p := range r.p.System.Kafka.Partitions {
+		for _, name := range r.p.System.Retrievers(p) {
+			if st, err := r.w.Holder(name).Status(ctx); err == nil {
+				r.ev.Places = append(r.ev.Places, evidence.Place{Retriever: name, Partition: p, Zone: st.Zone, Claimed: st.Claimed})
+			}
+		}
+	}
+}
