@@ -59,16 +59,29 @@ func (b *Builder) Base(ctx context.Context) (string, error) {
 	if own {
 		return ref, b.bootstrapBase(ctx, ref)
 	}
-	b.say("pulling the base image %s", ref)
+	return ref, b.pull(ctx, ref, "name another Debian 12 image, or leave the option away on a Debian machine with debootstrap, as root")
+}
+
+// pull fetches a public image; fix says what to do when it cannot be had.
+func (b *Builder) pull(ctx context.Context, ref, fix string) error {
+	b.say("pulling the image %s", ref)
 	res, err := b.engine.ImagePull(ctx, ref, client.ImagePullOptions{})
 	if err == nil {
 		err = res.Wait(ctx)
 	}
 	if err != nil {
-		return "", &docker.Error{What: "pull the base image " + ref, Why: "the registry did not give it", Err: err,
-			Fix: "name another Debian 12 image, or leave the option away on a Debian machine with debootstrap, as root"}
+		return &docker.Error{What: "pull the image " + ref, Why: "the registry did not give it", Err: err, Fix: fix}
 	}
-	return ref, nil
+	return nil
+}
+
+// public makes sure of a public image that is used as it is.
+func (b *Builder) public(ctx context.Context, ref, fix string) (string, error) {
+	have, err := b.exists(ctx, ref)
+	if err != nil || have {
+		return ref, err
+	}
+	return ref, b.pull(ctx, ref, "name another image, or "+fix)
 }
 
 // HaveBase tells whether a base image is there already, on the engine or in the cache.

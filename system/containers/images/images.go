@@ -1,5 +1,6 @@
 // Package images builds the container images of the containers world from packages: a Debian base, Kafka with its
-// ZooKeeper from Maven's jars, and the roles from the one static ratel binary.
+// ZooKeeper from Maven's jars, MySQL from Debian unstable, MinIO from its Go module, and the roles from the one static
+// ratel binary.
 //
 // Every image is tagged with a hash of what goes into it. An image whose tag exists is used as it is, so nothing is
 // built twice and nothing stale is used; jars and the base are kept in a cache folder besides.
@@ -33,7 +34,7 @@ import (
 //go:embed assets
 var assets embed.FS
 
-// Label marks every image built here; its value says which it is (base, kafka, jars, role).
+// Label marks every image built here; its value says which it is (base, kafka, jars, mysql, s3, role).
 const Label = "ratel.image"
 
 // Options say where images come from. The zero value decides by what the machine has.
@@ -41,6 +42,10 @@ type Options struct {
 	// Base is a public Debian 12 image to build on, such as "debian:bookworm-slim", for machines with a registry. When
 	// empty, a base of the same content is built with debootstrap.
 	Base string
+	// MySQL and S3 are public images to use as they are, such as "mysql:9" and "minio/minio", for machines with a registry.
+	// When empty, they are built from packages.
+	MySQL string
+	S3    string
 	// Mirror is the Debian package mirror for debootstrap, a URL. When empty, that of this machine's apt settings.
 	Mirror string
 	// RoleBinary is a static ratel binary for the engine's operating system and architecture. When empty: the running
@@ -111,10 +116,16 @@ func fingerprint(parts ...[]byte) string {
 // lock waits until no other run builds into the same cache, and removes what runs that were killed while they built have
 // left there.
 func (b *Builder) lock(ctx context.Context) (unlock func(), err error) {
+	return b.lockAs(ctx, "build.lock", "debootstrap-*", "jars/partial-*")
+}
+
+// lockAs is lock under a name of its own, for what can be built at the same time as other things. leftovers are patterns
+// of what an interrupted build leaves.
+func (b *Builder) lockAs(ctx context.Context, name string, leftovers ...string) (unlock func(), err error) {
 	for told := false; ; told = true {
-		l, err := filelock.Try(filepath.Join(b.cache, "build.lock"))
+		l, err := filelock.Try(filepath.Join(b.cache, name))
 		if err == nil {
-			for _, glob := range []string{"debootstrap-*", "jars/partial-*"} {
+			for _, glob := range leftovers {
 				names, _ := filepath.Glob(filepath.Join(b.cache, glob)) // the pattern is sound
 				for _, name := range names {
 					if err := removeTree(ctx, name); err != nil {

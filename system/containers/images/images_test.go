@@ -218,3 +218,23 @@ func TestOneBuildAtATimeAndNoLeftovers(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestServersAreBuiltUnlessAPublicImageIsNamed(t *testing.T) {
+	t.Parallel()
+	for _, f := range []string{"mysql.Dockerfile", "mysql-entry.sh", "mysql-init.sql", "s3.Dockerfile"} {
+		if len(asset(f)) == 0 {
+			t.Errorf("%s is empty", f)
+		}
+	}
+	for _, want := range []string{"CREATE DATABASE " + MySQLDatabase + " ", "'" + MySQLUser + "'@'%' IDENTIFIED BY '" + MySQLPassword + "'"} {
+		if !strings.Contains(string(asset("mysql-init.sql")), want) {
+			t.Errorf("the database that is made at build time lacks %q", want)
+		}
+	}
+	if !strings.Contains(string(asset("mysql.Dockerfile")), "--datadir="+MySQLData) {
+		t.Errorf("the image's data directory is not %s", MySQLData)
+	}
+	if got := lastLines("a\nb\nc\n", 2); got != "b\nc" {
+		t.Errorf("the last lines are %q", got)
+	}
+}

@@ -1,0 +1,5 @@
+# MinIO is one static binary, built from its Go module; nothing else is needed.
+FROM scratch
+COPY minio /minio
+EXPOSE 9000
+ENTRYPOINT ["/minio"]
