@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"slices"
 )
 
 // Digests lists the files of a saved run with their digests, as its manifest has them. It does not read the files: [Load] does.
@@ -92,9 +93,18 @@ func FirstDifference(a, b *Evidence) Difference {
 			return firstOf(HistoryFile, a.Ops, b.Ops, sameOp, func(o *Op) string { return jsonText(o) })
 		},
 		func() Difference {
+			return firstOf(QueriesFile, a.Queries, b.Queries, func(x, y *Query) bool { return jsonText(x) == jsonText(y) }, func(q *Query) string { return jsonText(q) })
+		},
+		func() Difference {
 			return firstOf(MetricsFile, finite(a.Samples), finite(b.Samples), func(x, y *Sample) bool {
 				return x.At == y.At && maps.Equal(x.Values, y.Values)
 			}, func(s *Sample) string { return jsonText(s) })
+		},
+		func() Difference {
+			return firstOf(CommitsFile, a.Commits, b.Commits, func(x, y *Commit) bool { return sameCommit(x, y) }, func(c *Commit) string { return jsonText(c) })
+		},
+		func() Difference {
+			return firstOf(PlacesFile, a.Places, b.Places, func(x, y *Place) bool { return *x == *y }, func(p *Place) string { return jsonText(p) })
 		},
 		func() Difference {
 			return firstOf(LogFile, a.Log, b.Log, func(x, y *LogMark) bool { return *x == *y }, func(m *LogMark) string { return fmt.Sprintf("%+v", *m) })
@@ -103,11 +113,13 @@ func FirstDifference(a, b *Evidence) Difference {
 			return firstOf(HeldFile, a.Held, b.Held, func(x, y *HeldMark) bool { return *x == *y }, func(m *HeldMark) string { return fmt.Sprintf("%+v", *m) })
 		},
 		func() Difference {
+			return firstOf(PairsFile, a.Pairs, b.Pairs, func(x, y *PairRange) bool { return *x == *y }, func(p *PairRange) string { return jsonText(p) })
+		},
+		func() Difference {
 			return firstOf(GapsFile, a.Gaps, b.Gaps, func(x, y *Gap) bool { return *x == *y }, func(g *Gap) string { return jsonText(g) })
 		},
 		func() Difference {
-			runA, runB := a.Run, b.Run
-			runA.Version, runB.Version = Version, Version
+			runA, runB := a.Run.saved(), b.Run.saved()
 			if x, y := jsonText(runA), jsonText(runB); x != y {
 				return Difference{File: RunFile, A: x, B: y}
 			}
@@ -120,6 +132,11 @@ func FirstDifference(a, b *Evidence) Difference {
 		}
 	}
 	return Difference{}
+}
+
+func sameCommit(x, y *Commit) bool {
+	return x.At == y.At && x.Partition == y.Partition && x.Generation == y.Generation && x.Next == y.Next && x.Writer == y.Writer &&
+		x.Durable == y.Durable && slices.Equal(x.Absent, y.Absent)
 }
 
 func sameOp(x, y *Op) bool {

@@ -14,8 +14,9 @@ import (
 	"github.com/ratel-sim/ratel/system/query/exec"
 )
 
-// Version is the version of the saved format that this build writes.
-const Version = 1
+// Version is the version of the saved format that this build writes. It reads this one and version 1, which had no queries,
+// commits, pairs and places.
+const Version = 2
 
 // Evidence is everything about one run.
 type Evidence struct {
@@ -46,6 +47,9 @@ type Run struct {
 	Length    time.Duration `json:"length"`               // of the run on its own clock, collection included
 	TraceHash string        `json:"trace_hash,omitempty"` // simulation only
 	Steps     uint64        `json:"steps,omitempty"`      // simulation only
+	// Epoch is the moment that all durations of the evidence count from, on the clock that events carry their times by.
+	// The ground truth of queries follows from it; zero if it is not known.
+	Epoch time.Time `json:"epoch,omitzero"`
 	// Ended says how the run ended: "" as planned, else why not (interrupted, world failed).
 	Ended string `json:"ended,omitempty"`
 }
@@ -145,19 +149,21 @@ type Commit struct {
 
 // PairRange is a range of offsets as one retriever has stored it in the end.
 type PairRange struct {
-	Retriever   string `json:"retriever"`
-	Partition   int32  `json:"partition"`
-	First, Next int64
-	Rows        int64
-	Sum         uint64
+	Retriever string `json:"retriever"`
+	Partition int32  `json:"partition"`
+	First     int64  `json:"first"`
+	Next      int64  `json:"next"`
+	Rows      int64  `json:"rows"`
+	Sum       uint64 `json:"sum"`
 }
 
 // Place is where a retriever runs, as itself says.
 type Place struct {
-	Retriever string `json:"retriever"`
-	Partition int32  `json:"partition"`
-	Zone      string `json:"zone"`
-	Claimed   bool   `json:"claimed"`
+	At        time.Duration `json:"at"`
+	Retriever string        `json:"retriever"`
+	Partition int32         `json:"partition"`
+	Zone      string        `json:"zone"`
+	Claimed   bool          `json:"claimed"`
 }
 
 // Sample is what was measured at one moment. Values is keyed by metric name; names are listed in metrics.go of this package.

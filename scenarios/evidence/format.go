@@ -16,6 +16,10 @@ const (
 	HistoryFile  = "history.jsonl.zst"  // one Op a line
 	LogFile      = "log.marks.zst"      // LogMarks in the binary form of marks.go
 	HeldFile     = "held.marks.zst"     // HeldMarks, likewise
+	QueriesFile  = "queries.jsonl.zst"  // one Query a line, its result as queries.go writes it
+	CommitsFile  = "commits.jsonl"      // one Commit a line
+	PairsFile    = "pairs.jsonl"        // one PairRange a line
+	PlacesFile   = "places.jsonl"       // one Place a line
 	MetricsFile  = "metrics.jsonl"      // one Sample a line
 	EventsFile   = "events.jsonl"       // one Entry a line
 	GapsFile     = "gaps.jsonl"         // one Gap a line
@@ -24,8 +28,14 @@ const (
 
 // files are all evidence files in the order in which two runs are compared: first what was to be done, then what
 // happened, then what was measured, then what was left.
-func files() []string {
-	return []string{PlanFile, EventsFile, HistoryFile, MetricsFile, LogFile, HeldFile, GapsFile, RunFile}
+func files() []string { return filesOf(Version) }
+
+// filesOf are those of a format version.
+func filesOf(version int) []string {
+	if version == 1 {
+		return []string{PlanFile, EventsFile, HistoryFile, MetricsFile, LogFile, HeldFile, GapsFile, RunFile}
+	}
+	return []string{PlanFile, EventsFile, HistoryFile, QueriesFile, MetricsFile, CommitsFile, PlacesFile, LogFile, HeldFile, PairsFile, GapsFile, RunFile}
 }
 
 // Kinds of errors of Save and Load. Their texts say what, where and what to do.
@@ -53,7 +63,7 @@ type Limits struct {
 // DefaultLimits let a run of about 30 million events be loaded.
 func DefaultLimits() Limits { return Limits{Memory: 4 << 30, Line: 8 << 20} }
 
-// maxManifest bounds the manifest; eight files need about 2 KiB.
+// maxManifest bounds the manifest; twelve files need about 4 KiB.
 const maxManifest = 64 << 10
 
 // manifest lists the files of a folder.

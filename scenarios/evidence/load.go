@@ -25,7 +25,7 @@ import (
 var errBudget = fmt.Errorf("%w: the evidence needs more memory than the limit; raise it if this run is to be trusted", ErrTooLarge)
 
 // Load reads the run's folder that Save wrote, after it has compared every file with the manifest. It reads format
-// version 1, the first there is. Errors match [ErrForeign], [ErrVersion], [ErrDamaged], [ErrTooLarge], fs.ErrNotExist or fs.ErrPermission.
+// versions 1 and 2. Errors match [ErrForeign], [ErrVersion], [ErrDamaged], [ErrTooLarge], fs.ErrNotExist or fs.ErrPermission.
 func Load(dir string) (*Evidence, error) { return LoadLimited(dir, DefaultLimits()) }
 
 // LoadLimited is Load with other limits than the default ones.
@@ -99,9 +99,10 @@ func parseManifest(data []byte) (manifest, error) {
 	if head.Format != formatName {
 		return manifest{}, fmt.Errorf("%w: its format is %.40q, expected %q", ErrForeign, head.Format, formatName)
 	}
-	if head.Version != Version {
-		return manifest{}, fmt.Errorf("%w: %d; this build reads %d: use the build that wrote it", ErrVersion, head.Version, Version)
+	if head.Version < 1 || head.Version > Version {
+		return manifest{}, fmt.Errorf("%w: %d; this build reads 1 to %d: use the build that wrote it", ErrVersion, head.Version, Version)
 	}
+	known := filesOf(head.Version)
 	dec := json.NewDecoder(bytes.NewReader(data))
 	dec.DisallowUnknownFields()
 	var m manifest
@@ -111,14 +112,14 @@ func parseManifest(data []byte) (manifest, error) {
 	var names []string
 	for _, d := range m.Files {
 		names = append(names, d.Name)
-		if !slices.Contains(files(), d.Name) {
+		if !slices.Contains(known, d.Name) {
 			return manifest{}, fmt.Errorf("%w: it lists %.60q, which is no file of a run", ErrDamaged, d.Name)
 		}
 		if d.Size < 0 || d.ContentSize < 0 {
 			return manifest{}, fmt.Errorf("%w: %s has a negative size", ErrDamaged, d.Name)
 		}
 	}
-	for _, name := range files() {
+	for _, name := range known {
 		switch slices.Index(names, name) {
 		case -1:
 			return manifest{}, fmt.Errorf("%w: it does not list %s", ErrDamaged, name)
@@ -214,6 +215,14 @@ func (e *Evidence) decodeContent(name string, r io.Reader, limits Limits, budget
 		e.Log, err = readLog(r, budget)
 	case HeldFile:
 		e.Held, err = readHeld(r, budget)
+	case QueriesFile:
+		e.Queries, err = readLines(r, limits, budget, sizeOfQuery)
+	case CommitsFile:
+		e.Commits, err = readLines(r, limits, budget, sizeOfCommit)
+	case PairsFile:
+		e.Pairs, err = readLines(r, limits, budget, func(p *PairRange) int64 { return int64(unsafe.Sizeof(*p)) + int64(len(p.Retriever)) })
+	case PlacesFile:
+		e.Places, err = readLines(r, limits, budget, func(p *Place) int64 { return int64(unsafe.Sizeof(*p)) + int64(len(p.Retriever)+len(p.Zone)) })
 	case MetricsFile:
 		e.Samples, err = readLines(r, limits, budget, sizeOfSample)
 	case EventsFile:
@@ -247,6 +256,14 @@ func sizeOfOp(o *Op) int64 {
 	n := int64(unsafe.Sizeof(*o)) + int64(cap(o.Parts))*int64(unsafe.Sizeof(Part{})) + int64(len(o.Dataset)+len(o.Target)+len(o.Error))
 	for i := range o.Parts {
 		n += int64(len(o.Parts[i].Error))
+	}
+	return n
+}
+
+func sizeOfCommit(c *Commit) int64 {
+	n := int64(unsafe.Sizeof(*c)) + int64(len(c.Writer))
+	for _, s := range c.Absent {
+		n += 16 + int64(len(s))
 	}
 	return n
 }

@@ -97,8 +97,8 @@ func TestAFolderThatIsNotWholeIsRefusedByName(t *testing.T) {
 		"empty manifest":         {manifest(func([]byte) []byte { return nil }), ErrDamaged, "not a manifest"},
 		"huge manifest":          {manifest(func([]byte) []byte { return make([]byte, maxManifest+1) }), ErrForeign, ManifestFile},
 		"other JSON":             {manifest(func([]byte) []byte { return []byte(`{"format": "tar"}`) }), ErrForeign, `"tar"`},
-		"newer version":          {manifest(replace(`"version": 1`, `"version": 2`)), ErrVersion, "use the build that wrote it"},
-		"no version":             {manifest(replace(`"version": 1,`, ``)), ErrVersion, "0"},
+		"newer version":          {manifest(replace(`"version": 2`, `"version": 3`)), ErrVersion, "use the build that wrote it"},
+		"no version":             {manifest(replace(`"version": 2,`, ``)), ErrVersion, "0"},
 		"path out of the folder": {manifest(replace(`"plan.json"`, `"../plan.json"`)), ErrDamaged, "no file of a run"},
 		"file listed twice":      {manifest(replace(`"gaps.jsonl"`, `"run.json"`)), ErrDamaged, "does not list"},
 		"unknown key":            {manifest(replace(`"files"`, `"more": 1, "files"`)), ErrDamaged, "more"},
@@ -188,6 +188,11 @@ func TestFirstDifferenceNamesThePlace(t *testing.T) {
 		"held":     {func(e *Evidence) { e.Held[0].State ^= 1 }, HeldFile, 1},
 		"gap":      {func(e *Evidence) { e.Gaps = append(e.Gaps, Gap{What: "held"}) }, GapsFile, len(a.Gaps) + 1},
 		"sample":   {func(e *Evidence) { e.Samples = append(e.Samples, Sample{At: 1}) }, MetricsFile, len(a.Samples) + 1},
+		"query":    {func(e *Evidence) { e.Queries = append(e.Queries, Query{Shape: "fresh"}); e.Held[0].Seq++ }, QueriesFile, len(a.Queries) + 1},
+		"commit":   {func(e *Evidence) { e.Commits = append(e.Commits, Commit{Next: 1}) }, CommitsFile, len(a.Commits) + 1},
+		"pair":     {func(e *Evidence) { e.Pairs = append(e.Pairs, PairRange{Next: 1}) }, PairsFile, len(a.Pairs) + 1},
+		"place":    {func(e *Evidence) { e.Places = append(e.Places, Place{Zone: "a"}) }, PlacesFile, len(a.Places) + 1},
+		"epoch":    {func(e *Evidence) { e.Run.Epoch = e.Run.Epoch.Add(1) }, RunFile, 0},
 		"run":      {func(e *Evidence) { e.Run.Seed++ }, RunFile, 0},
 	} {
 		b := load(dir)
@@ -270,7 +275,7 @@ func FuzzManifest(f *testing.F) {
 // FuzzCompressed reads hostile compressed files, which may want to become very large.
 func FuzzCompressed(f *testing.F) {
 	e := rapid.Custom(drawEvidence).Example(5)
-	for _, name := range []string{HistoryFile, LogFile, HeldFile} {
+	for _, name := range []string{HistoryFile, QueriesFile, LogFile, HeldFile} {
 		var b bytes.Buffer
 		if _, err := digest(&b, name, func(w io.Writer) error { return e.encode(name, w) }); err != nil {
 			f.Fatal(err)
@@ -278,7 +283,7 @@ func FuzzCompressed(f *testing.F) {
 		f.Add(b.Bytes(), int64(len(content(f, e, name))))
 	}
 	f.Fuzz(func(t *testing.T, data []byte, size int64) {
-		for _, name := range []string{HistoryFile, LogFile, HeldFile} {
+		for _, name := range []string{HistoryFile, QueriesFile, LogFile, HeldFile} {
 			budget := int64(1 << 20)
 			var got Evidence
 			err := got.decode(name, bytes.NewReader(data), min(max(size, 0), 1<<20), Limits{Memory: 1 << 20, Line: 1 << 16}, &budget)

@@ -146,12 +146,20 @@ func (c *counter) Write(p []byte) (int, error) {
 
 func (c *counter) hex() string { return hex.EncodeToString(c.sum.Sum(nil)) }
 
+// saved is what is written of a run: in this build's version, and its epoch without what only a process knows.
+func (r Run) saved() Run {
+	r.Version = Version
+	if !r.Epoch.IsZero() {
+		r.Epoch = r.Epoch.UTC().Round(0)
+	}
+	return r
+}
+
 // encode writes one file's content.
 func (e *Evidence) encode(name string, w io.Writer) error {
 	switch name {
 	case RunFile:
-		run := e.Run
-		run.Version = Version
+		run := e.Run.saved()
 		data, err := json.MarshalIndent(run, "", "  ")
 		if err != nil {
 			return err
@@ -171,6 +179,14 @@ func (e *Evidence) encode(name string, w io.Writer) error {
 		return writeLog(w, e.Log)
 	case HeldFile:
 		return writeHeld(w, e.Held)
+	case QueriesFile:
+		return writeLines(w, e.Queries)
+	case CommitsFile:
+		return writeLines(w, e.Commits)
+	case PairsFile:
+		return writeLines(w, e.Pairs)
+	case PlacesFile:
+		return writeLines(w, e.Places)
 	case MetricsFile:
 		return writeLines(w, finite(e.Samples))
 	case EventsFile:

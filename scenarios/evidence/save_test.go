@@ -51,7 +51,7 @@ func drawEvidence(t *rapid.T) *Evidence {
 	})
 	mark := rapid.Custom(func(t *rapid.T) HeldMark {
 		return HeldMark{
-			Retriever: rapid.SampledFrom([]string{"retriever1", "retriever2", ""}).Draw(t, "retriever"), Partition: rapid.Int32().Draw(t, "partition"),
+			Retriever: rapid.SampledFrom([]string{"retriever1", "retriever2", StoreS3, ""}).Draw(t, "retriever"), Partition: rapid.Int32().Draw(t, "partition"),
 			Offset: rapid.Int64().Draw(t, "offset"), Producer: rapid.Uint32().Draw(t, "producer"), Seq: rapid.Uint64().Draw(t, "seq"),
 			State: MarkState(rapid.IntRange(0, int(Unreadable)).Draw(t, "state")),
 		}
@@ -74,6 +74,27 @@ func drawEvidence(t *rapid.T) *Evidence {
 			entry.Pos = &plan.Pos{File: "x.star", Line: 3, Col: 4}
 		}
 		e.Timeline = append(e.Timeline, entry)
+	}
+	for range rapid.IntRange(0, 3).Draw(t, "queries") {
+		e.Queries = append(e.Queries, drawQuery(t, text, moment))
+	}
+	for range rapid.IntRange(0, 3).Draw(t, "commits") {
+		e.Commits = append(e.Commits, Commit{
+			At: moment.Draw(t, "at"), Partition: rapid.Int32().Draw(t, "partition"), Generation: rapid.Int64().Draw(t, "generation"), Next: rapid.Int64().Draw(t, "next"),
+			Writer: text.Draw(t, "writer"), Absent: orNil(rapid.SliceOfN(text, 0, 3).Draw(t, "absent")), Durable: rapid.Int64().Draw(t, "durable"),
+		})
+	}
+	for range rapid.IntRange(0, 3).Draw(t, "pairs") {
+		e.Pairs = append(e.Pairs, PairRange{
+			Retriever: text.Draw(t, "retriever"), Partition: rapid.Int32().Draw(t, "partition"), First: rapid.Int64().Draw(t, "first"),
+			Next: rapid.Int64().Draw(t, "next"), Rows: rapid.Int64().Draw(t, "rows"), Sum: rapid.Uint64().Draw(t, "sum"),
+		})
+	}
+	for range rapid.IntRange(0, 3).Draw(t, "places") {
+		e.Places = append(e.Places, Place{At: moment.Draw(t, "at"), Retriever: text.Draw(t, "retriever"), Partition: rapid.Int32().Draw(t, "partition"), Zone: text.Draw(t, "zone"), Claimed: rapid.Bool().Draw(t, "claimed")})
+	}
+	if rapid.Bool().Draw(t, "epoch") {
+		e.Run.Epoch = time.Unix(rapid.Int64Range(0, 1<<33).Draw(t, "epoch s"), rapid.Int64Range(0, 1e9-1).Draw(t, "epoch ns")).UTC()
 	}
 	if rapid.Bool().Draw(t, "gap") {
 		e.Gaps = []Gap{{What: "log", Why: text.Draw(t, "why")}}
@@ -106,7 +127,8 @@ func TestSavedEvidenceIsLoadedAsItWas(t *testing.T) {
 		if d := FirstDifference(e, got); d.Found() {
 			t.Fatal(d)
 		}
-		if !reflect.DeepEqual(e.Ops, got.Ops) || !reflect.DeepEqual(e.Held, got.Held) || !reflect.DeepEqual(e.Log, got.Log) || !reflect.DeepEqual(e.Timeline, got.Timeline) || !reflect.DeepEqual(e.Gaps, got.Gaps) {
+		if !reflect.DeepEqual(e.Ops, got.Ops) || !reflect.DeepEqual(e.Held, got.Held) || !reflect.DeepEqual(e.Log, got.Log) || !reflect.DeepEqual(e.Timeline, got.Timeline) || !reflect.DeepEqual(e.Run, got.Run) ||
+			!reflect.DeepEqual(e.Queries, got.Queries) || !reflect.DeepEqual(e.Commits, got.Commits) || !reflect.DeepEqual(e.Pairs, got.Pairs) || !reflect.DeepEqual(e.Places, got.Places) || !reflect.DeepEqual(e.Gaps, got.Gaps) {
 			t.Fatalf("loaded\n%+v\nsaved\n%+v", got, e)
 		}
 		listed, err := Digests(dir)
