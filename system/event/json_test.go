@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -66,42 +67,49 @@ func TestEnvelope(t *testing.T) {
 		problem string
 	}{
 		`{"data":{"a":1}}`: {at: "2026-03-04T05:06:07Z", rate: 1},
-		`{"data":{"a":1},"time":null,"samplerate":null}`:                            {at: "2026-03-04T05:06:07Z", rate: 1},
-		`{"time":"","samplerate":0,"data":{"a":1},"x":[{}]}`:                        {at: "2026-03-04T05:06:07Z", rate: 1},
-		`{"data":{"a":1},"time":"2020-01-02T03:04:05.678+01:00"}`:                   {at: "2020-01-02T02:04:05.678Z", rate: 1},
-		`{"data":{"a":1},"time":"1577934245"}`:                                      {at: "2020-01-02T03:04:05Z", rate: 1},
-		`{"data":{"a":1},"time":1577934245}`:                                        {at: "2020-01-02T03:04:05Z", rate: 1},
-		`{"data":{"a":1},"time":1577934245678}`:                                     {at: "2020-01-02T03:04:05.678Z", rate: 1},
-		`{"data":{"a":1},"time":1577934245678901}`:                                  {at: "2020-01-02T03:04:05.678901Z", rate: 1},
-		`{"data":{"a":1},"time":1577934245.5}`:                                      {at: "2020-01-02T03:04:05.5Z", rate: 1},
-		`{"data":{"a":1},"time":"2026-03-04T06:06:07Z"}`:                            {at: "2026-03-04T06:06:07Z", rate: 1},
-		`{"data":{"a":1},"time":"2026-03-04T06:06:08Z"}`:                            {at: "2026-03-04T05:06:07Z", rate: 1},
-		`{"data":{"a":1},"samplerate":16}`:                                          {at: "2026-03-04T05:06:07Z", rate: 16},
-		`{"data":{"a":1},"samplerate":4.0}`:                                         {at: "2026-03-04T05:06:07Z", rate: 4},
-		`{"data":{"a":1},"samplerate":-1}`:                                          {problem: "samplerate"},
-		`{"data":{"a":1},"samplerate":1.5}`:                                         {problem: "samplerate"},
-		`{"data":{"a":1},"samplerate":"2"}`:                                         {problem: "samplerate"},
-		`{"data":{"a":1},"samplerate":1e99}`:                                        {problem: "samplerate"},
-		`{"data":{"a":1},"time":"yesterday"}`:                                       {problem: "yesterday"},
-		`{"data":{"a":1},"time":{}}`:                                                {problem: "time"},
-		`{"data":{"a":1},"time":1e300}`:                                             {problem: "time"},
-		`{"data":{"a":1},"time":"NaN"}`:                                             {problem: "time"},
-		`{"data":{}}`:                                                               {problem: TextEmpty},
-		`{"data":null}`:                                                             {problem: TextEmpty},
-		`{}`:                                                                        {problem: TextEmpty},
-		`{"data":7}`:                                                                {problem: "must be an object"},
-		`7`:                                                                         {problem: "must be an object"},
-		`[{"data":{"a":1}}]`:                                                        {problem: "must be an object"},
-		`{"data":{"a":1e999}}`:                                                      {problem: "1e999"},
-		`{"data":{"a":"` + strings.Repeat("x", 65_536) + `"}}`:                      {at: "2026-03-04T05:06:07Z", rate: 1},
-		`{"data":{"a":"` + strings.Repeat("x", 65_537) + `"}}`:                      {problem: "65537 bytes"},
-		`{"data":{"` + strings.Repeat("x", 65_537) + `":1}}`:                        {problem: "name is longer"},
-		`{"data":{"a":[` + strings.Repeat("1,", 40_000) + `1]}}`:                    {problem: "bytes, at most"},
-		`{"data":{` + manyFields(2_000) + `}}`:                                      {at: "2026-03-04T05:06:07Z", rate: 1},
-		`{"data":{` + manyFields(2_001) + `}}`:                                      {problem: TextColumns},
-		`{"data":{` + manyFields(1_999) + `,"f1":2,"f1":3,"b":{}}}`:                 {at: "2026-03-04T05:06:07Z", rate: 1},
-		`{"data":{` + longFields(16) + `}}`:                                         {problem: "too large"},
-		`{"data":{"` + strings.Repeat("n", 60_000) + `":{` + manyFields(20) + `}}}`: {problem: "too large"},
+		`{"data":{"a":1},"time":null,"samplerate":null}`:          {at: "2026-03-04T05:06:07Z", rate: 1},
+		`{"time":"","samplerate":0,"data":{"a":1},"x":[{}]}`:      {at: "2026-03-04T05:06:07Z", rate: 1},
+		`{"data":{"a":1},"time":"2020-01-02T03:04:05.678+01:00"}`: {at: "2020-01-02T02:04:05.678Z", rate: 1},
+		`{"data":{"a":1},"time":"1577934245"}`:                    {at: "2020-01-02T03:04:05Z", rate: 1},
+		`{"data":{"a":1},"time":1577934245}`:                      {at: "2020-01-02T03:04:05Z", rate: 1},
+		`{"data":{"a":1},"time":1577934245678}`:                   {at: "2020-01-02T03:04:05.678Z", rate: 1},
+		`{"data":{"a":1},"time":1577934245678901}`:                {at: "2020-01-02T03:04:05.678901Z", rate: 1},
+		`{"data":{"a":1},"time":1577934245.5}`:                    {at: "2020-01-02T03:04:05.5Z", rate: 1},
+		`{"data":{"a":1},"time":"2026-03-04T06:06:07Z"}`:          {at: "2026-03-04T06:06:07Z", rate: 1},
+		`{"data":{"a":1},"time":"2026-03-04T06:06:08Z"}`:          {at: "2026-03-04T05:06:07Z", rate: 1},
+		`{"data":{"a":1},"samplerate":16}`:                        {at: "2026-03-04T05:06:07Z", rate: 16},
+		`{"data":{"a":1},"samplerate":4.0}`:                       {at: "2026-03-04T05:06:07Z", rate: 4},
+		`{"data":{"a":1},"samplerate":-1}`:                        {problem: "samplerate"},
+		`{"data":{"a":1},"samplerate":1.5}`:                       {problem: "samplerate"},
+		`{"data":{"a":1},"samplerate":"2"}`:                       {problem: "samplerate"},
+		`{"data":{"a":1},"samplerate":1e99}`:                      {problem: "samplerate"},
+		`{"data":{"a":1},"time":"yesterday"}`:                     {problem: "yesterday"},
+		`{"data":{"a":1},"time":{}}`:                              {problem: "time"},
+		`{"data":{"a":1},"time":1e300}`:                           {problem: "time"},
+		`{"data":{"a":1},"time":"NaN"}`:                           {problem: "time"},
+		`{"data":{"a":1},"time":NaN}`:                             {problem: "NaN"},
+		`{"data":{"a":1},"time":"1969-12-31T23:59:59Z"}`:          {problem: "before 1970"},
+		`{"data":{"a":1},"time":-1}`:                              {problem: "before 1970"},
+		`{"data":{"a":1},"time":"0000-01-01T00:00:00Z"}`:          {problem: "cannot be read"},
+		`{"data":{"a":1},"time":0}`:                               {at: "1970-01-01T00:00:00Z", rate: 1},
+		`{"data":{"a":1},"time":"1970-01-01T00:00:00Z"}`:          {at: "1970-01-01T00:00:00Z", rate: 1},
+		`{"data":{"a":1},"time":"9999-12-31T23:59:59Z"}`:          {at: "2026-03-04T05:06:07Z", rate: 1},
+		`{"data":{}}`:          {problem: TextEmpty},
+		`{"data":null}`:        {problem: TextEmpty},
+		`{}`:                   {problem: TextEmpty},
+		`{"data":7}`:           {problem: "must be an object"},
+		`7`:                    {problem: "must be an object"},
+		`[{"data":{"a":1}}]`:   {problem: "must be an object"},
+		`{"data":{"a":1e999}}`: {problem: "1e999"},
+		`{"data":{"a":"` + strings.Repeat("x", 65_536) + `"}}`:                                             {at: "2026-03-04T05:06:07Z", rate: 1},
+		`{"data":{"a":"` + strings.Repeat("x", 65_537) + `"}}`:                                             {problem: "65537 bytes"},
+		`{"data":{"` + strings.Repeat("x", 65_537) + `":1}}`:                                               {problem: "name is longer"},
+		`{"data":{"a":[` + strings.Repeat("1,", 40_000) + `1]}}`:                                           {problem: "bytes, at most"},
+		`{"data":{` + manyFields(2_000) + `}}`:                                                             {at: "2026-03-04T05:06:07Z", rate: 1},
+		`{"data":{` + manyFields(2_001) + `}}`:                                                             {problem: TextColumns},
+		`{"data":{` + manyFields(1_999) + `,"f1":2,"f1":3,"b":{}}}`:                                        {at: "2026-03-04T05:06:07Z", rate: 1},
+		`{"data":{` + longFields(16) + `}}`:                                                                {problem: "too large"},
+		`{"data":{"` + strings.Repeat("n", 60_000) + `":{` + manyFields(20) + `}}}`:                        {problem: "too large"},
 		`{"data":{"` + strings.Repeat("n", 60_000) + `":{` + strings.Repeat(`"a":1,`, 50_000) + `"a":1}}}`: {problem: "too large"},
 	} {
 		item := decodeOne(t, in)
@@ -133,8 +141,43 @@ func longFields(n int) string {
 	return b.String()[1:]
 }
 
+// TestOneBadEventSparesTheOthers: whatever is wrong with the event in the middle, those around it are decoded.
 func TestOneBadEventSparesTheOthers(t *testing.T) {
 	t.Parallel()
+	nest := func(open, shut string, n int) string { return strings.Repeat(open, n) + "1" + strings.Repeat(shut, n) }
+	for name, c := range map[string]struct{ bad, about string }{
+		"NaN":                        {`{"data":{"a":NaN}}`, "NaN or infinite"},
+		"Infinity":                   {`{"data":{"a":Infinity}}`, "NaN or infinite"},
+		"minus Infinity in an array": {`{"data":{"a":[1,-Infinity]}}`, "NaN or infinite"},
+		"NaN in an unknown member":   {`{"data":{"a":1},"more":[{"x":NaN}]}`, "NaN or infinite"},
+		"NaN sample rate":            {`{"data":{"a":1},"samplerate":NaN}`, "samplerate"},
+		"huge number":                {`{"data":{"a":-1e400}}`, "64 bits"},
+		"many digits":                {`{"data":{"a":` + strings.Repeat("9", 400) + `}}`, "64 bits"},
+		"huge exponent":              {`{"data":{"a":1e99999999999999999999}}`, "64 bits"},
+		"deep arrays":                {`{"data":{"a":` + nest("[", "]", 100_000) + `}}`, "1000 levels"},
+		"deep objects":               {`{"data":` + nest(`{"a":`, "}", 100_000) + `}`, "1000 levels"},
+		"deep unknown member":        {`{"data":{"a":1},"x":` + nest("[", "]", 5000) + `}`, "1000 levels"},
+		"deep, with brackets quoted": {`{"data":{"a":` + strings.Repeat("[", 2000) + `"]\"]\\"` + strings.Repeat("]", 2000) + `}}`, "1000 levels"},
+		"2,001 columns":              {`{"data":{` + manyFields(2_001) + `}}`, TextColumns},
+		"2,001 nested columns":       {`{"data":{"o":{` + manyFields(2_001) + `}}}`, TextColumns},
+		"long string":                {`{"data":{"a":"` + strings.Repeat("x", 65<<10) + `"}}`, "66560 bytes"},
+		"long name":                  {`{"data":{"` + strings.Repeat("x", 65<<10) + `":1}}`, "name is longer"},
+		"not UTF-8":                  {"{\"data\":{\"a\":\"\xff\"}}", "UTF-8"},
+		"name not UTF-8":             {"{\"data\":{\"\xc3\x28\":1}}", "UTF-8"},
+		"time before 1970":           {`{"data":{"a":1},"time":-62135596800}`, "before 1970"},
+		"absurd time":                {`{"data":{"a":1},"time":1e30}`, "cannot be read"},
+		"an array":                   {`[{"data":{"a":1}}]`, "must be an object"},
+		"no data":                    {`{"time":1}`, TextEmpty},
+	} {
+		items, err := DecodeBatchJSON([]byte(`[{"data":{"a":1}},`+c.bad+`,{"data":{"b":2}}]`), now)
+		if err != nil || len(items) != 3 {
+			t.Errorf("%s: %v, %d items", name, err, len(items))
+			continue
+		}
+		if items[0].Problem != "" || !strings.Contains(items[1].Problem, c.about) || items[2].Problem != "" || show(items[2].Event.Fields) != "b=int:2" {
+			t.Errorf("%s: %q, %q, %q; want one about %q", name, items[0].Problem, items[1].Problem, items[2].Problem, c.about)
+		}
+	}
 	items, err := DecodeBatchJSON([]byte(`[{"data":{"a":1}},{"data":{"a":1e999}},{"data":{"b":2}}]`), now)
 	if err != nil || len(items) != 3 {
 		t.Fatal(err, items)
@@ -144,13 +187,50 @@ func TestOneBadEventSparesTheOthers(t *testing.T) {
 	}
 }
 
+func TestOneEvent(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		body, at, rate string
+		want           string // fields, time, rate
+		problem        string
+		err            error
+	}{
+		"plain":            {body: `{"a":1,"b":{"c":"x"}}`, want: "a=int:1 b.c=string:x 2026-03-04T05:06:07Z 1"},
+		"time and rate":    {body: ` {"a":1} `, at: "1577934245.5", rate: "16", want: "a=int:1 2020-01-02T03:04:05.5Z 16"},
+		"rate of zero":     {body: `{"a":1}`, rate: "0", want: "a=int:1 2026-03-04T05:06:07Z 1"},
+		"far ahead":        {body: `{"a":1}`, at: "2036-01-01T00:00:00Z", want: "a=int:1 2026-03-04T05:06:07Z 1"},
+		"odd time":         {body: `{"a":1}`, at: "noon", problem: `"noon"`},
+		"odd rate":         {body: `{"a":1}`, rate: "many", problem: `"many"`},
+		"fractional rate":  {body: `{"a":1}`, rate: "1.5", problem: "samplerate"},
+		"rate with a tail": {body: `{"a":1}`, rate: "1x", problem: "samplerate"},
+		"NaN":              {body: `{"a":NaN}`, problem: "NaN"},
+		"not UTF-8":        {body: "{\"a\":\"\xff\"}", problem: "UTF-8"},
+		"no fields":        {body: `{}`, problem: TextEmpty},
+		"empty":            {body: ` `, err: ErrEmpty},
+		"an array":         {body: `[{"a":1}]`, err: ErrMalformed},
+		"two":              {body: `{"a":1}{"a":1}`, err: ErrMalformed},
+		"cut":              {body: `{"a":1`, err: ErrMalformed},
+	} {
+		item, err := DecodeEvent([]byte(c.body), c.at, c.rate, Options{Now: now})
+		got := show(item.Event.Fields) + item.Event.Time.Format(" "+time.RFC3339Nano) + fmt.Sprint(" ", item.Event.SampleRate)
+		switch {
+		case !errors.Is(err, c.err):
+			t.Errorf("%s: %v, want %v", name, err, c.err)
+		case c.problem != "" && !strings.Contains(item.Problem, c.problem):
+			t.Errorf("%s: problem %q, want one about %q", name, item.Problem, c.problem)
+		case c.want != "" && (got != c.want || item.Problem != ""):
+			t.Errorf("%s: %s %q, want %s", name, got, item.Problem, c.want)
+		}
+	}
+}
+
 var malformed = []string{
 	`{`, `[`, `[}`, `[{]`, `[{"data":{"a":1}}`, `[{"data":{"a":1}}]]`, `[{"data":{"a":1}},]`, `[,]`, `[{"data":{"a":1}} {}]`,
 	`{"data":{"a":1}}`, `null`, `7`, `"x"`, `[{"data":{"a":01}}]`, `[{"data":{"a":1.}}]`, `[{"data":{"a":.5}}]`, `[{"data":{"a":+1}}]`,
-	`[{"data":{"a":1e}}]`, `[{"data":{"a":-}}]`, `[{"data":{"a":NaN}}]`, `[{"data":{"a":tru}}]`, `[{"data":{a:1}}]`, `[{"data":{'a':1}}]`,
+	`[{"data":{"a":1e}}]`, `[{"data":{"a":-}}]`, `[{"data":{"a":nan}}]`, `[{"data":{"a":Inf}}]`, `[{"data":{"a":tru}}]`, `[{"data":{a:1}}]`, `[{"data":{'a':1}}]`,
 	`[{"data":{"a" 1}}]`, `[{"data":{"a":1,}}]`, `[{"data":{"a":"x}}]`, "[{\"data\":{\"a\":\"x\ny\"}}]", `[{"data":{"a":"\x"}}]`,
-	`[{"data":{"a":"\u12"}}]`, `[{"data":{"a":"\u12g4"}}]`, `[{"data":{"a":"\`, "[{\"data\":{\"a\":\"\xff\"}}]", "[{\"data\":{\"a\":1}}]\x00", "\xef\xbb\xbf[]",
-	`[{"data":{"a":` + strings.Repeat("[", 2000) + strings.Repeat("]", 2000) + `}}]`,
+	`[{"data":{"a":"\u12"}}]`, `[{"data":{"a":"\u12g4"}}]`, `[{"data":{"a":"\`, "[{\"data\":{\"a\":\xff}}]", "[{\"data\":{\"a\":1}}]\x00", "\xef\xbb\xbf[]",
+	`[{"data":{"a":` + strings.Repeat("[", 2000) + strings.Repeat("]", 1999) + `}}]`,
 }
 
 func TestMalformedBatches(t *testing.T) {
@@ -179,7 +259,7 @@ func TestBatchJSONRoundTrip(t *testing.T) {
 		}
 		for i := range events {
 			events[i].ID = ID{}
-			events[i].Time = time.Unix(rapid.Int64Range(firstSecond, now.Unix()).Draw(t, "sec"), int64(events[i].Time.Nanosecond())).UTC()
+			events[i].Time = time.Unix(rapid.Int64Range(0, now.Unix()).Draw(t, "sec"), int64(events[i].Time.Nanosecond())).UTC()
 			if len(events[i].Fields) == 0 {
 				events[i].Fields = []Field{{"x", IntValue(1)}}
 			}
@@ -226,7 +306,10 @@ func FuzzBatchJSON(f *testing.F) {
 		case err != nil && valid && len(reference) > 0 && len(body) < 1000:
 			t.Fatalf("encoding/json takes %q, we say %v", body, err)
 		case err == nil && !valid:
-			t.Fatalf("encoding/json refuses %q", body)
+			if !slices.ContainsFunc(items, func(i Item) bool { return strings.Contains(i.Problem, "malformed") }) {
+				t.Fatalf("encoding/json refuses %q", body)
+			}
+			return
 		case err != nil:
 			return
 		case len(items) != len(reference):

@@ -1,6 +1,7 @@
 package event
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"time"
@@ -18,7 +19,7 @@ const (
 	maxFlatten = 5
 )
 
-// Texts of refused events. The first two are documented by the API.
+// Texts of refused events, as the API documents them.
 const (
 	TextEmpty   = "Request body should not be empty."
 	TextColumns = "Event has too many columns."
@@ -27,29 +28,46 @@ const (
 // ErrEmpty marks a batch without events.
 var ErrEmpty = errors.New(TextEmpty) //nolint:staticcheck // the API's documented text
 
+// ErrNoRoom marks a body that was not decoded because its memory was not granted: see [Options].
+var ErrNoRoom = errors.New("no room to decode the body")
+
+// Options is what decoding depends on beside the body.
+type Options struct {
+	// Now is the time of receipt.
+	Now time.Time
+	// Reserve is asked before memory is taken: about what decoding needs in all, in steps, and what the body's copy
+	// needs first. If it returns false, decoding ends with [ErrNoRoom]; the caller gives everything back. nil grants all.
+	Reserve func(bytes int64) bool
+}
+
 // Item is one event of a batch as it was decoded. Problem, if not empty, says why the event cannot be accepted.
 type Item struct {
 	Event   Event
 	Problem string
 }
 
-// DecodeBatchJSON decodes the body of a batch request: an array of {"data": {…}, "time": …, "samplerate": n}. Numbers
+// DecodeBatchJSON is [DecodeBatch] without a bound on memory but the body's own.
+func DecodeBatchJSON(body []byte, now time.Time) ([]Item, error) {
+	return DecodeBatch(body, Options{Now: now})
+}
+
+// DecodeBatch decodes the body of a batch request: an array of {"data": {…}, "time": …, "samplerate": n}. Numbers
 // become Int if they are whole and fit, else Float; objects are flattened with dots to a depth of 5; what is deeper,
 // arrays, and empty objects become their JSON text. Of fields with one name the last wins. A missing time, or one more
-// than an hour ahead of now, becomes now. What is wrong with one event is in its Item; a body that is not JSON, not
-// UTF-8, not an array or empty is an error, which matches [ErrMalformed] or [ErrEmpty].
+// than an hour ahead of now, becomes now; one before 1970 is refused, any other is kept.
 //
-// Memory is bounded by a small multiple of len(body). The result does not refer to body.
-func DecodeBatchJSON(body []byte, now time.Time) ([]Item, error) {
-	if !utf8.Valid(body) {
-		return nil, fmt.Errorf("%w It is not UTF-8.", ErrMalformed) //nolint:staticcheck // a sentence for clients
-	}
-	d := batchDecoder{scanner: scanner{s: string(body)}, now: now}
-	if d.peek() == 0 && d.i >= len(d.s) {
-		return nil, ErrEmpty
+// What is wrong with one event is in its Item, and the others are decoded: wrong types, limits exceeded, numbers out of
+// range or NaN, nesting deeper than 1,000, text that is not UTF-8. A body that is not JSON, not an array or empty is an
+// error, which matches [ErrMalformed] or [ErrEmpty].
+//
+// Memory is bounded by what o grants. The result does not refer to body.
+func DecodeBatch(body []byte, o Options) ([]Item, error) {
+	d, err := newDecoder(body, o)
+	if err != nil {
+		return nil, err
 	}
 	if d.peek() != '[' {
-		return nil, fmt.Errorf("%w Expected an array of events.", ErrMalformed) //nolint:staticcheck // as above
+		return nil, fmt.Errorf("%w Expected an array of events.", ErrMalformed) //nolint:staticcheck // a sentence for clients
 	}
 	ok := d.array(d.element)
 	if ok {
@@ -57,14 +75,88 @@ func DecodeBatchJSON(body []byte, now time.Time) ([]Item, error) {
 		ok = d.i == len(d.s)
 	}
 	switch {
+	case d.noRoom:
+		return nil, ErrNoRoom
 	case d.tooMany:
 		return nil, fmt.Errorf("%w It has more than %d events.", ErrMalformed, MaxBatchEvents) //nolint:staticcheck // as above
 	case !ok:
-		return nil, fmt.Errorf("%w Near byte %d of %d.", ErrMalformed, d.i, len(d.s)) //nolint:staticcheck // as above
+		return nil, d.syntax()
 	case len(d.items) == 0:
 		return nil, ErrEmpty
 	}
 	return d.items, nil
+}
+
+// DecodeEvent decodes the body of a request with one event: its data. at and rate are its time and sample rate as
+// text; empty means none. All else is as [DecodeBatch] has it.
+func DecodeEvent(body []byte, at, rate string, o Options) (Item, error) {
+	d, err := newDecoder(body, o)
+	if err != nil {
+		return Item{}, err
+	}
+	e := Event{Time: d.now, SampleRate: 1}
+	if at != "" {
+		d.setTime(&e, at, true)
+	}
+	if rate != "" {
+		head := scanner{s: rate}
+		text, whole, ok := head.number()
+		if !ok || head.i != len(rate) {
+			d.fail("The samplerate %q is not a whole number of at least 1.", shorten(rate))
+		} else {
+			d.setRate(&e, text, whole)
+		}
+	}
+	if d.peek() != '{' {
+		return Item{}, fmt.Errorf("%w Expected an object.", ErrMalformed) //nolint:staticcheck // as above
+	}
+	ok := d.data()
+	if ok {
+		d.space()
+		ok = d.i == len(d.s)
+	}
+	switch {
+	case d.noRoom:
+		return Item{}, ErrNoRoom
+	case !ok:
+		return Item{}, d.syntax()
+	}
+	d.finish(&e, 0)
+	if d.noRoom {
+		return Item{}, ErrNoRoom
+	}
+	return d.items[0], nil
+}
+
+// Sizes of what decoding takes, in bytes, for [Options].Reserve.
+const (
+	sizeOfField = 48
+	// sizeOfItem has room for the answer to an event, too.
+	sizeOfItem = 88 + 168
+	// sizeOfName is about an entry of byName.
+	sizeOfName = 48
+	// sizeOfText is about a problem's text.
+	sizeOfText = 160
+	// reserveStep is the least that is reserved at a time once the body is copied.
+	reserveStep = 4 << 10
+)
+
+func newDecoder(body []byte, o Options) (*batchDecoder, error) {
+	d := &batchDecoder{now: o.Now, reserve: o.Reserve}
+	// Text with escapes is copied: all of it together is no longer than the body.
+	need := len(body)
+	if bytes.IndexByte(body, '\\') >= 0 {
+		need *= 2
+	}
+	if !d.need(need) {
+		return nil, ErrNoRoom
+	}
+	d.scanner = scanner{s: string(body)}
+	d.suspect = !utf8.ValidString(d.s)
+	if d.peek() == 0 && d.i >= len(d.s) {
+		return nil, ErrEmpty
+	}
+	return d, nil
 }
 
 // batchDecoder decodes one body.
@@ -73,6 +165,11 @@ type batchDecoder struct {
 	now     time.Time
 	items   []Item
 	tooMany bool
+	suspect bool // something in the body is not UTF-8
+
+	reserve func(bytes int64) bool
+	granted int // reserved and not used yet
+	noRoom  bool
 
 	// Of the event being decoded.
 	problem string
@@ -88,9 +185,33 @@ type batchDecoder struct {
 const linearFields = 16
 
 func (d *batchDecoder) fail(format string, args ...any) {
-	if d.problem == "" {
+	switch {
+	case d.problem != "":
+	case len(args) == 0:
+		d.problem = format
+	case d.need(sizeOfText):
 		d.problem = fmt.Sprintf(format, args...)
 	}
+}
+
+// syntax is the error for a body that is not JSON.
+func (d *batchDecoder) syntax() error {
+	return fmt.Errorf("%w Near byte %d of %d.", ErrMalformed, d.i, len(d.s)) //nolint:staticcheck // a sentence for clients
+}
+
+// need has memory granted before it is taken. Once it was not granted, the event being decoded is given up.
+func (d *batchDecoder) need(n int) bool {
+	if d.reserve == nil || n <= d.granted {
+		d.granted -= n
+		return true
+	}
+	ask := max(n-d.granted, reserveStep)
+	if d.noRoom || !d.reserve(int64(ask)) {
+		d.noRoom = true
+		return false
+	}
+	d.granted += ask - n
+	return true
 }
 
 // element reads one event of the batch.
@@ -99,11 +220,13 @@ func (d *batchDecoder) element() bool {
 		d.tooMany = true
 		return false
 	}
-	d.problem, d.fields, d.size, d.joined = "", d.fields[:0], 0, 0
+	d.problem, d.fields, d.size, d.joined, d.odd = "", d.fields[:0], 0, 0, ""
 	clear(d.byName)
 	e := Event{Time: d.now, SampleRate: 1}
 	var ok bool
-	if d.peek() != '{' {
+	first := d.peek()
+	start := d.i
+	if first != '{' {
 		d.fail("Request body is malformed and cannot be read. An event must be an object.")
 		ok = d.skip(1)
 	} else {
@@ -118,25 +241,48 @@ func (d *batchDecoder) element() bool {
 			}
 			return d.skip(2)
 		})
-		if len(d.fields) == 0 {
-			d.fail(TextEmpty)
-		}
 	}
 	if !ok {
 		return false
 	}
-	if d.problem != "" {
+	d.finish(&e, start)
+	return !d.noRoom
+}
+
+// finish makes an item of the event that was read, from start on.
+func (d *batchDecoder) finish(e *Event, start int) {
+	switch {
+	case d.suspect && !utf8.ValidString(d.s[start:d.i]):
+		d.problem = "" // what was found out of it may be wrong, and cannot be repeated
+		d.fail("Request body is malformed and cannot be read. The event is not UTF-8.")
+	case d.odd != "":
+		d.fail("Request body is malformed and cannot be read. The event has %s, which JSON does not allow here.", d.odd)
+	case len(d.fields) == 0:
+		d.fail(TextEmpty)
+	}
+	if len(d.items) == cap(d.items) {
+		more := min(max(cap(d.items), 4), MaxBatchEvents-cap(d.items))
+		if !d.need(more * sizeOfItem) {
+			return
+		}
+		d.items = append(make([]Item, 0, cap(d.items)+more), d.items...)
+	}
+	if d.problem != "" || d.noRoom {
 		d.items = append(d.items, Item{Problem: d.problem})
-		return true
+		return
 	}
 	n := len(d.fields)
 	if len(d.slab) < n {
-		d.slab = make([]Field, max(n, 256))
+		// What is left of the body tells about how many fields are to come.
+		size := max(n, min(256, (len(d.s)-d.i)/16))
+		if !d.need(size * sizeOfField) {
+			return
+		}
+		d.slab = make([]Field, size)
 	}
 	e.Fields, d.slab = d.slab[:n:n], d.slab[n:]
 	copy(e.Fields, d.fields)
-	d.items = append(d.items, Item{Event: e})
-	return true
+	d.items = append(d.items, Item{Event: *e})
 }
 
 // data reads an event's fields.
@@ -174,7 +320,7 @@ func (d *batchDecoder) members(prefix string, depth int) bool {
 				d.fail("A field's name is longer than %d bytes.", MaxStringBytes)
 			case d.joined > 2*MaxEventBytes:
 				d.fail("Event is too large: its nested names alone exceed %d bytes.", MaxEventBytes)
-			default:
+			case d.need(len(prefix) + 1 + len(key)):
 				d.prefix = append(append(append(d.prefix[:0], prefix...), '.'), key...)
 				name = string(d.prefix)
 			}
@@ -213,6 +359,9 @@ func (d *batchDecoder) member(name string, depth int) bool {
 		if !ok {
 			return false
 		}
+		if d.odd != "" {
+			return true // no number at all: the event is refused in the end
+		}
 		v, inRange := numberValue(text, whole)
 		if !inRange {
 			d.fail("Field %q: the number %s does not fit into 64 bits.", shorten(name), shorten(text))
@@ -229,7 +378,7 @@ func (d *batchDecoder) emptyObject() bool {
 }
 
 func (d *batchDecoder) rawField(name string, depth int) bool {
-	s, ok := d.raw(depth + 2)
+	s, ok := d.raw(depth+2, d.need)
 	if ok {
 		d.text(name, s)
 	}
@@ -245,7 +394,7 @@ func (d *batchDecoder) text(name, s string) {
 
 // set stores a field, in the place of an earlier one of that name.
 func (d *batchDecoder) set(name string, v Value) {
-	if d.problem != "" {
+	if d.problem != "" || d.noRoom {
 		return
 	}
 	if len(name) > MaxStringBytes {
@@ -258,6 +407,9 @@ func (d *batchDecoder) set(name string, v Value) {
 	} else {
 		if len(d.fields) == MaxFields {
 			d.fail(TextColumns)
+			return
+		}
+		if len(d.fields) == cap(d.fields) && !d.need(max(2*cap(d.fields), 16)*(sizeOfField+sizeOfName)) {
 			return
 		}
 		d.size += len(name) + len(v.str)

@@ -14,11 +14,18 @@ var ErrMalformed = errors.New("Request body is malformed and cannot be read.") /
 // maxDepth bounds how deep JSON may nest.
 const maxDepth = 1000
 
+// What the scanner reads over although JSON does not allow it, so that one event cannot spoil a batch.
+const (
+	oddNumber = "a number that is NaN or infinite"
+	oddDepth  = "more than 1000 levels of nesting"
+)
+
 // scanner reads JSON (RFC 8259) strictly and once from front to back. Its methods return false on a syntax error; i is
 // then near the place.
 type scanner struct {
-	s string
-	i int
+	s   string
+	i   int
+	odd string // what was read over last: one of the odd texts; empty if nothing was
 }
 
 // space skips white space.
@@ -177,7 +184,7 @@ func (p *scanner) number() (text string, whole, ok bool) {
 	case p.i < len(p.s) && p.s[p.i] == '0':
 		p.i++
 	case p.digits() == 0:
-		return "", false, false
+		return p.notFinite(start)
 	}
 	whole = true
 	if p.i < len(p.s) && p.s[p.i] == '.' {
@@ -198,6 +205,17 @@ func (p *scanner) number() (text string, whole, ok bool) {
 		}
 	}
 	return p.s[start:p.i], whole, true
+}
+
+// notFinite reads what some encoders write for numbers that JSON cannot say.
+func (p *scanner) notFinite(start int) (text string, whole, ok bool) {
+	for _, word := range [...]string{"NaN", "Infinity", "-Infinity"} {
+		if strings.HasPrefix(p.s[start:], word) {
+			p.i, p.odd = start+len(word), oddNumber
+			return word, false, true
+		}
+	}
+	return "", false, false
 }
 
 func (p *scanner) digits() int {
@@ -236,10 +254,11 @@ func smallInt(text string) (int64, bool) {
 
 // skip reads any value and forgets it.
 func (p *scanner) skip(depth int) bool {
-	if depth > maxDepth {
-		return false
+	c := p.peek()
+	if depth > maxDepth && (c == '{' || c == '[') {
+		return p.skipDeep()
 	}
-	switch c := p.peek(); c {
+	switch c {
 	case '{':
 		return p.object(func(string) bool { return p.skip(depth + 1) })
 	case '[':
@@ -257,6 +276,43 @@ func (p *scanner) skip(depth int) bool {
 		_, _, ok := p.number()
 		return ok
 	}
+}
+
+// skipDeep reads over an object or array without looking at more than its brackets and strings, in constant memory.
+func (p *scanner) skipDeep() bool {
+	p.odd = oddDepth
+	for open := 0; p.i < len(p.s); {
+		switch p.s[p.i] {
+		case '"':
+			if !p.skipString() {
+				return false
+			}
+			continue
+		case '{', '[':
+			open++
+		case '}', ']':
+			if open--; open == 0 {
+				p.i++
+				return true
+			}
+		}
+		p.i++
+	}
+	return false
+}
+
+// skipString reads over a string whose opening quote is next, its escapes unread.
+func (p *scanner) skipString() bool {
+	for p.i++; p.i < len(p.s); p.i++ {
+		switch p.s[p.i] {
+		case '"':
+			p.i++
+			return true
+		case '\\':
+			p.i++
+		}
+	}
+	return false
 }
 
 // object reads an object whose brace is next and calls value with each key, to read the value.
@@ -305,14 +361,19 @@ func (p *scanner) array(value func() bool) bool {
 	}
 }
 
-// raw reads any value and returns its text without white space between tokens.
-func (p *scanner) raw(depth int) (string, bool) {
+// raw reads any value and returns its text without white space between tokens. need has the memory for a copy granted; if it
+// is not, or the value is not JSON, the text is empty.
+func (p *scanner) raw(depth int, need func(int) bool) (string, bool) {
 	p.space()
 	start := p.i
 	if !p.skip(depth) {
 		return "", false
 	}
-	return compact(p.s[start:p.i]), true
+	text := p.s[start:p.i]
+	if p.odd != "" || !need(len(text)) {
+		return "", true
+	}
+	return compact(text), true
 }
 
 // compact drops white space outside of strings from valid JSON.

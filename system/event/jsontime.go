@@ -35,19 +35,31 @@ func (d *batchDecoder) time(e *Event) bool {
 		}
 		text = s
 	}
+	d.setTime(e, text, quoted)
+	return true
+}
+
+// setTime gives an event the time that text says.
+func (d *batchDecoder) setTime(e *Event, text string, quoted bool) {
+	shown := shorten(text)
+	if quoted {
+		shown = strconv.Quote(shown)
+	}
 	at, ok := ParseTime(text)
 	switch {
-	case !ok && quoted:
-		d.fail("Event time %q cannot be read: expected RFC 3339 or Unix time.", shorten(text))
 	case !ok:
-		d.fail("Event time %s cannot be read: expected RFC 3339 or Unix time.", shorten(text))
+		d.fail("Event time %s cannot be read: expected RFC 3339 or Unix time.", shown)
+	case at.Before(firstTime):
+		d.fail("Event time %s lies before 1970: expected the time at which the event happened.", shown)
 	case at.Sub(d.now) > maxAhead:
 		e.Time = d.now
 	default:
 		e.Time = at
 	}
-	return true
 }
+
+// firstTime is the earliest time that an event may have. Storage counts from it.
+var firstTime = time.Unix(0, 0).UTC()
 
 // Bounds of times: years 1 to 9999.
 var (
@@ -99,9 +111,14 @@ func (d *batchDecoder) sampleRate(e *Event) bool {
 		return d.skip(2)
 	}
 	text, whole, ok := d.number()
-	if !ok {
-		return false
+	if ok {
+		d.setRate(e, text, whole)
 	}
+	return ok
+}
+
+// setRate gives an event the sample rate that a number's text says.
+func (d *batchDecoder) setRate(e *Event, text string, whole bool) {
 	v, _ := numberValue(text, whole)
 	rate := v.Int()
 	if f := v.Float(); v.Kind() == Float && f == math.Trunc(f) && math.Abs(f) < 1<<53 {
@@ -115,5 +132,4 @@ func (d *batchDecoder) sampleRate(e *Event) bool {
 	case rate > 0:
 		e.SampleRate = rate
 	}
-	return true
 }
