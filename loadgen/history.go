@@ -3,8 +3,6 @@ package loadgen
 import (
 	"time"
 
-	"github.com/HdrHistogram/hdrhistogram-go"
-
 	"github.com/ratel-sim/ratel/system/shepherd"
 )
 
@@ -87,55 +85,4 @@ func (h *history) partsOf(statuses []shepherd.Status) []Part {
 	h.parts = h.parts[len(m):]
 	copy(own, m)
 	return own
-}
-
-// Bounds of latency histograms: 1 µs to 1 h with 3 significant digits.
-const (
-	latencyMin    = int64(1)
-	latencyMax    = int64(time.Hour / time.Microsecond)
-	latencyDigits = 3
-)
-
-// Latency is the latencies of some requests, from the intended time of sending to the answer.
-type Latency struct {
-	// Answered holds microseconds of the requests that were answered, whatever the answer.
-	Answered *hdrhistogram.Histogram
-	// Unanswered were given up or not sent; they have no latency, and a percentile that ignores them flatters.
-	Unanswered int64
-}
-
-// Interval is the latencies of requests that were intended in [From, To).
-type Interval struct {
-	From, To time.Duration
-	Latency
-}
-
-// Latencies sorts the ops into intervals by their intended time, beginning with 0, and makes a histogram of each.
-// Intervals without requests are left out. Ops that are still open count as unanswered.
-func Latencies(ops []Op, every time.Duration) []Interval {
-	var out []Interval
-	at := map[int64]int{} // interval -> index in out
-	for i := range ops {
-		op := &ops[i]
-		k := int64(op.Intended / every)
-		j, ok := at[k]
-		if !ok {
-			j = len(out)
-			at[k] = j
-			from := time.Duration(k) * every
-			out = append(out, Interval{From: from, To: from + every, Latency: Latency{Answered: hdrhistogram.New(latencyMin, latencyMax, latencyDigits)}})
-		}
-		out[j].record(op)
-	}
-	return out
-}
-
-func (l *Latency) record(op *Op) {
-	if op.Code == 0 {
-		l.Unanswered++
-		return
-	}
-	us := int64((op.Done - op.Intended) / time.Microsecond)
-	// Within the bounds, recording cannot fail.
-	_ = l.Answered.RecordValue(min(max(us, latencyMin), latencyMax))
 }

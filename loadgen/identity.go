@@ -9,13 +9,6 @@ import (
 	"github.com/ratel-sim/ratel/system/event"
 )
 
-// Fields by which a stored event is recognised.
-const (
-	fieldProducer = "ratel.producer"
-	fieldSeq      = "ratel.seq"
-	fieldSum      = "ratel.sum"
-)
-
 // State says what a stored event turned out to be.
 type State uint8
 
@@ -111,11 +104,11 @@ const (
 
 func meaningOf(name string) named {
 	switch name {
-	case fieldProducer:
+	case FieldProducer:
 		return named{name: name, role: isProducer}
-	case fieldSeq:
+	case FieldSeq:
 		return named{name: name, role: isSeq}
-	case fieldSum:
+	case FieldSum:
 		return named{name: name, role: isSum}
 	}
 	return newNamed(name)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"sync"
 	"time"
 
@@ -22,14 +21,12 @@ type Load struct {
 	stop    context.CancelFunc
 	opts    Options
 	targets []Target
-	gen     *generator
 	pacing  *rt.Group
 	base    time.Duration // from the epoch to the start
 
 	mu       sync.Mutex // never held across a blocking call
 	traffics []traffic
 	hist     history
-	idle     []*worker
 	stopping bool
 	inflight int
 	counters Counters
@@ -56,7 +53,9 @@ type traffic struct {
 	datasets []string
 	clients  []client
 	turn     int // the client whose turn it is
-	filler   int
+	team     string
+	make     maker
+	idle     []*worker // a worker's memory is laid out for the traffic's events
 }
 
 // client is one producer.
@@ -69,6 +68,7 @@ type client struct {
 // worker sends one request at a time, in a task of its own.
 type worker struct {
 	l      *Load
+	t      *traffic
 	parker rt.Parker
 	buf    *batch
 	job    job
@@ -76,7 +76,6 @@ type worker struct {
 
 type job struct {
 	op     *Op
-	t      *traffic
 	target *Target
 	first  uint64
 	count  int
@@ -105,14 +104,14 @@ func Start(ctx context.Context, r rt.Runtime, opts Options, specs []Spec, target
 	if opts.MaxInFlight <= 0 {
 		opts.MaxInFlight = defaultMaxInFlight
 	}
-	l := &Load{r: r, ctx: ctx, opts: opts, targets: targets, gen: newGenerator(), base: now.Sub(opts.Epoch)}
+	l := &Load{r: r, ctx: ctx, opts: opts, targets: targets, base: now.Sub(opts.Epoch)}
 	l.quiet = rt.NewFuture[struct{}](r)
 	producer := uint32(0)
 	l.traffics = make([]traffic, len(specs))
 	for i, spec := range specs {
-		t := traffic{spec: spec, index: i, pacer: spec.pacer(), filler: fillerFor(spec.EventBytes)}
+		t := traffic{spec: spec, index: i, pacer: spec.pacer(), team: spec.team(&opts), make: spec.maker()}
 		for d := range spec.Datasets {
-			t.datasets = append(t.datasets, "load-"+strconv.Itoa(i)+"-"+strconv.Itoa(d))
+			t.datasets = append(t.datasets, Dataset(i, d))
 		}
 		for range spec.Clients {
 			// Clients begin with different shepherds and datasets.
@@ -178,10 +177,10 @@ func (l *Load) intend(t *traffic, at time.Duration) {
 		return
 	}
 	l.inflight++
-	j := job{op: op, t: t, target: target, first: op.FirstSeq, count: op.Count}
+	j := job{op: op, target: target, first: op.FirstSeq, count: op.Count}
 	var w *worker
-	if n := len(l.idle); n > 0 {
-		w, l.idle = l.idle[n-1], l.idle[:n-1]
+	if n := len(t.idle); n > 0 {
+		w, t.idle = t.idle[n-1], t.idle[:n-1]
 		w.job = j
 	}
 	l.mu.Unlock()
@@ -189,7 +188,7 @@ func (l *Load) intend(t *traffic, at time.Duration) {
 		w.parker.Wake()
 		return
 	}
-	w = &worker{l: l, parker: l.r.NewParker(), buf: &batch{}, job: j}
+	w = &worker{l: l, t: t, parker: l.r.NewParker(), buf: &batch{}, job: j}
 	l.r.Go("load client", w.run)
 }
 
@@ -201,7 +200,7 @@ func (w *worker) run(context.Context) {
 		l.mu.Lock()
 		stopping, quiet := l.stopping, l.stopping && l.inflight == 0
 		if !stopping {
-			l.idle = append(l.idle, w)
+			w.t.idle = append(w.t.idle, w)
 		}
 		l.mu.Unlock()
 		if quiet {
@@ -221,11 +220,11 @@ func (w *worker) run(context.Context) {
 
 // send carries one request out and enters its outcome into the history.
 func (w *worker) send(j *job) {
-	l := w.l
+	l, t := w.l, w.t
 	sent := l.now()
-	events := l.gen.fill(w.buf, j.op.Producer, j.first, j.count, j.t.filler, l.opts.Epoch.Add(sent))
-	ctx, cancel := l.r.WithTimeout(l.ctx, j.t.spec.Timeout)
-	answer, err := j.target.Ingest.Send(ctx, shepherd.Request{Team: l.opts.Team, Dataset: j.op.Dataset, Events: events, Receipts: l.opts.Receipts})
+	events := t.make.fill(w.buf, j.op.Producer, j.first, j.count, EventTime(l.opts.Epoch, sent, 0))
+	ctx, cancel := l.r.WithTimeout(l.ctx, t.spec.Timeout)
+	answer, err := j.target.Ingest.Send(ctx, shepherd.Request{Team: t.team, Dataset: j.op.Dataset, Events: events, Receipts: l.opts.Receipts})
 	late := ctx.Err() != nil
 	cancel()
 	done := l.now()
@@ -239,7 +238,7 @@ func (w *worker) send(j *job) {
 	case err != nil && errors.Is(err, port.ErrRefused):
 		op.NotSent, op.Error = true, err.Error()
 	case err != nil && late && errors.Is(err, context.DeadlineExceeded):
-		op.Error = fmt.Sprintf("no answer within %v", j.t.spec.Timeout)
+		op.Error = fmt.Sprintf("no answer within %v", t.spec.Timeout)
 	case err != nil:
 		op.Error = err.Error()
 	case answer.Code == 200 && len(answer.Statuses) != j.count:
@@ -298,8 +297,11 @@ func (l *Load) Stop(ctx context.Context) {
 	}
 	l.mu.Lock()
 	l.stopping = true
-	idle := l.idle
-	l.idle = nil
+	var idle []*worker
+	for i := range l.traffics {
+		idle = append(idle, l.traffics[i].idle...)
+		l.traffics[i].idle = nil
+	}
 	quiet := l.inflight == 0
 	l.mu.Unlock()
 	for _, w := range idle {

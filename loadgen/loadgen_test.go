@@ -287,42 +287,19 @@ func TestSpecsAreChecked(t *testing.T) {
 	}
 }
 
-func TestLatencyCountsFromTheIntention(t *testing.T) {
-	t.Parallel()
-	ms := time.Millisecond
-	ops := []Op{
-		{Intended: 10 * ms, Sent: 60 * ms, Done: 110 * ms, Code: 200},
-		{Intended: 20 * ms, Sent: 20 * ms, Done: 21 * ms, Code: 503},
-		{Intended: 30 * ms, Sent: 30 * ms, Done: 5000 * ms},
-		{Intended: 40 * ms, Done: -1},
-		{Intended: 2500 * ms, Sent: 2500 * ms, Done: 2500 * ms, Code: 200},
-	}
-	got := Latencies(ops, time.Second)
-	if len(got) != 2 || got[0].From != 0 || got[1].From != 2*time.Second || got[1].To != 3*time.Second {
-		t.Fatalf("%+v", got)
-	}
-	if h := got[0].Answered; h.TotalCount() != 2 || got[0].Unanswered != 2 || h.ValueAtQuantile(100) < 100_000 || h.ValueAtQuantile(100) > 100_200 {
-		t.Errorf("%d answered, %d not, max %d µs", h.TotalCount(), got[0].Unanswered, h.Max())
-	}
-	if got[1].Answered.Max() != 1 {
-		t.Errorf("%d µs", got[1].Answered.Max())
-	}
-}
-
 func TestIdentifyFindsEveryChange(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		g := newGenerator()
 		var inPlace Recogniser
 		producer, seq := rapid.Uint32().Draw(t, "producer"), rapid.Uint64Range(0, 1<<50).Draw(t, "seq")
-		e := g.fill(&batch{}, producer, seq, 1, rapid.IntRange(0, 200).Draw(t, "filler"), time.Unix(1, 0))[0]
+		e := newSmall(rapid.IntRange(0, 200).Draw(t, "filler")).fill(&batch{}, producer, seq, 1, time.Unix(1, 0))[0]
 		same := func(what string, e event.Event, want State) {
 			p, s, state := Identify(&e)
 			if state != want || want != Foreign && (p != producer || s != seq) {
 				t.Fatalf("%s: %d/%d %d, want state %d", what, p, s, state, want)
 			}
 			// The same from a chunk's bytes, after an event of other names.
-			other := event.Event{Fields: []event.Field{{Name: fieldSeq, Value: event.IntValue(1)}, {Name: "x", Value: event.StringValue("y")}}}
+			other := event.Event{Fields: []event.Field{{Name: FieldSeq, Value: event.IntValue(1)}, {Name: "x", Value: event.StringValue("y")}}}
 			found := 0
 			if err := inPlace.Chunk(event.AppendChunk(nil, event.Dataset{ID: 1, Name: "d"}, []event.Event{other, e, e}), func(p2 uint32, s2 uint64, state2 State) {
 				if found++; found > 1 && (p2 != p || s2 != s || state2 != state) || found == 1 && state2 != Foreign {
@@ -368,9 +345,8 @@ func TestIdentifyFindsEveryChange(t *testing.T) {
 
 func TestEventsHaveAboutTheSizeAskedFor(t *testing.T) {
 	t.Parallel()
-	g := newGenerator()
-	for _, want := range []int{MinEventBytes, 400, 2000, 50_000} {
-		events := g.fill(&batch{}, 3, 1000, 50, fillerFor(want), time.Unix(1, 0))
+	for _, want := range []int{smallBytes, 400, 2000, 50_000} {
+		events := newSmall(fillerFor(want, smallBytes)).fill(&batch{}, 3, 1000, 50, time.Unix(1, 0))
 		total := 0
 		for i := range events {
 			body := event.AppendBatchJSON(nil, events[i:i+1])
@@ -383,17 +359,17 @@ func TestEventsHaveAboutTheSizeAskedFor(t *testing.T) {
 }
 
 func BenchmarkFill(b *testing.B) {
-	g, buf := newGenerator(), &batch{}
+	g, buf := newSmall(fillerFor(200, smallBytes)), &batch{}
 	b.ReportAllocs()
 	seq := uint64(0)
 	for b.Loop() {
-		g.fill(buf, 3, seq, 10, fillerFor(200), time.Unix(1, 0))
+		g.fill(buf, 3, seq, 10, time.Unix(1, 0))
 		seq += 10
 	}
 }
 
 func BenchmarkIdentify(b *testing.B) {
-	events := newGenerator().fill(&batch{}, 3, 5, 10, fillerFor(200), time.Unix(1, 0))
+	events := newSmall(fillerFor(200, smallBytes)).fill(&batch{}, 3, 5, 10, time.Unix(1, 0))
 	for b.Loop() {
 		for i := range events {
 			if _, _, state := Identify(&events[i]); state != Intact {

@@ -1,15 +1,17 @@
-// Package loadgen is the load on the pipeline: who sends what, how fast, and what each client saw. It is an open model:
-// when a request is sent depends on a pacer alone, never on earlier answers, and latency counts from the moment at which
-// the request was intended. It is written on rt, so the same code drives virtual and wall time.
+// Package loadgen is the load on the pipeline: who sends what, how fast, and what each client saw; and who asks what
+// about it. It is an open model: when a request or a query is sent depends on a pacer alone, never on earlier answers, and
+// latency counts from the moment at which it was intended. It is written on rt, so the same code drives virtual and wall
+// time.
+//
+// Every event is a pure function of its traffic's [Spec], its producer and its sequence number, and its time follows from
+// when its batch was sent. So [Truth] knows afterwards what any query should have answered, and nothing needs to be kept.
 package loadgen
 
 import (
 	"errors"
 	"fmt"
-	"math"
+	"strconv"
 	"time"
-
-	vegeta "github.com/tsenart/vegeta/v12/lib"
 
 	"github.com/ratel-sim/ratel/system/shepherd"
 )
@@ -21,19 +23,46 @@ type Shape string
 const (
 	Steady Shape = "steady"
 	Ramp   Shape = "ramp" // linear from EventsPerSecond to ToPerSecond over Length
-	Wave   Shape = "wave" // a sine around EventsPerSecond, rising first
+	// Wave is a sine around EventsPerSecond, rising first. With a Period of a day's length it is a diurnal load.
+	Wave Shape = "wave"
+	// Burst is steady at EventsPerSecond, but for BurstLength at ToPerSecond, every BurstEvery: the first burst begins
+	// when the load is BurstEvery old.
+	Burst Shape = "burst"
+)
+
+// Events is what a traffic's events are like.
+type Events string
+
+// Kinds of events.
+const (
+	// Small is eight fields of a web request. It is what the zero value means too.
+	Small Events = "small"
+	// Wide is thirty columns as a web shop's services send them, beside the identity: skewed and unique strings, numbers,
+	// booleans, columns that part of the events lack, one column that is a string here and a number there, messages on
+	// errors only, and sample rates above 1 for part of the events.
+	Wide Events = "wide"
+	// Traces is wide events that are the spans of traces. A trace's spans are in one batch, parents before children, and
+	// a child's duration lies within its parent's.
+	Traces Events = "traces"
 )
 
 // Spec is one traffic: clients that send batches of events.
 type Spec struct {
+	Name   string // for people: in errors
+	Team   string // API key; empty means Options.Team
+	Events Events
+	// Replay, if not nil, is what is sent in a loop instead of made events.
+	Replay          *Replay
 	Shape           Shape
-	EventsPerSecond float64       // the mean of a steady load or a wave; the start of a ramp
-	ToPerSecond     float64       // ramp: the end
+	EventsPerSecond float64       // the mean of a steady load or a wave; the start of a ramp; between bursts
+	ToPerSecond     float64       // ramp: the end; burst: within bursts
 	Length          time.Duration // how long it lasts; 0 means until it is stopped (not for a ramp)
 	Period          time.Duration // wave: of one oscillation; 0 means Length
 	Amplitude       float64       // wave: relative to the mean, in (0, 1); 0 means 0.5
+	BurstEvery      time.Duration // from the start of one burst to the next
+	BurstLength     time.Duration
 	EventsPerBatch  int
-	EventBytes      int // approximate size of an event as JSON; see MinEventBytes
+	EventBytes      int // approximate size of an event as JSON; see [MinBytes]. Not for a replay.
 	Datasets        int // how many datasets the batches go to in turn
 	Clients         int // each with a sequence of its own
 	Timeout         time.Duration
@@ -49,7 +78,7 @@ type Target struct {
 type Options struct {
 	// Epoch is the zero of all durations in the history, on the runtime's clock. The zero Time means the start of the load.
 	Epoch time.Time
-	// Team is the API key; empty means "ratel".
+	// Team is the API key of traffics that name none; empty means "ratel".
 	Team string
 	// Receipts asks shepherds where in Kafka they put the events.
 	Receipts bool
@@ -60,40 +89,27 @@ type Options struct {
 
 const defaultMaxInFlight = 10_000
 
-// MinEventBytes is the size of an event with the shortest filler: its identity and a few fields of a web request.
-const MinEventBytes = 170
+// maxEventBytes bounds EventBytes; the text of fillers is made for it.
+const maxEventBytes = 60_000
 
-// pacerScale expresses rates, which have fractions, in vegeta's whole hits per duration.
-const pacerScale = 1000
+// Dataset is the name of one of a traffic's datasets: traffics and their datasets are numbered from 0.
+func Dataset(traffic, n int) string { return "load-" + strconv.Itoa(traffic) + "-" + strconv.Itoa(n) }
 
-// pacer turns the spec into a vegeta pacer of batches.
-func (s *Spec) pacer() vegeta.Pacer {
-	rate := func(events float64) vegeta.Rate {
-		return vegeta.Rate{Freq: int(math.Round(events / float64(s.EventsPerBatch) * pacerScale)), Per: pacerScale * time.Second}
-	}
-	switch s.Shape {
-	case Ramp:
-		slope := (s.ToPerSecond - s.EventsPerSecond) / float64(s.EventsPerBatch) / s.Length.Seconds()
-		return vegeta.LinearPacer{StartAt: rate(s.EventsPerSecond), Slope: slope}
-	case Wave:
-		period, amplitude := s.Period, s.Amplitude
-		if period == 0 {
-			period = s.Length
-		}
-		if amplitude == 0 {
-			amplitude = 0.5
-		}
-		return vegeta.SinePacer{Period: period, Mean: rate(s.EventsPerSecond), Amp: rate(s.EventsPerSecond * amplitude)}
-	case Steady:
-	}
-	return rate(s.EventsPerSecond)
+// EventTime is the time of the event at an index of a batch that was sent at a moment: each is a microsecond after the
+// one before, so that they have an order.
+func EventTime(epoch time.Time, sent time.Duration, index int) time.Time {
+	return epoch.Add(sent + time.Duration(index)*time.Microsecond)
 }
 
 // check says everything that is wrong with the spec.
 func (s *Spec) check(index int) error {
 	var errs []error
+	who := "traffic " + strconv.Itoa(index)
+	if s.Name != "" {
+		who += " (" + s.Name + ")"
+	}
 	bad := func(what string, got any, want string) {
-		errs = append(errs, fmt.Errorf("traffic %d: %s is %v, expected %s", index, what, got, want))
+		errs = append(errs, fmt.Errorf("%s: %s is %v, expected %s", who, what, got, want))
 	}
 	lowest := float64(max(s.EventsPerBatch, 1)) / pacerScale
 	isRate := func(r float64) bool { return r >= lowest && r <= 1e9 }
@@ -116,8 +132,23 @@ func (s *Spec) check(index int) error {
 		if s.Amplitude < 0 || s.Amplitude >= 1 {
 			bad("a wave's amplitude", s.Amplitude, "between 0 and 1")
 		}
+	case Burst:
+		if !isRate(s.ToPerSecond) {
+			bad("the rate within bursts", s.ToPerSecond, fmt.Sprintf("%g to 1e9 events per second", lowest))
+		}
+		if s.BurstEvery < time.Millisecond {
+			bad("the time from burst to burst", s.BurstEvery, "at least 1ms")
+		}
+		if s.BurstLength <= 0 || s.BurstLength >= s.BurstEvery {
+			bad("a burst's length", s.BurstLength, "more than 0 and less than the time from burst to burst")
+		}
 	default:
-		bad("shape", s.Shape, "steady, ramp or wave")
+		bad("shape", s.Shape, "steady, ramp, wave or burst")
+	}
+	switch s.Events {
+	case "", Small, Wide, Traces:
+	default:
+		bad("kind of events", s.Events, "small, wide or traces")
 	}
 	for _, c := range []struct {
 		what string
@@ -127,11 +158,19 @@ func (s *Spec) check(index int) error {
 			bad(c.what, c.got, "at least 1")
 		}
 	}
-	if s.EventBytes < 0 || s.EventBytes > 60_000 {
-		bad("event bytes", s.EventBytes, "0 to 60000")
+	if s.EventBytes < 0 || s.EventBytes > maxEventBytes {
+		bad("event bytes", s.EventBytes, fmt.Sprintf("0 to %d", maxEventBytes))
 	}
 	if s.Timeout <= 0 {
 		bad("timeout", s.Timeout, "more than 0")
 	}
 	return errors.Join(errs...)
+}
+
+// team is the API key of the traffic's requests.
+func (s *Spec) team(o *Options) string {
+	if s.Team != "" {
+		return s.Team
+	}
+	return o.Team
 }
