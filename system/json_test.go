@@ -2,6 +2,7 @@ package system_test
 
 import (
 	"encoding/json"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -25,7 +26,7 @@ func TestTopologyJSONHasReadableDurations(t *testing.T) {
 	if err := json.Unmarshal(data, &got); err != nil {
 		t.Fatal(err)
 	}
-	if got != want {
+	if !reflect.DeepEqual(got, want) {
 		t.Fatalf("read back %+v, want %+v", got, want)
 	}
 }
@@ -38,7 +39,7 @@ func TestTopologyJSONKeepsWhatIsNotSaid(t *testing.T) {
 	}
 	want := system.Default()
 	want.Kafka.SessionTimeout, want.Shepherd.SickFor, want.Retriever.DedupWindow = 9*time.Second, 2*time.Second, 7
-	if got != want {
+	if !reflect.DeepEqual(got, want) {
 		t.Fatalf("got %+v, want %+v", got, want)
 	}
 }

@@ -63,6 +63,7 @@ func (b *Builtin) value() *starlark.Builtin {
 type call struct {
 	b      *Builtin
 	build  *build // nil outside scenario
+	read   Reader // of files below the script's folder
 	pos    plan.Pos
 	values map[string]starlark.Value
 	rest   starlark.Tuple // variadic arguments
@@ -151,6 +152,7 @@ func (c *call) locate(thread *starlark.Thread) {
 	if u == nil {
 		return
 	}
+	c.read = u.read
 	for depth := 1; depth < thread.CallStackDepth(); depth++ {
 		p := position(thread.CallFrame(depth).Pos)
 		if u.sources[p.File] == nil {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/ratel-sim/ratel/scenarios/plan"
 	"github.com/ratel-sim/ratel/scenarios/plan/nearest"
@@ -22,6 +23,13 @@ func checks() []*Builtin {
 		simple("no_phantoms", plan.CheckPhantoms, "Nothing is stored that was never sent, or was refused."),
 		simple("no_corruption", plan.CheckCorruption, "What is stored is what was sent."),
 		simple("agreement", plan.CheckAgreement, "The answers' receipts, Kafka's log and the retrievers tell the same."),
+		simple("pairs", plan.CheckPairs, "Both retrievers of every partition have stored the same, byte for byte, over the same offsets."),
+		simple("committed", plan.CheckCommitted, "No manifest is ahead of what is durable: all that it names is there, and nothing below its offset is missing."),
+		simple("zones", plan.CheckZones, "The two retrievers of a partition are never in one zone."),
+		simple("memory", plan.CheckMemory, "Every role stays within its configured memory bounds, also at its worst moment."),
+		within("queries", plan.CheckQueries, false, "Every answer that says it is complete equals the ground truth; every partial one says honestly what is missing.",
+			"accepted events must be counted this long after their answer. Left out: 10s"),
+		within("freshness", plan.CheckFreshness, true, "Accepted events are visible to queries in time.", "the time allowed, from an event's answer to the first query that counts it"),
 		{
 			Name: "recovers", Group: groupChecks, run: recoversCheck,
 			Doc:  "After the last heal the system is whole again in time. The plan must have a fault that heals.",
@@ -31,11 +39,32 @@ func checks() []*Builtin {
 			Name: "slo", Group: groupChecks, Positional: 1, run: sloCheck,
 			Doc: "A service level: enough events are good.",
 			Args: []Arg{
-				{"name", "string", nil, "`ingest`: an event is good if it is answered as accepted and is stored"},
+				{"name", "string", nil, "`ingest`: an event is good if it is answered as accepted and is stored. `freshness`: an accepted event is good if it is visible to queries within the bound. `query`: a query is good if its answer is complete and right, within the bound"},
 				{"target", "number or string", nil, "the part that must be good: 0.9999 or `\"99.99%\"`; more than 0, at most 1"},
-				{"within", "duration", none, "a good event is answered this soon after it was to be sent. Left out: however late"},
+				{"within", "duration", none, "the bound: for ingest, an event's answer this soon after it was to be sent (left out: however late); for freshness and query, 10s if left out"},
 				{"stage", "string", none, "the stage that must meet the target: `before`, `during` or `after`. Left out: each that has phases"},
 			},
+		},
+	}
+}
+
+// within makes a check with a bound.
+func within(name, check string, needed bool, doc, arg string) *Builtin {
+	otherwise := starlark.Value(none)
+	if needed {
+		otherwise = nil
+	}
+	return &Builtin{
+		Name: name, Group: groupChecks, Doc: doc, Args: []Arg{{"within", "duration", otherwise, arg}},
+		run: func(c *call) (starlark.Value, error) {
+			k := plan.Check{Name: check, Pos: c.pos}
+			if needed || c.values["within"] != starlark.None {
+				k.Args.Within = c.duration("within")
+			}
+			if len(c.wrong) == 0 {
+				c.problems(k.Problems())
+			}
+			return &opaque{"check", k}, nil
 		},
 	}
 }
@@ -50,11 +79,12 @@ func recoversCheck(c *call) (starlark.Value, error) {
 
 func sloCheck(c *call) (starlark.Value, error) {
 	name := c.str("name")
-	if len(c.wrong) == 0 && name != "ingest" {
-		c.fail("name", `write slo("ingest", …)`, "slo: there is no service level %q", name)
+	names := map[string]string{"ingest": plan.CheckSLOIngest, "freshness": plan.CheckSLOFresh, "query": plan.CheckSLOQuery}
+	if len(c.wrong) == 0 && names[name] == "" {
+		c.fail("name", "write ingest, freshness or query", "slo: there is no service level %q", name)
 	}
 	k := plan.Check{
-		Name: plan.CheckSLOIngest, Pos: c.pos,
+		Name: names[name], Pos: c.pos,
 		Args: plan.CheckArgs{Target: c.ratio("target"), Within: c.duration("within"), Stage: plan.Stage(c.text("stage"))},
 	}
 	if c.values["within"] != starlark.None && k.Args.Within == 0 && len(c.wrong) == 0 {
@@ -92,6 +122,11 @@ func others() []*Builtin {
 			},
 		},
 		{
+			Name: "read", Group: groupOthers, Positional: 1, run: readFile,
+			Doc:  "The text of a file below the script's folder, such as events to replay.",
+			Args: []Arg{{"path", "string", nil, "such as `\"//data/events.ndjson\"`; at most 256 KiB, UTF-8"}},
+		},
+		{
 			Name: "fail", Group: groupOthers, Positional: 1, run: func(c *call) (starlark.Value, error) {
 				if msg := c.str("message"); len(c.wrong) == 0 {
 					c.fail("", "", "%s", msg)
@@ -109,6 +144,32 @@ func others() []*Builtin {
 			Doc: "Is refused: a script has no output but its plan.",
 		},
 	}
+}
+
+func readFile(c *call) (starlark.Value, error) {
+	name := c.str("path")
+	if len(c.wrong) > 0 {
+		return nil, nil
+	}
+	clean, ok := below(name)
+	if !ok {
+		c.fail("path", `write such as read("//data/events.ndjson"): a path below the script's folder`, "read: %q cannot be read", name)
+		return nil, nil
+	}
+	if c.read == nil {
+		c.fail("path", "", "read: this script can read no files")
+		return nil, nil
+	}
+	text, err := c.read(clean)
+	switch {
+	case err != nil:
+		c.fail("path", "the path is below the script's folder", "read: %q cannot be read: %v", name, err)
+	case len(text) > plan.MaxReplayBytes:
+		c.fail("path", "take a part of it", "read: %q has more than %d bytes", name, plan.MaxReplayBytes)
+	case !utf8.Valid(text):
+		c.fail("path", "", "read: %q is not UTF-8", name)
+	}
+	return starlark.String(text), nil
 }
 
 func choose(c *call) (starlark.Value, error) {

@@ -9,7 +9,7 @@ import (
 	"go.starlark.net/starlark"
 )
 
-const roleType = "role: `zk`, `kafka`, `shepherd` or `retriever`"
+const roleType = "role: `zk`, `kafka`, `mysql`, `s3`, `shepherd`, `retriever` or `query`"
 
 func selectors() []*Builtin {
 	selector := func(name, doc string, positional int, args []Arg, s func(c *call) plan.Selector) *Builtin {
@@ -20,7 +20,7 @@ func selectors() []*Builtin {
 		}}
 	}
 	return []*Builtin{
-		selector("node", "The node of that name.", 1, []Arg{{"name", "string", nil, "such as kafka2, zk1, shepherd1 or retriever3"}}, func(c *call) plan.Selector {
+		selector("node", "The node of that name.", 1, []Arg{{"name", "string", nil, "such as kafka2, zk1, shepherd1, retriever3, query1, mysql or s3"}}, func(c *call) plan.Selector {
 			return plan.Selector{Kind: plan.SelectNode, Node: c.str("name")}
 		}),
 		selector("any_of", "Some nodes of a role, drawn from the run's seed.", 2, []Arg{
@@ -41,6 +41,18 @@ func selectors() []*Builtin {
 		}),
 		selector("others", "Every node of a role but the fault's target; only in `from_` of isolate.", 1, []Arg{{"role", roleType, nil, ""}}, func(c *call) plan.Selector {
 			return plan.Selector{Kind: plan.SelectPeers, Role: c.role()}
+		}),
+		selector("pair_of", "Every retriever of a partition.", 1, []Arg{{"partition", "whole number", nil, "from 0"}}, func(c *call) plan.Selector {
+			return plan.Selector{Kind: plan.SelectPair, Partition: int32(c.small("partition", math.MaxInt32))}
+		}),
+		selector("one_of", "One of a partition's retrievers, drawn from the run's seed.", 1, []Arg{{"partition", "whole number", nil, "from 0"}}, func(c *call) plan.Selector {
+			return plan.Selector{Kind: plan.SelectOneOf, Partition: int32(c.small("partition", math.MaxInt32))}
+		}),
+		selector("zone", "Every node of an availability zone.", 1, []Arg{{"name", "string", nil, "such as a"}}, func(c *call) plan.Selector {
+			return plan.Selector{Kind: plan.SelectZone, Zone: c.str("name")}
+		}),
+		selector("any_zone", "Every node of an availability zone that is drawn from the run's seed.", 0, nil, func(*call) plan.Selector {
+			return plan.Selector{Kind: plan.SelectAnyZone}
 		}),
 		selector("subject", "The node that the event is about at which the fault is aimed; only with `on`.", 0, nil, func(*call) plan.Selector {
 			return plan.Selector{Kind: plan.SelectSubject}
@@ -92,6 +104,19 @@ func faults() []*Builtin {
 			Arg{"from_", "list of selectors", nil, "the nodes to cut it off from, such as `[others(\"kafka\"), all_of(\"zk\")]`"},
 			Arg{"direction", "string", str(string(system.Both)), "which packets are lost, as seen from the target: `both`, `in` (to it) or `out` (from it)"},
 		),
+		fault(
+			system.FaultErrors, "Makes a share of the requests to MySQL or S3 fail: half of those are refused, half take effect and lose their answer. Healing ends it.",
+			Arg{"rate", "number or string", str("50%"), "the share: 0.5 or `\"50%\"`; more than 0, at most 1"},
+		),
+		fault(
+			system.FaultSlow, "Delays every request to MySQL or S3. Healing ends it.",
+			Arg{"delay", "duration", str("1s"), "how much longer each takes; from 1ms to 1m"},
+		),
+		fault(
+			system.FaultRecreate, "Deletes a dataset and creates it again under the same name, as a customer's script does. The target is `node(\"mysql\")`, where the catalog is; there is nothing to heal.",
+			Arg{"dataset", "string", nil, "a load's dataset: the first load's are load-0-0, load-0-1, …"},
+			Arg{"team", "string", str(system.DefaultTeam), "whose dataset"},
+		),
 	}
 }
 
@@ -106,6 +131,15 @@ func makeFault(c *call, kind system.FaultKind) starlark.Value {
 	if kind == system.FaultIsolate {
 		f.Direction = system.Direction(c.str("direction"))
 		f.From = c.from()
+	}
+	switch kind {
+	case system.FaultErrors:
+		f.Rate = c.ratio("rate")
+	case system.FaultSlow:
+		f.Delay = c.duration("delay")
+	case system.FaultRecreate:
+		f.Dataset, f.Team = c.str("dataset"), c.str("team")
+	case system.FaultKill, system.FaultStop, system.FaultReplace, system.FaultPause, system.FaultIsolate:
 	}
 	if c.values["on"] != starlark.None {
 		f.Aim = &plan.Aim{On: c.str("on"), Within: c.duration("within"), Skip: c.integer("skip")}

@@ -54,7 +54,7 @@ func Name(file string) string {
 // Load reads a script. file names it in positions and errors and gives the scenario its name; read may be nil if the script
 // can load no others. Errors are *[Error].
 func Load(file string, text []byte, read Reader) (*Script, error) {
-	l := &loader{unit: &unit{file: file, sources: map[string]*source{}}, read: read, modules: map[string]*module{}}
+	l := &loader{unit: &unit{file: file, sources: map[string]*source{}, read: read}, read: read, modules: map[string]*module{}}
 	globals, err := l.run(file, text)
 	if err != nil {
 		return nil, l.unit.explain(err)
@@ -171,10 +171,16 @@ func (l *loader) run(file string, text []byte) (starlark.StringDict, error) {
 	return globals, err
 }
 
+// below is the clean path of a file below the script's folder, as a script names it: //lib/faults.star.
+func below(name string) (clean string, ok bool) {
+	clean, ok = strings.CutPrefix(name, "//")
+	return clean, ok && clean != "" && path.Clean(clean) == clean && clean != ".." && !strings.HasPrefix(clean, "../") && !path.IsAbs(clean) && !strings.Contains(clean, "\\")
+}
+
 // load is what load("//…") does.
 func (l *loader) load(name string) (starlark.StringDict, error) {
-	clean, ok := strings.CutPrefix(name, "//")
-	if !ok || !strings.HasSuffix(clean, Extension) || path.Clean(clean) != clean || strings.HasPrefix(clean, "../") || path.IsAbs(clean) || strings.Contains(clean, "\\") {
+	clean, ok := below(name)
+	if !ok || !strings.HasSuffix(clean, Extension) {
 		return nil, mistakes{{what: fmt.Sprintf("%q cannot be loaded", name), hint: `write such as load("//lib/faults.star", "name"): a path below the script's folder`}}
 	}
 	if m := l.modules[clean]; m != nil {

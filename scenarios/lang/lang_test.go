@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 	"sync"
 	"testing"
@@ -146,7 +147,7 @@ def scenario(s):
 	want := system.Default()
 	want.Kafka.Brokers, want.Kafka.Partitions, want.Kafka.SessionTimeout = 5, 12, 6e9
 	want.ZooKeeper.Nodes, want.Shepherds, want.Shepherd.ChunkEvents, want.Shepherd.SickFor, want.Retriever.SyncEvery = 5, 4, 3, 2e9, 5e7
-	if p.System != want {
+	if !reflect.DeepEqual(p.System, want) {
 		t.Errorf("got %+v, want %+v", p.System, want)
 	}
 	if p.Checks[1].Args.Target != 0.9999 {

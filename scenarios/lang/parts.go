@@ -5,20 +5,21 @@ import (
 
 	"github.com/ratel-sim/ratel/scenarios/plan"
 	"github.com/ratel-sim/ratel/system"
+	"github.com/ratel-sim/ratel/system/query"
 	"github.com/ratel-sim/ratel/system/retriever"
 	"github.com/ratel-sim/ratel/system/shepherd"
 	"go.starlark.net/starlark"
 )
 
 func parts() []*Builtin {
-	k, sh, re := system.Default().Kafka, shepherd.DefaultConfig(), retriever.DefaultConfig()
+	k, sh, re, q := system.Default().Kafka, shepherd.DefaultConfig(), retriever.DefaultConfig(), query.DefaultConfig()
 	return []*Builtin{
 		{
 			Name: "kafka", Group: groupParts, run: kafkaPart,
 			Doc: "The Kafka cluster and its topic `events`.",
 			Args: []Arg{
 				{"brokers", "whole number", integer(int64(k.Brokers)), "from 1 to 50; they are named kafka1, kafka2, …"},
-				{"partitions", "whole number", integer(int64(k.Partitions)), "of the topic, from 1 to 200; each has a retriever"},
+				{"partitions", "whole number", integer(int64(k.Partitions)), "of the topic, from 1 to 200; each has its own retrievers"},
 				{"replication", "whole number", none, "replicas of each partition, at most as many as brokers. Left out: 3, or as many as brokers if those are fewer"},
 				{"min_insync", "whole number", none, "`min.insync.replicas`, at most the replication. Left out: one less than the replication, at least 1"},
 				{"replica_lag_time_max", "duration", str(plan.Duration(k.ReplicaLagTimeMax).String()), "`replica.lag.time.max.ms`: how long a follower may lag before it leaves the ISR; from 500ms to 1h"},
@@ -40,15 +41,51 @@ func parts() []*Builtin {
 				{"ack_timeout", "duration", str(plan.Duration(sh.AckTimeout).String()), "how long a request waits for Kafka before its events are answered as unknown"},
 				{"sick_after", "duration", str(plan.Duration(sh.SickAfter).String()), "how long a partition's oldest record may wait for Kafka before new events avoid the partition"},
 				{"sick_for", "duration", str(plan.Duration(sh.SickFor).String()), "how long a partition that failed is avoided before it is tried again"},
+				{"team_share", "number", starlark.Float(sh.TeamShare), "the largest share of the in-flight bounds that one team may hold, above 0 and up to 1"},
+				{"spread", "whole number", integer(int64(sh.Spread)), "partitions of a dataset that is created on first use; at most all"},
+				{"cache_for", "duration", str(plan.Duration(sh.CacheFor).String()), "how long a team or dataset is taken from the cache before the catalog is asked again"},
+				{"miss_for", "duration", str(plan.Duration(sh.MissFor).String()), "the same for what is not there"},
+				{"stale_for", "duration", str(plan.Duration(sh.StaleFor).String()), "how long what is cached is used while the catalog is away"},
+				{"cache_size", "whole number", integer(int64(sh.CacheSize)), "entries of each cache"},
 			},
 		},
 		{
 			Name: "retriever", Group: groupParts, run: retrieverPart,
-			Doc: "How retrievers, the storage workers, are set up. retriever1 reads partition 0, and so on.",
+			Doc: "How retrievers, the storage workers, are set up. retriever1 and retriever2 are the pair of partition 0, and so on.",
 			Args: []Arg{
 				{"sync_every", "duration", str(plan.Duration(re.SyncEvery).String()), "longest time between a record's arrival and its fsync"},
 				{"dedup_window", "whole number", integer(int64(re.DedupWindow)), "how many of the latest events' IDs are remembered to drop duplicates"},
 				{"session_timeout", "duration", str(plan.Duration(re.SessionTimeout).String()), "of its ZooKeeper session; from 1s to 1h"},
+				{"seal_every", "duration", str(plan.Duration(re.SealEvery).String()), "after how much of the log's own time rows become columnar segments; at least 1s"},
+				{"snapshot_every", "duration", str(plan.Duration(re.SnapshotEvery).String()), "how often sealed segments go to S3 and the manifest is written"},
+				{"keep_local", "duration", str(plan.Duration(re.KeepLocal).String()), "how long a segment that S3 has stays on local disk too, by the log's time"},
+				{"max_local_bytes", "whole number", integer(re.MaxLocalBytes), "bound of local disk use; at least 1048576"},
+				{"max_memory_bytes", "whole number", integer(re.MaxMemoryBytes), "bound of rows that are in no segment yet; at least 1048576"},
+				{"retention", "duration", str(plan.Duration(re.Retention).String()), "how long S3 keeps a segment, by the log's time; 0s keeps everything"},
+				{"compress", "True or False", starlark.Bool(re.Compress), "write segments with zstd"},
+			},
+		},
+		{
+			Name: "query", Group: groupParts, run: queryPart,
+			Doc: "How query nodes are set up. They are named query1, query2, ….",
+			Args: []Arg{
+				{"deadline", "duration", str(plan.Duration(q.Deadline).String()), "of a query; what is not there by then is named as missing"},
+				{"hedge_after", "duration", str(plan.Duration(q.HedgeAfter).String()), "how long one retriever of a pair may take before the other is asked too"},
+				{"workers", "whole number", integer(int64(q.Workers)), "short-lived workers that read S3 at once, on each node"},
+				{"cold_start", "duration", str(plan.Duration(q.ColdStart).String()), "how long a worker takes to start"},
+				{"keep_warm", "duration", str(plan.Duration(q.KeepWarm).String()), "how long a worker that has ended starts again at once"},
+				{"reissue", "number", starlark.Float(q.Reissue), "the share of a query's slowest segment reads that are issued a second time, from 0 to 1"},
+				{"max_stored", "whole number", integer(int64(q.MaxStored)), "queries and results that are kept for clients that poll"},
+			},
+		},
+		{
+			Name: "team", Group: groupParts, Positional: 1, run: teamPart,
+			Doc: "A tenant with a key of its own.",
+			Args: []Arg{
+				{"name", "string", nil, "its name"},
+				{"events_per_second", "number", integer(0), "its token bucket's refill, over all its datasets. 0: no limit"},
+				{"burst", "number", integer(0), "the bucket's size in events. 0: one second's refill"},
+				{"dataset_events_per_second", "number", integer(0), "the limit of each of its datasets. 0: none"},
 			},
 		},
 	}
@@ -88,11 +125,34 @@ func shepherdPart(c *call) (starlark.Value, error) {
 		MaxInFlightBytes: int64(c.integer("max_in_flight_bytes")), MaxInFlightEvents: int64(c.integer("max_in_flight_events")),
 		ChunkEvents: c.integer("chunk_events"), AckTimeout: c.span("ack_timeout"),
 		SickAfter: c.span("sick_after"), SickFor: c.span("sick_for"),
+		TeamShare: c.number("team_share"), Spread: c.integer("spread"), CacheFor: c.span("cache_for"), MissFor: c.span("miss_for"),
+		StaleFor: c.span("stale_for"), CacheSize: c.integer("cache_size"),
 	}
 	return made(c, s, plan.ShepherdProblems(s)), nil
 }
 
 func retrieverPart(c *call) (starlark.Value, error) {
-	r := retriever.Config{SyncEvery: c.span("sync_every"), DedupWindow: c.integer("dedup_window"), SessionTimeout: c.span("session_timeout")}
+	r := retriever.Config{
+		SyncEvery: c.span("sync_every"), DedupWindow: c.integer("dedup_window"), SessionTimeout: c.span("session_timeout"),
+		SealEvery: c.span("seal_every"), SnapshotEvery: c.span("snapshot_every"), KeepLocal: c.span("keep_local"),
+		MaxLocalBytes: int64(c.integer("max_local_bytes")), MaxMemoryBytes: int64(c.integer("max_memory_bytes")),
+		Retention: c.span("retention"), Compress: c.boolean("compress"),
+	}
 	return made(c, r, plan.RetrieverProblems(r)), nil
+}
+
+func queryPart(c *call) (starlark.Value, error) {
+	q := query.Config{
+		Deadline: c.span("deadline"), HedgeAfter: c.span("hedge_after"), Workers: c.integer("workers"), ColdStart: c.span("cold_start"),
+		KeepWarm: c.span("keep_warm"), Reissue: c.number("reissue"), MaxStored: c.integer("max_stored"),
+	}
+	return made(c, q, plan.QueryProblems(q)), nil
+}
+
+func teamPart(c *call) (starlark.Value, error) {
+	t := system.Team{
+		Name: c.str("name"), EventsPerSecond: c.number("events_per_second"), Burst: c.number("burst"),
+		DatasetEventsPerSecond: c.number("dataset_events_per_second"),
+	}
+	return made(c, t, plan.TeamProblems(t)), nil
 }

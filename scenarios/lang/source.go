@@ -50,6 +50,7 @@ func newSource(text []byte, f *syntax.File) *source {
 type unit struct {
 	file    string
 	sources map[string]*source // by file name
+	read    Reader             // of files below the script's folder; nil if there are none
 }
 
 func position(p syntax.Position) plan.Pos {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/ratel-sim/ratel/scenarios/plan"
 	"github.com/ratel-sim/ratel/system"
+	"github.com/ratel-sim/ratel/system/query"
 	"github.com/ratel-sim/ratel/system/retriever"
 	"github.com/ratel-sim/ratel/system/shepherd"
 	"go.starlark.net/starlark"
@@ -15,13 +16,18 @@ func steps() []*Builtin {
 	return []*Builtin{
 		{
 			Name: "system", Method: true, Group: groupSteps, run: systemStep,
-			Doc: "Says which nodes run and how they are set up. At most once; without it, the defaults run: 3 ZooKeeper nodes, 3 brokers, 2 shepherds, and a retriever for each of 6 partitions.",
+			Doc: "Says which nodes run and how they are set up. At most once; without it, the defaults run: in 3 zones, 3 ZooKeeper nodes, 3 brokers, 2 shepherds, a pair of retrievers for each of 6 partitions, 1 query node, MySQL and S3.",
 			Args: []Arg{
 				{"kafka", "kafka()", none, "the brokers and the events topic"},
 				{"zookeeper", "zookeeper()", none, "the ensemble"},
 				{"shepherds", "whole number", integer(2), "how many shepherds, from 1 to 50"},
 				{"shepherd", "shepherd()", none, "how each shepherd is set up"},
-				{"retriever", "retriever()", none, "how each retriever is set up; there is one for each partition"},
+				{"retriever", "retriever()", none, "how each retriever is set up"},
+				{"replicas", "whole number", integer(2), "retrievers for each partition: 2, in different zones, or 1"},
+				{"queries", "whole number", integer(1), "how many query nodes, from 1 to 50"},
+				{"query", "query()", none, "how each query node is set up"},
+				{"zones", "whole number", integer(3), "availability zones that the nodes are spread over, from 1 to 26; they are named a, b, …. MySQL and S3 are in none"},
+				{"teams", "list of teams", empty(), "the tenants, made by `team()`. Left out: one team, `load`, without limits"},
 			},
 		},
 		{
@@ -29,14 +35,30 @@ func steps() []*Builtin {
 			Doc: "Adds a load that runs through all phases. When an event is sent never depends on earlier answers (open model), so a slow pipeline is not spared.",
 			Args: []Arg{
 				{"name", "string", nil, "its name in reports; each load has its own"},
-				{"shape", "string", str("steady"), "`steady`; `ramp`, from `events_per_second` to `to_per_second` over the run; `wave`, a sine around the mean as a day has: up by half, down by half, once over the run"},
+				{"shape", "string", str("steady"), "`steady`; `ramp`, from `events_per_second` to `to_per_second` over the run; `wave`, a sine around the mean as a day has: up by half, down by half, once over the run; `burst`, steady with bursts of `to_per_second`"},
 				{"events_per_second", "number", nil, "the mean of a steady load or a wave, the start of a ramp; more than 0"},
-				{"to_per_second", "number", none, "the end of a ramp"},
+				{"to_per_second", "number", none, "the end of a ramp, or the rate in a burst"},
+				{"burst_every", "duration", none, "burst: from one burst's beginning to the next; at least 1s"},
+				{"burst_length", "duration", none, "burst: how long each lasts"},
+				{"team", "string", none, "whose events they are. Left out: the first team's"},
+				{"events", "string", str(plan.EventsSmall), "`small`, eight fields of a web request; `wide`, thirty columns of skewed cardinality, some absent, some of mixed type, some sampled; `traces`, wide events that are the spans of traces"},
+				{"replay", "string", none, "events to send again and again instead of made ones: NDJSON text, an object a line, such as `read(\"//events.ndjson\")` gives"},
 				{"events_per_batch", "whole number", integer(10), "events in one request, from 1 to 10000"},
 				{"event_bytes", "whole number", integer(200), "approximate size of an event as JSON, at most 60000; its identity and few fields alone are 190"},
 				{"datasets", "whole number", integer(5), "datasets that the events are spread over"},
 				{"clients", "whole number", integer(20), "clients that send, each with its own connection and sequence of events"},
 				{"timeout", "duration", str("15s"), "how long a client waits for an answer; without one, the events' outcome is unknown"},
+			},
+		},
+		{
+			Name: "readers", Method: true, Group: groupSteps, Positional: 1, run: readersStep,
+			Doc: "Adds readers that query a load's datasets all through the run, by the open model: each sends its next query when its time has come, whatever became of the last.",
+			Args: []Arg{
+				{"name", "string", nil, "their name in reports"},
+				{"traffic", "string", none, "whose datasets they query. Left out: the first load's"},
+				{"every", "duration", str("2s"), "from one query to the next; from 10ms to 1h"},
+				{"shapes", "list of strings", starlark.NewList([]starlark.Value{str(plan.QueryFresh), str(plan.QueryRecent), str(plan.QueryOld), str(plan.QueryAll), str(plan.QueryCover)}), "what is asked, in turn; see *Query shapes*"},
+				{"timeout", "duration", str("12s"), "how long a reader waits for an answer; the pipeline's own deadline is 10s"},
 			},
 		},
 		{
@@ -76,7 +98,11 @@ func systemStep(c *call) (starlark.Value, error) {
 	part(c, "zookeeper", &t.ZooKeeper)
 	part(c, "shepherd", &t.Shepherd)
 	part(c, "retriever", &t.Retriever)
-	t.Shepherds = c.integer("shepherds")
+	part(c, "query", &t.Query)
+	t.Shepherds, t.Replicas, t.Queries, t.Zones = c.integer("shepherds"), c.integer("replicas"), c.integer("queries"), c.integer("zones")
+	if given := things[system.Team](c, "teams", "a team", `write teams = [team("shop")]`); len(given) > 0 {
+		t.Teams = given
+	}
 	if len(c.wrong) == 0 {
 		c.problems(plan.TopologyProblems(t))
 	}
@@ -85,7 +111,7 @@ func systemStep(c *call) (starlark.Value, error) {
 }
 
 // part takes a part of the system from an argument, unless it is left out.
-func part[T system.Kafka | system.ZooKeeper | shepherd.Config | retriever.Config](c *call, arg string, into *T) {
+func part[T system.Kafka | system.ZooKeeper | shepherd.Config | retriever.Config | query.Config](c *call, arg string, into *T) {
 	if c.values[arg] != starlark.None {
 		*into = thing[T](c, arg, "made by "+arg+"()", "write "+arg+" = "+arg+"(…)")
 	}
@@ -100,6 +126,16 @@ func trafficStep(c *call) (starlark.Value, error) {
 		Name: c.str("name"), Shape: plan.Shape(c.str("shape")), EventsPerSecond: c.number("events_per_second"),
 		EventsPerBatch: c.integer("events_per_batch"), EventBytes: c.integer("event_bytes"),
 		Datasets: c.integer("datasets"), Clients: c.integer("clients"), Timeout: c.duration("timeout"), Pos: c.pos,
+		Team: c.text("team"), Events: c.str("events"), Replay: c.text("replay"),
+	}
+	if t.Team == "" {
+		t.Team = b.plan.System.Teams[0].Name
+	}
+	if c.values["burst_every"] != starlark.None {
+		t.BurstEvery = c.duration("burst_every")
+	}
+	if c.values["burst_length"] != starlark.None {
+		t.BurstLength = c.duration("burst_length")
 	}
 	if c.values["to_per_second"] != starlark.None {
 		t.ToPerSecond = c.number("to_per_second")
@@ -111,6 +147,49 @@ func trafficStep(c *call) (starlark.Value, error) {
 	return starlark.None, nil
 }
 
+func readersStep(c *call) (starlark.Value, error) {
+	b := c.inScenario()
+	if b == nil || !c.room(len(b.plan.Readers), plan.MaxReaders, "readers") {
+		return nil, nil
+	}
+	r := plan.Reader{Name: c.str("name"), Traffic: c.text("traffic"), Every: c.duration("every"), Timeout: c.duration("timeout"), Pos: c.pos}
+	if r.Traffic == "" && len(b.plan.Traffic) > 0 {
+		r.Traffic = b.plan.Traffic[0].Name
+	}
+	for i, v := range c.list("shapes", `write shapes = ["fresh", "old"]`) {
+		s, ok := starlark.AsString(v)
+		if !ok {
+			c.failElement("shapes", i, `write such as "fresh"`, "readers: shapes[%d] must be a string, not %s", i, named(v))
+			continue
+		}
+		r.Shapes = append(r.Shapes, s)
+	}
+	if len(c.wrong) == 0 {
+		c.problems(r.Problems())
+	}
+	b.plan.Readers = append(b.plan.Readers, r)
+	return starlark.None, nil
+}
+
+// things reads a list of what a builtin makes.
+func things[T any](c *call, arg, what, hint string) []T {
+	var out []T
+	for i, v := range c.list(arg, hint) {
+		o, ok := v.(*opaque)
+		var t T
+		is := false
+		if ok {
+			t, is = o.v.(T)
+		}
+		if !is {
+			c.failElement(arg, i, hint, "%s: %s[%d] must be %s, not %s", c.b.Name, arg, i, what, named(v))
+			continue
+		}
+		out = append(out, t)
+	}
+	return out
+}
+
 func phaseStep(c *call) (starlark.Value, error) {
 	b := c.inScenario()
 	if b == nil || !c.room(len(b.plan.Phases), plan.MaxPhases, "phases") {
@@ -118,18 +197,7 @@ func phaseStep(c *call) (starlark.Value, error) {
 	}
 	ph := plan.Phase{Name: c.str("name"), Stage: plan.Stage(c.text("stage")), Pos: c.pos}
 	ph.Length = c.duration("length")
-	for i, v := range c.list("faults", `write faults = [kill(leader_of("events", 0))]`) {
-		o, ok := v.(*opaque)
-		f, isFault := plan.Fault{}, false
-		if ok {
-			f, isFault = o.v.(plan.Fault)
-		}
-		if !isFault {
-			c.failElement("faults", i, `write such as kill(leader_of("events", 0))`, "phase: faults[%d] must be a fault, not %s", i, named(v))
-			continue
-		}
-		ph.Faults = append(ph.Faults, f)
-	}
+	ph.Faults = things[plan.Fault](c, "faults", "a fault", `write faults = [kill(leader_of("events", 0))]`)
 	for i, v := range c.list("expect", `write expect = ["ack.p99 < 150ms"]`) {
 		c.expectation(&ph, i, v)
 	}

@@ -6,8 +6,10 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
+	"github.com/ratel-sim/ratel/system"
 	"github.com/ratel-sim/ratel/system/duration"
 )
 
@@ -87,6 +89,7 @@ func (p *Plan) withoutPositions() *Plan {
 	q.Pos = Pos{}
 	q.Choices = cloned(p.Choices, func(c *Choice) { c.Pos = Pos{} })
 	q.Traffic = cloned(p.Traffic, func(t *Traffic) { t.Pos = Pos{} })
+	q.Readers = cloned(p.Readers, func(r *Reader) { r.Pos = Pos{} })
 	q.Checks = cloned(p.Checks, func(c *Check) { c.Pos = Pos{} })
 	q.Phases = cloned(p.Phases, func(ph *Phase) {
 		ph.Pos = Pos{}
@@ -117,6 +120,8 @@ func (p *Plan) Clone() *Plan {
 	same := func(*Selector) {}
 	q.Params, q.Worlds, q.Notes = cloned(p.Params, func(*Param) {}), cloned(p.Worlds, func(*string) {}), cloned(p.Notes, func(*string) {})
 	q.Choices, q.Traffic, q.Checks = cloned(p.Choices, func(*Choice) {}), cloned(p.Traffic, func(*Traffic) {}), cloned(p.Checks, func(*Check) {})
+	q.System.Teams = slices.Clone(p.System.Teams)
+	q.Readers = cloned(p.Readers, func(r *Reader) { r.Shapes = slices.Clone(r.Shapes) })
 	q.Phases = cloned(p.Phases, func(ph *Phase) {
 		ph.Expect = cloned(ph.Expect, func(*Expectation) {})
 		ph.Faults = cloned(ph.Faults, func(f *Fault) {
@@ -142,13 +147,25 @@ func Decode(file string, data []byte) (*Plan, error) {
 	// What is wrong as JSON is told by readStrict below, with its place.
 	if err := json.Unmarshal(data, &head); err == nil && head.Version != nil && (*head.Version < 1 || *head.Version > Version) {
 		return nil, Problems{{
-			Pos: Pos{File: file, Line: 1, Col: 1}, What: fmt.Sprintf("plan format version %d is not known: this build reads %d", *head.Version, Version),
+			Pos: Pos{File: file, Line: 1, Col: 1}, What: fmt.Sprintf("plan format version %d is not known: this build reads 1 to %d", *head.Version, Version),
 			Hint: "run it with the build that wrote it",
 		}}
 	}
 	var p Plan
+	first := head.Version != nil && *head.Version == 1
+	if first {
+		// Version 1 knew of one retriever for each partition, of one team, and of neither MySQL, S3 nor queries.
+		p.System = system.Default()
+		p.System.Replicas = 1
+	}
 	if err := readStrict(file, data, &p); err != nil {
 		return nil, err
+	}
+	if first {
+		p.Version = Version
+		for i := range p.Traffic {
+			p.Traffic[i].Team, p.Traffic[i].Events = system.DefaultTeam, EventsSmall
+		}
 	}
 	if err := p.Validate(); err != nil {
 		return nil, err

@@ -16,12 +16,12 @@ const maxAimWithin = time.Minute
 
 // FaultKinds lists all kinds of faults.
 func FaultKinds() []system.FaultKind {
-	return []system.FaultKind{system.FaultKill, system.FaultStop, system.FaultReplace, system.FaultPause, system.FaultIsolate}
+	return []system.FaultKind{system.FaultKill, system.FaultStop, system.FaultReplace, system.FaultPause, system.FaultIsolate, system.FaultErrors, system.FaultSlow, system.FaultRecreate}
 }
 
 // Roles lists all roles.
 func Roles() []system.Role {
-	return []system.Role{system.RoleZooKeeper, system.RoleKafka, system.RoleShepherd, system.RoleRetriever}
+	return []system.Role{system.RoleZooKeeper, system.RoleKafka, system.RoleMySQL, system.RoleS3, system.RoleShepherd, system.RoleRetriever, system.RoleQuery}
 }
 
 // AimEvents lists the events at which a fault can be aimed.
@@ -31,6 +31,9 @@ func AimEvents() []string {
 		port.EventEnsembleLeader, port.EventNodeStarted, port.EventNodeStopped, port.EventClaimed, port.EventClaimLost,
 		port.EventPartitionSick, port.EventPartitionWell, port.EventShed, port.EventRecovered, port.EventDiskFull,
 		port.EventDiskCorrupt, port.EventOffsetReset,
+		port.EventSegmentSealed, port.EventSegmentDamaged, port.EventSegmentRepaired, port.EventSegmentAged, port.EventManifestWritten,
+		port.EventManifestLost, port.EventSnapshotFailed, port.EventBootstrapped, port.EventCacheMended, port.EventCatalogAway,
+		port.EventCatalogBack, port.EventTenantShed, port.EventQueryPartial, port.EventQueryHedged,
 	}
 }
 
@@ -50,6 +53,7 @@ func (ft Fault) Problems() Problems {
 		f.add("permanent", "leave one out", "a fault cannot be both permanent and healed after %s", ft.For)
 	}
 	ft.isolation(f)
+	ft.degree(f)
 	ft.aim(f)
 	return f.list
 }
@@ -70,6 +74,30 @@ func (ft Fault) isolation(f *found) {
 	directions := []system.Direction{system.Both, system.Inbound, system.Outbound}
 	if !slices.Contains(directions, ft.Direction) {
 		f.add("direction", oneOf(string(ft.Direction), texts(directions)), "there is no direction %q", ft.Direction)
+	}
+}
+
+// degree checks what only errors, slow and recreate have.
+func (ft Fault) degree(f *found) {
+	if ft.Kind == system.FaultErrors {
+		f.share("rate", ft.Rate)
+	} else if ft.Rate != 0 {
+		f.add("rate", "", "only errors has a rate")
+	}
+	if ft.Kind == system.FaultSlow {
+		f.span("delay", time.Duration(ft.Delay), time.Millisecond, time.Minute)
+	} else if ft.Delay != 0 {
+		f.add("delay", "", "only slow has a delay")
+	}
+	if ft.Kind == system.FaultRecreate {
+		if ft.Dataset == "" {
+			f.add("dataset", `write such as dataset = "load-0-0"`, "it does not say which dataset")
+		}
+		if ft.Team == "" {
+			f.add("team", `write such as team = "load"`, "it does not say whose dataset")
+		}
+	} else if ft.Dataset != "" || ft.Team != "" {
+		f.add("dataset", "", "only recreate has a dataset and a team")
 	}
 }
 
@@ -120,6 +148,19 @@ func (ft Fault) targets(t system.Topology, step string) Problems {
 	for _, s := range ft.From {
 		list = append(list, s.problems(t, step, "from_")...)
 	}
+	role := ft.Target.role(t)
+	single := role == system.RoleMySQL || role == system.RoleS3
+	switch ft.Kind {
+	case system.FaultErrors, system.FaultSlow, system.FaultRecreate:
+		if !single {
+			list = append(list, Problem{Pos: ft.Pos, Field: "target", What: fmt.Sprintf("%s: %s is for mysql and s3", step, ft.Kind), Hint: `write node("s3") or node("mysql")`})
+		}
+	case system.FaultReplace:
+		if single {
+			list = append(list, Problem{Pos: ft.Pos, Field: "target", What: fmt.Sprintf("%s: replacing %s would destroy the only copy of what it holds", step, role), Hint: "write kill, stop or pause"})
+		}
+	case system.FaultKill, system.FaultStop, system.FaultPause, system.FaultIsolate:
+	}
 	if ft.Kind == system.FaultIsolate && len(list) == 0 && ft.lonely(t) {
 		list = append(list, Problem{Pos: ft.Pos, Field: "from_", What: step + ": there is no other node to isolate the target from"})
 	}
@@ -167,7 +208,15 @@ func (s Selector) problems(t system.Topology, step, field string) Problems {
 		if s.Partition < 0 || s.Partition >= t.Kafka.Partitions {
 			f.add(field, fmt.Sprintf("write a number from 0 to %d", t.Kafka.Partitions-1), "there is no partition %d: there are %d", s.Partition, t.Kafka.Partitions)
 		}
-	case SelectZK, SelectSubject:
+	case SelectPair, SelectOneOf:
+		if s.Partition < 0 || s.Partition >= t.Kafka.Partitions {
+			f.add(field, fmt.Sprintf("write a number from 0 to %d", t.Kafka.Partitions-1), "there is no partition %d: there are %d", s.Partition, t.Kafka.Partitions)
+		}
+	case SelectZone:
+		if !slices.Contains(t.ZoneNames(), s.Zone) {
+			f.add(field, oneOf(s.Zone, t.ZoneNames()), "there is no zone %q", s.Zone)
+		}
+	case SelectZK, SelectSubject, SelectAnyZone:
 	default:
 		f.add(field, "", "there is no selector %q", s.Kind)
 	}

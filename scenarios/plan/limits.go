@@ -13,6 +13,11 @@ const (
 	MaxBrokers     = 50
 	MaxPartitions  = 200
 	MaxShepherds   = 50
+	MaxZones       = 26
+	MaxQueries     = 50
+	MaxTeams       = 100
+	MaxReaders     = 16
+	MaxReplayBytes = 256 << 10  // of one load
 	MaxRate        = 10_000_000 // events per second of one load
 	MaxBatchEvents = 10_000
 	MaxEventBytes  = 60_000 // a wide event: 2,000 columns of 30 bytes

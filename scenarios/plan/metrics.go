@@ -36,6 +36,9 @@ func Metrics() []Metric {
 		{"kafka.below_min_isr", UnitCount, true, "partitions whose ISR is below min.insync.replicas"},
 		{"kafka.brokers", UnitCount, true, "live brokers"},
 		{"retriever.lag", UnitCount, true, "records between the high watermarks and what the retrievers have durably, summed"},
+		{"retriever.local_bytes", UnitCount, true, "largest local disk use of any retriever, in bytes"},
+		{"retriever.memory_share", UnitRatio, true, "largest share of its memory bound that any retriever uses"},
+		{"shepherd.inflight_share", UnitRatio, true, "largest share of its in-flight bounds that any shepherd has ever used"},
 		{"load.in_flight", UnitCount, true, "requests without an answer yet"},
 	}
 }

@@ -10,7 +10,7 @@ import (
 )
 
 // Version is the version of the plan format that this build writes. It reads this one and the one before.
-const Version = 1
+const Version = 2
 
 // Pos is where in a script something was said.
 type Pos struct {

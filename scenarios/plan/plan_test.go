@@ -39,9 +39,10 @@ func drawPlan(t *rapid.T) *plan.Plan {
 	p.System.Kafka.Brokers = rapid.IntRange(3, 7).Draw(t, "brokers")
 	p.System.Shepherd.SickFor = time.Duration(seconds(1, 9).Draw(t, "sick for"))
 	p.Traffic = []plan.Traffic{{
-		Name: "t", Shape: plan.Steady, EventsPerSecond: rapid.Float64Range(0.1, 1e6).Draw(t, "rate"), EventsPerBatch: rapid.IntRange(1, 100).Draw(t, "batch"),
+		Name: "t", Team: system.DefaultTeam, Events: plan.EventsWide, Shape: plan.Steady, EventsPerSecond: rapid.Float64Range(0.1, 1e6).Draw(t, "rate"), EventsPerBatch: rapid.IntRange(1, 100).Draw(t, "batch"),
 		EventBytes: 100, Datasets: 3, Clients: 4, Timeout: seconds(1, 20).Draw(t, "timeout"), Pos: pos.Draw(t, "pos"),
 	}}
+	p.Readers = []plan.Reader{{Name: "r", Traffic: "t", Every: seconds(1, 9).Draw(t, "every"), Shapes: plan.QueryShapes(), Timeout: seconds(1, 20).Draw(t, "timeout")}}
 	expectations := []string{"ack.p99 < 150ms", "ack.error_rate <= 0.1%", "ack.rate > 12.5/s after 500ms", "kafka.offline == 0 within 1s", "kafka.brokers >= 3 always", "retriever.lag < 5 for 1s"}
 	p.Phases = []plan.Phase{{Name: "before", Length: seconds(1, 100).Draw(t, "length"), Stage: plan.Warmup, Pos: pos.Draw(t, "pos")}}
 	for i, name := range []string{"one", "two", "three"}[:rapid.IntRange(1, 3).Draw(t, "phases")] {

@@ -21,8 +21,16 @@ func (t Traffic) Problems() Problems {
 	switch t.Shape {
 	case Steady, Wave:
 		if t.ToPerSecond != 0 {
-			f.add("to_per_second", `write shape = "ramp", or leave to_per_second out`, "only a ramp has to_per_second")
+			f.add("to_per_second", `write shape = "ramp" or shape = "burst", or leave to_per_second out`, "only a ramp and bursts have to_per_second")
 		}
+	case Burst:
+		if t.ToPerSecond <= t.EventsPerSecond {
+			f.add("to_per_second", "write such as to_per_second = 5000", "bursts need to_per_second, the rate in a burst, above events_per_second")
+			break
+		}
+		f.rate("to_per_second", t.ToPerSecond, lowest)
+		f.span("burst_every", time.Duration(t.BurstEvery), time.Second, MaxLength)
+		f.span("burst_length", time.Duration(t.BurstLength), 100*time.Millisecond, time.Duration(t.BurstEvery))
 	case Ramp:
 		if t.ToPerSecond == 0 {
 			f.add("to_per_second", "write such as to_per_second = 5000", "a ramp needs to_per_second, the rate at its end")
@@ -30,13 +38,44 @@ func (t Traffic) Problems() Problems {
 		}
 		f.rate("to_per_second", t.ToPerSecond, lowest)
 	default:
-		f.add("shape", oneOf(string(t.Shape), []string{string(Steady), string(Ramp), string(Wave)}), "there is no shape %q", t.Shape)
+		f.add("shape", oneOf(string(t.Shape), []string{string(Steady), string(Ramp), string(Wave), string(Burst)}), "there is no shape %q", t.Shape)
+	}
+	if t.Shape != Burst && (t.BurstEvery != 0 || t.BurstLength != 0) {
+		f.add("burst_every", `write shape = "burst"`, "only bursts have burst_every and burst_length")
+	}
+	if !slices.Contains(EventKinds(), t.Events) {
+		f.add("events", oneOf(t.Events, EventKinds()), "there are no events of kind %q", t.Events)
+	}
+	if len(t.Replay) > MaxReplayBytes {
+		f.add("replay", "take a part of it", "the replayed events have %d bytes, more than %d", len(t.Replay), MaxReplayBytes)
 	}
 	f.between("events_per_batch", t.EventsPerBatch, 1, MaxBatchEvents)
 	f.between("event_bytes", t.EventBytes, 1, MaxEventBytes)
 	f.between("datasets", t.Datasets, 1, MaxDatasets)
 	f.between("clients", t.Clients, 1, MaxClients)
 	f.span("timeout", time.Duration(t.Timeout), 10*time.Millisecond, time.Hour)
+	return f.list
+}
+
+// EventKinds lists the kinds of events.
+func EventKinds() []string { return []string{EventsSmall, EventsWide, EventsTraces} }
+
+// Problems says what is wrong with a reader, by itself.
+func (r Reader) Problems() Problems {
+	f := &found{pos: r.Pos, step: fmt.Sprintf("readers %q", r.Name)}
+	if !namePattern.MatchString(r.Name) {
+		f.add("name", nameHint, "its name is not usable")
+	}
+	f.span("every", time.Duration(r.Every), 10*time.Millisecond, time.Hour)
+	f.span("timeout", time.Duration(r.Timeout), 10*time.Millisecond, time.Hour)
+	if len(r.Shapes) == 0 || len(r.Shapes) > len(QueryShapes()) {
+		f.add("shapes", `write shapes = ["fresh", "old"]`, "%d shapes, expected 1 to %d", len(r.Shapes), len(QueryShapes()))
+	}
+	for _, s := range r.Shapes {
+		if !slices.Contains(QueryShapes(), s) {
+			f.add("shapes", oneOf(s, QueryShapes()), "there is no query shape %q", s)
+		}
+	}
 	return f.list
 }
 
@@ -128,7 +167,8 @@ const (
 // CheckNames lists all checks that a plan may have.
 func CheckNames() []string {
 	return []string{
-		CheckDurability, CheckDuplicates, CheckPhantoms, CheckCorruption, CheckAgreement, CheckRecovers, CheckSLOIngest,
+		CheckDurability, CheckDuplicates, CheckPhantoms, CheckCorruption, CheckAgreement, CheckPairs, CheckCommitted, CheckZones,
+		CheckQueries, CheckFreshness, CheckMemory, CheckRecovers, CheckSLOIngest, CheckSLOFresh, CheckSLOQuery,
 		CheckEvidence, CheckFaultsObserved, CheckExpectations,
 	}
 }
@@ -142,12 +182,17 @@ func (c Check) Problems() Problems {
 	}
 	allowed := CheckArgs{}
 	switch c.Name {
-	case CheckRecovers:
+	case CheckRecovers, CheckFreshness:
 		allowed.Within = c.Args.Within
 		if c.Args.Within <= 0 {
 			f.add("within", duration.Forms, "within must be positive, not %s", c.Args.Within)
 		}
-	case CheckSLOIngest:
+	case CheckQueries: // within: accepted events must be visible after this long; 0 is the default
+		allowed.Within = c.Args.Within
+		if c.Args.Within < 0 {
+			f.add("within", duration.Forms, "within must not be negative")
+		}
+	case CheckSLOIngest, CheckSLOFresh, CheckSLOQuery:
 		allowed = c.Args
 		if math.IsNaN(c.Args.Target) || c.Args.Target <= 0 || c.Args.Target > 1 {
 			f.add("target", `write such as 0.9999 or "99.99%"`, "target must be more than 0 and at most 1, not %v", c.Args.Target)
@@ -170,6 +215,10 @@ func (s Selector) role(t system.Topology) system.Role {
 	switch s.Kind {
 	case SelectAny, SelectAll, SelectPeers:
 		return s.Role
+	case SelectPair, SelectOneOf:
+		return system.RoleRetriever
+	case SelectZone, SelectAnyZone:
+		return ""
 	case SelectLeader:
 		return system.RoleKafka
 	case SelectZK:

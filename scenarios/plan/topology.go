@@ -2,9 +2,11 @@ package plan
 
 import (
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/ratel-sim/ratel/system"
+	"github.com/ratel-sim/ratel/system/query"
 	"github.com/ratel-sim/ratel/system/retriever"
 	"github.com/ratel-sim/ratel/system/shepherd"
 )
@@ -15,8 +17,13 @@ func TopologyProblems(t system.Topology) Problems {
 	list = append(list, KafkaProblems(t.Kafka)...)
 	list = append(list, ShepherdProblems(t.Shepherd)...)
 	list = append(list, RetrieverProblems(t.Retriever)...)
+	list = append(list, QueryProblems(t.Query)...)
 	f := &found{step: "system"}
+	f.between("zones", t.Zones, 1, MaxZones)
 	f.between("shepherds", t.Shepherds, 1, MaxShepherds)
+	f.between("replicas", t.Replicas, 1, 2)
+	f.between("queries", t.Queries, 1, MaxQueries)
+	f.list = append(f.list, teamProblems(t)...)
 	return append(list, f.list...)
 }
 
@@ -82,6 +89,12 @@ func ShepherdProblems(c shepherd.Config) Problems {
 	f.span("ack_timeout", c.AckTimeout, 10*time.Millisecond, time.Hour)
 	f.span("sick_after", c.SickAfter, time.Millisecond, time.Hour)
 	f.span("sick_for", c.SickFor, time.Millisecond, time.Hour)
+	f.share("team_share", c.TeamShare)
+	f.between("spread", c.Spread, 1, MaxPartitions)
+	f.span("cache_for", c.CacheFor, 10*time.Millisecond, time.Hour)
+	f.span("miss_for", c.MissFor, 10*time.Millisecond, time.Hour)
+	f.span("stale_for", c.StaleFor, 0, 24*time.Hour)
+	f.between("cache_size", c.CacheSize, 1, 1<<24)
 	return f.list
 }
 
@@ -91,5 +104,78 @@ func RetrieverProblems(c retriever.Config) Problems {
 	f.span("sync_every", c.SyncEvery, time.Millisecond, time.Hour)
 	f.between("dedup_window", c.DedupWindow, 1, 1<<26)
 	f.span("session_timeout", c.SessionTimeout, time.Second, time.Hour)
+	f.span("seal_every", c.SealEvery, time.Second, 24*time.Hour)
+	f.span("snapshot_every", c.SnapshotEvery, time.Second, 24*time.Hour)
+	f.span("keep_local", c.KeepLocal, 0, 30*24*time.Hour)
+	f.atLeast("max_local_bytes", c.MaxLocalBytes, 1<<20)
+	f.atLeast("max_memory_bytes", c.MaxMemoryBytes, 1<<20)
+	f.span("retention", c.Retention, 0, 365*24*time.Hour)
+	return f.list
+}
+
+// QueryProblems says what is wrong with the set-up of query nodes.
+func QueryProblems(c query.Config) Problems {
+	f := &found{step: "query"}
+	f.span("deadline", c.Deadline, 100*time.Millisecond, 10*time.Minute)
+	f.span("hedge_after", c.HedgeAfter, time.Millisecond, c.Deadline)
+	f.between("workers", c.Workers, 1, 10_000)
+	f.span("cold_start", c.ColdStart, 0, time.Minute)
+	f.span("keep_warm", c.KeepWarm, 0, time.Hour)
+	if c.Reissue < 0 || c.Reissue > 1 || math.IsNaN(c.Reissue) {
+		f.add("reissue", "", "reissue must be from 0 to 1, not %v", c.Reissue)
+	}
+	f.between("max_stored", c.MaxStored, 1, 1<<20)
+	return f.list
+}
+
+// share wants a part of a whole.
+func (f *found) share(field string, v float64) {
+	if math.IsNaN(v) || v <= 0 || v > 1 {
+		f.add(field, "write such as 0.5", "%s must be more than 0 and at most 1, not %v", field, v)
+	}
+}
+
+func (f *found) atLeast(field string, n, low int64) {
+	if n < low {
+		f.add(field, "", "%s must be at least %d, not %d", field, low, n)
+	}
+}
+
+// TeamProblems says what is wrong with a team, by itself.
+func TeamProblems(t system.Team) Problems {
+	f := &found{step: fmt.Sprintf("team %q", t.Name)}
+	if !namePattern.MatchString(t.Name) {
+		f.add("name", nameHint, "its name is not usable")
+	}
+	for _, l := range []struct {
+		field string
+		v     float64
+	}{{"events_per_second", t.EventsPerSecond}, {"burst", t.Burst}, {"dataset_events_per_second", t.DatasetEventsPerSecond}} {
+		if math.IsNaN(l.v) || l.v < 0 || l.v > MaxRate {
+			f.add(l.field, "leave it out for no limit", "%s must be from 0 to %d, not %v", l.field, MaxRate, l.v)
+		}
+	}
+	if t.Burst > 0 && t.EventsPerSecond == 0 {
+		f.add("burst", "write events_per_second too", "a burst without a rate limits nothing")
+	}
+	return f.list
+}
+
+func teamProblems(t system.Topology) Problems {
+	f := &found{step: "system"}
+	if len(t.Teams) == 0 {
+		f.add("teams", `write teams = [team("load")]`, "there is no team, so nobody could send")
+	}
+	if len(t.Teams) > MaxTeams {
+		f.add("teams", "", "%d teams are more than %d", len(t.Teams), MaxTeams)
+	}
+	seen := map[string]bool{}
+	for _, team := range t.Teams {
+		f.list = append(f.list, TeamProblems(team)...)
+		if seen[team.Name] {
+			f.add("teams", "give each its own name", "team %q is there twice", team.Name)
+		}
+		seen[team.Name] = true
+	}
 	return f.list
 }

@@ -35,6 +35,7 @@ func (p *Plan) Validate() error {
 	topology := TopologyProblems(p.System)
 	f.list = append(f.list, at(p.Pos, topology)...)
 	p.traffic(f)
+	p.readers(f)
 	p.phases(f, len(topology) == 0)
 	p.checks(f)
 	p.worlds(f)
@@ -68,6 +69,38 @@ func (p *Plan) traffic(f *found) {
 			f.list = append(f.list, Problem{Pos: t.Pos, Field: "name", What: fmt.Sprintf("traffic %q is there twice", t.Name), Hint: "give each its own name"})
 		}
 		seen[t.Name] = true
+		if !slices.ContainsFunc(p.System.Teams, func(team system.Team) bool { return team.Name == t.Team }) {
+			f.list = append(f.list, Problem{Pos: t.Pos, Field: "team", What: fmt.Sprintf("traffic %q: there is no team %q", t.Name, t.Team), Hint: oneOf(t.Team, p.teamNames())})
+		}
+	}
+}
+
+func (p *Plan) teamNames() []string {
+	names := make([]string, len(p.System.Teams))
+	for i := range p.System.Teams {
+		names[i] = p.System.Teams[i].Name
+	}
+	return names
+}
+
+func (p *Plan) readers(f *found) {
+	if len(p.Readers) > MaxReaders {
+		f.add("readers", "", "%d readers are more than %d", len(p.Readers), MaxReaders)
+	}
+	loads := make([]string, len(p.Traffic))
+	for i := range p.Traffic {
+		loads[i] = p.Traffic[i].Name
+	}
+	seen := map[string]bool{}
+	for _, r := range p.Readers {
+		f.list = append(f.list, r.Problems()...)
+		if seen[r.Name] {
+			f.list = append(f.list, Problem{Pos: r.Pos, Field: "name", What: fmt.Sprintf("readers %q are there twice", r.Name), Hint: "give each their own name"})
+		}
+		seen[r.Name] = true
+		if !slices.Contains(loads, r.Traffic) {
+			f.list = append(f.list, Problem{Pos: r.Pos, Field: "traffic", What: fmt.Sprintf("readers %q: there is no traffic %q", r.Name, r.Traffic), Hint: oneOf(r.Traffic, loads)})
+		}
 	}
 }
 
@@ -152,6 +185,11 @@ func (p *Plan) checks(f *found) {
 		}
 		if c.Args.Stage != "" && !slices.ContainsFunc(p.Phases, func(ph Phase) bool { return ph.Stage == c.Args.Stage }) {
 			f.list = append(f.list, Problem{Pos: c.Pos, Field: "stage", What: fmt.Sprintf("check %q judges stage %q, and no phase is in it", c.Name, c.Args.Stage)})
+		}
+	}
+	for _, c := range p.Checks {
+		if slices.Contains([]string{CheckQueries, CheckFreshness, CheckSLOFresh, CheckSLOQuery}, c.Name) && len(p.Readers) == 0 {
+			f.list = append(f.list, Problem{Pos: c.Pos, What: fmt.Sprintf("check %q needs somebody who queries, and there is nobody", c.Name), Hint: `write s.readers("dashboards", traffic = "…")`})
 		}
 	}
 	if !slices.ContainsFunc(p.Checks, func(c Check) bool { return c.Name == CheckRecovers }) {
