@@ -34,9 +34,10 @@ type Host struct {
 	rand *rand.Rand
 	rate float64
 	slow time.Duration
+	hit  int64
 }
 
-// New adds the machine to the network. Nothing runs until [Host.StartNode].
+// New adds the machine to the network. Nothing runs until [Host.Start].
 func New(s *sched.Sim, n *simnet.Network, cfg Config) *Host {
 	return &Host{sim: s, cfg: cfg, node: n.AddNode(cfg.Name, cfg.Zone), rand: s.Rand("host/" + cfg.Name)}
 }
@@ -56,8 +57,8 @@ func (h *Host) Process() *sched.Process { return h.proc }
 // Running reports whether the process exists, booted or not, paused or not.
 func (h *Host) Running() bool { return h.proc != nil }
 
-// StartNode starts the process on the disk that is there. It does nothing if one runs already.
-func (h *Host) StartNode() {
+// Start starts the process on the disk that is there. It does nothing if one runs already.
+func (h *Host) Start() {
 	if h.proc != nil {
 		return
 	}
@@ -111,8 +112,16 @@ func (h *Host) SetErrors(rate float64) {
 // SetSlow has every request take that much longer; 0 ends it.
 func (h *Host) SetSlow(delay time.Duration) { h.slow = max(delay, 0) }
 
-// Slow is how much longer a request takes now.
-func (h *Host) Slow() time.Duration { return h.slow }
+// Slow is how much longer the next request takes.
+func (h *Host) Slow() time.Duration {
+	if h.slow > 0 {
+		h.hit++
+	}
+	return h.slow
+}
+
+// Disturbed counts the requests that errors and slowness have hit.
+func (h *Host) Disturbed() int64 { return h.hit }
 
 // Fate is what becomes of a request.
 type Fate uint8
@@ -129,6 +138,7 @@ func (h *Host) Fate() Fate {
 	if h.rate == 0 || h.rand.Float64() >= h.rate {
 		return Served
 	}
+	h.hit++
 	if h.rand.Uint64()&1 == 0 {
 		return Refused
 	}

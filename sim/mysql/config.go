@@ -62,7 +62,7 @@ type Server struct {
 	clients int
 }
 
-// New puts the server on the network. It does not run until StartNode.
+// New puts the server on the network. It does not run until Start.
 func New(s *sched.Sim, n *simnet.Network, cfg Config) *Server {
 	srv := &Server{cfg: cfg.withDefaults()}
 	srv.db = newDatabase()

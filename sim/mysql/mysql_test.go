@@ -31,7 +31,7 @@ func newWorld(t testing.TB, seed uint64, cfg Config) *world {
 	w := &world{t: t, sim: sched.New(seed)}
 	w.net = simnet.New(w.sim, simnet.Config{Latency: 200 * time.Microsecond, Jitter: 100 * time.Microsecond})
 	w.srv = New(w.sim, w.net, cfg)
-	w.srv.StartNode()
+	w.srv.Start()
 	client := func(name string) (*sched.Process, port.Catalog) {
 		node, p := w.net.AddNode(name, ""), w.sim.Process(name)
 		node.Start(p)
@@ -151,7 +151,7 @@ func (r *reference) step(ctx context.Context, op operation) error {
 		}
 	case "crash":
 		r.w.srv.Kill()
-		r.w.srv.StartNode()
+		r.w.srv.Start()
 	}
 	return r.look(ctx, name, op, err)
 }
@@ -266,7 +266,7 @@ func TestAmbiguousCommit(t *testing.T) {
 			})
 			w.sleep(ctx, time.Duration(seed)*30*time.Microsecond)
 			w.srv.Kill()
-			w.srv.StartNode()
+			w.srv.Start()
 			outcome, _ := done.Wait(ctx)
 			w.sleep(ctx, 3*time.Second)
 			_, err := w.c.Dataset(ctx, team.ID, "d")
@@ -300,7 +300,7 @@ func TestMissingSchema(t *testing.T) {
 		w.srv.Migrate(catalog.Schema)
 		team := w.team(ctx)
 		w.srv.Wipe()
-		w.srv.StartNode()
+		w.srv.Start()
 		w.sleep(ctx, 3*time.Second)
 		if _, err := w.c.TeamByKey(ctx, "key"); !errors.Is(err, port.ErrSchema) {
 			t.Errorf("team %d after a replacement: %v", team.ID, err)
@@ -331,7 +331,7 @@ func TestAwayPausedSlow(t *testing.T) {
 		if _, err := w.c.TeamByKey(ctx, "key"); !errors.Is(err, port.ErrRefused) || w.sim.Now()-began > 10*time.Millisecond {
 			t.Errorf("read of a server that is down: %v after %v", err, w.sim.Now()-began)
 		}
-		w.srv.StartNode()
+		w.srv.Start()
 		w.sleep(ctx, 3*time.Second)
 		if got, err := w.c.TeamByKey(ctx, "key"); err != nil || got != team {
 			t.Errorf("after a restart: %+v, %v", got, err)

@@ -31,7 +31,7 @@ func newWorld(t testing.TB, seed uint64) *world {
 	w := &world{t: t, sim: sched.New(seed)}
 	w.net = simnet.New(w.sim, simnet.Config{Latency: 200 * time.Microsecond, Jitter: 100 * time.Microsecond, BytesPerSecond: 1 << 30})
 	w.srv = New(w.sim, w.net, Config{})
-	w.srv.StartNode()
+	w.srv.Start()
 	node := w.net.AddNode("client", "")
 	w.p = w.sim.Process("client")
 	node.Start(w.p)
@@ -216,7 +216,7 @@ func TestFaults(t *testing.T) {
 		if err := put("x"); !errors.Is(err, port.ErrRefused) || errors.Is(err, port.ErrUnknown) {
 			t.Errorf("put to a server that is down: %v, expected it to be refused", err)
 		}
-		w.srv.StartNode()
+		w.srv.Start()
 		_ = w.p.Sleep(ctx, 2*time.Second)
 		if data, _, err := w.c.Get(ctx, "kept"); err != nil || string(data) != "kept" {
 			t.Errorf("after a restart: %q, %v", data, err)
@@ -239,7 +239,7 @@ func TestFaults(t *testing.T) {
 		}
 		w.srv.SetSlow(0)
 		w.srv.Wipe()
-		w.srv.StartNode()
+		w.srv.Start()
 		_ = w.p.Sleep(ctx, 2*time.Second)
 		if _, err := w.c.Head(ctx, "kept"); !errors.Is(err, port.ErrNoBlob) {
 			t.Errorf("after a replacement: %v, expected nothing to be there", err)
