@@ -47,7 +47,7 @@ var scriptPos = plan.Pos{File: "broker_loss.star", Line: 12, Col: 5}
 
 func (s shape) plan() *plan.Plan {
 	topology := system.Default()
-	topology.Kafka.Partitions = s.partitions
+	topology.Kafka.Partitions, topology.Replicas = s.partitions, 1
 	pos := func(line int) plan.Pos { return plan.Pos{File: scriptPos.File, Line: line, Col: 5} }
 	rate := float64(s.perSecond * s.batch)
 	return &plan.Plan{

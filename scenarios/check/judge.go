@@ -31,6 +31,7 @@ type run struct {
 	opPhase                   []int32 // the phase in which each operation was to be sent; -1: none
 	stats                     stats
 	log, held                 marks
+	store                     storage
 	logIndex                  logIndex
 
 	lost, pending ledger.Ledger
@@ -191,6 +192,7 @@ func (r *run) prepare(j *Judgement) {
 	r.readTimeline()
 	r.orderSamples()
 	r.tally()
+	r.openStorage()
 	r.followMarks()
 	r.findLosses()
 	j.Ledger = r.ledgerCounts()

@@ -93,7 +93,10 @@ type LossStage string
 const (
 	LostBeforeKafka   LossStage = "before-kafka"     // answered 202 without a receipt, and not in Kafka's final log
 	LostInKafka       LossStage = "in-kafka"         // Kafka acknowledged it at an offset, and it is not in the final log
-	LostBeforeStorage LossStage = "before-retriever" // in Kafka's final log, not held by a retriever
+	LostBeforeStorage LossStage = "before-retriever" // in Kafka's final log, held by no retriever
+	LostAtRetriever   LossStage = "at-retriever"     // in Kafka's final log, held somewhere, but not by every retriever that has to
+	LostBeforeStore   LossStage = "before-s3"        // no longer held locally, or below the manifest's next offset, and not in S3
+	LostBeforeQuery   LossStage = "before-query"     // stored, and not counted by queries that say they are complete
 	LostSomewhere     LossStage = "unknown"          // not held, and the log could not be read back
 )
 
@@ -126,6 +129,20 @@ type Ledger struct {
 	Resurrected int64       `json:"resurrected"`   // distinct events in the log or held that were certainly refused
 	Corrupt     int64       `json:"corrupt"`       // marks in the log or held that are corrupt, foreign or unreadable
 	UnknownKept int64       `json:"unknown_kept"`  // held events whose outcome the client never learnt
+	// Behind Kafka, where there are pairs or manifests:
+	Replicas []ReplicaCount `json:"replicas,omitempty"` // of each partition's retrievers the first, the second, …
+	InS3     int64          `json:"in_s3,omitempty"`    // distinct events in the segments that the last manifests name
+	// Visible is how many events the last complete answers that cover whole datasets count, each dataset once; Covered is
+	// how many events of these datasets were accepted. Both are 0 if no query asked.
+	Visible int64 `json:"visible,omitempty"`
+	Covered int64 `json:"covered,omitempty"`
+}
+
+// ReplicaCount is what the retrievers of one replica hold: distinct events on their disks, and aged to S3 alone.
+type ReplicaCount struct {
+	Replica int   `json:"replica"` // from 0
+	Local   int64 `json:"local"`
+	Aged    int64 `json:"aged"`
 }
 
 // StageLoss is how many events vanished at one stage.

@@ -10,18 +10,19 @@ import (
 	"github.com/ratel-sim/ratel/scenarios/evidence"
 )
 
-// loss is an accepted event that no retriever holds.
+// loss is an accepted event that is not where it has to be.
 type loss struct {
 	op    int
 	seq   uint64
 	part  evidence.Part // its answer
 	stage LossStage     // "" while it cannot be said to be lost
+	who   string        // the retriever that lacks it, where it is one's doing
 	spot  spot          // where in the log it is, if there
 }
 
-// findLosses says of every accepted event that is not held at which stage it vanished, or that the evidence cannot tell.
+// findLosses says of every accepted event that is not where it has to be at which stage it vanished, or that the evidence cannot tell.
 func (r *run) findLosses() {
-	missing := r.accepted.Without(&r.held.set)
+	missing := r.suspects()
 	if missing.Len() == 0 {
 		return
 	}
@@ -46,7 +47,15 @@ func (r *run) findLosses() {
 				}
 				l := loss{op: i, seq: seq, part: *part}
 				l.spot, ok = spots[event{o.Producer, seq}]
-				l.stage = r.stageOf(&l, ok)
+				if r.store.staged {
+					fate := r.fateOf(&l, p, ok)
+					if fate.fine {
+						continue
+					}
+					l.stage, l.who = fate.stage, fate.who
+				} else {
+					l.stage = r.stageOf(&l, ok)
+				}
 				if l.stage == "" {
 					r.pending.Mark(p, seq)
 				} else {
@@ -106,8 +115,7 @@ func (r *run) ledgerCounts() Ledger {
 		InLog: int64(r.log.set.Len()), LogCopies: r.log.copies, Held: int64(r.held.set.Len()),
 		Lost: int64(r.lost.Len()), Pending: int64(r.pending.Len()), Duplicated: int64(r.held.twice.Len()),
 	}
-	stages := []LossStage{LostBeforeKafka, LostInKafka, LostBeforeStorage, LostSomewhere}
-	for _, stage := range stages {
+	for _, stage := range r.lossStages() {
 		n := int64(0)
 		for i := range r.losses {
 			if r.losses[i].stage == stage {
@@ -126,6 +134,7 @@ func (r *run) ledgerCounts() Ledger {
 	unknown := r.allowed.Without(&r.accepted)
 	kept := unknown.And(&r.held.set)
 	l.UnknownKept = int64(kept.Len())
+	r.storedCounts(&l)
 	return l
 }
 
@@ -143,6 +152,7 @@ func union(a, b *oddities) int64 {
 // group gathers losses that share stage, partition and fault.
 type group struct {
 	stage     LossStage
+	who       string
 	partition int32
 	rel       relation
 	first     time.Duration // answers
@@ -196,6 +206,12 @@ func (s LossStage) phrase() string {
 		return "acknowledged by Kafka and not in its final log"
 	case LostBeforeStorage:
 		return "in Kafka's log and not held by a retriever"
+	case LostAtRetriever:
+		return "in Kafka's log and held, but not by every retriever that has to"
+	case LostBeforeStore:
+		return "that have to be in S3 and are not"
+	case LostBeforeQuery:
+		return "stored and not counted by complete answers"
 	case LostSomewhere:
 		return "at a stage that is not known, as the log could not be read back"
 	}
@@ -215,10 +231,12 @@ func (r *run) groupLosses() []*group {
 			partition = l.spot.partition
 		}
 		rel := r.faultAt(o.Done)
-		at := slices.IndexFunc(groups, func(g *group) bool { return g.stage == l.stage && g.partition == partition && g.rel == rel })
+		at := slices.IndexFunc(groups, func(g *group) bool {
+			return g.stage == l.stage && g.who == l.who && g.partition == partition && g.rel == rel
+		})
 		if at < 0 {
 			at = len(groups)
-			groups = append(groups, &group{stage: l.stage, partition: partition, rel: rel, first: o.Done, last: o.Done})
+			groups = append(groups, &group{stage: l.stage, who: l.who, partition: partition, rel: rel, first: o.Done, last: o.Done})
 		}
 		g := groups[at]
 		g.first, g.last = min(g.first, o.Done), max(g.last, o.Done)
@@ -226,7 +244,7 @@ func (r *run) groupLosses() []*group {
 			g.losses = append(g.losses, i)
 		}
 	}
-	order := []LossStage{LostBeforeKafka, LostInKafka, LostBeforeStorage, LostSomewhere, ""}
+	order := append(r.lossStages(), "")
 	slices.SortStableFunc(groups, func(a, b *group) int {
 		return cmp.Or(cmp.Compare(slices.Index(order, a.stage), slices.Index(order, b.stage)), cmp.Compare(a.first, b.first), cmp.Compare(a.partition, b.partition))
 	})
@@ -240,6 +258,9 @@ func (r *run) lossFinding(g *group) Finding {
 		subject += fmt.Sprintf(" of partition %d", g.partition)
 	}
 	f.Title = "lost: " + subject + " " + g.stage.phrase()
+	if g.who != "" {
+		f.Title += ": " + g.who
+	}
 	if g.stage == "" {
 		f.Verdict, f.Title = Inconclusive, "undecided: "+subject+" "+g.stage.phrase()
 	}
@@ -278,6 +299,9 @@ func (r *run) lossExample(l *loss) Example {
 		x.Part, x.Offset = l.part.Partition, l.part.Offset
 	}
 	switch {
+	case l.spot.where != "" && r.store.staged:
+		x.Part, x.Offset = l.spot.partition, l.spot.offset
+		x.Where = r.whereabouts(l)
 	case l.spot.where != "":
 		x.Part, x.Offset = l.spot.partition, l.spot.offset
 		x.Where = fmt.Sprintf("in Kafka's log at partition %d, offset %d; no retriever holds it", l.spot.partition, l.spot.offset)

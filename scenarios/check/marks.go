@@ -12,8 +12,8 @@ import (
 // marks is what one pass over the log, or over what is held, gave.
 type marks struct {
 	set     ledger.Ledger // distinct events that were sent
-	twice   ledger.Ledger // those marked more than once
-	copies  int64         // marks beyond the first of each
+	twice   ledger.Ledger // those marked more than once in one place
+	copies  int64         // marks beyond the first of each in a place
 	phantom oddities      // never sent
 	revived oddities      // certainly refused, and stored
 	gone    oddities      // of sequences that are missing in the history, so that nothing can be said
@@ -73,6 +73,9 @@ func (r *run) followMarks() {
 	for p, span := range r.prods.spans {
 		r.log.set.Producer(p).Reserve(span)
 		r.held.set.Producer(p).Reserve(span)
+		for k := range r.store.local {
+			r.store.local[k].Producer(p).Reserve(span)
+		}
 	}
 	// The highest offset is kept per partition, and marks come partition by partition.
 	at, top := int32(-1), int64(-1)
@@ -93,38 +96,51 @@ func (r *run) followMarks() {
 			settle(&r.log, m.Partition)
 		}
 		top = max(top, m.Offset)
-		if !r.plain(&r.log, m.Producer, m.Seq, m.State) {
-			r.mark(&r.log, spot{event{m.Producer, m.Seq}, m.Partition, m.Offset, kafkasLog, m.State})
+		if !r.plain(&r.log, &r.log.set, m.Producer, m.Seq, m.State) {
+			r.mark(&r.log, &r.log.set, spot{event{m.Producer, m.Seq}, m.Partition, m.Offset, kafkasLog, m.State})
 		}
 	}
 	settle(&r.log, -1)
+	place, name, own := r.store.place(""), "", int64(-1)
+	turn := func(to string) { // marks come retriever by retriever, too
+		if old, ok := r.store.top[name]; !ok || own > old {
+			r.store.top[name] = own
+		}
+		place, name, own = r.store.place(to), to, -1
+	}
 	for i := range r.e.Held {
 		m := &r.e.Held[i]
 		if m.Partition != at {
 			settle(&r.held, m.Partition)
 		}
-		top = max(top, m.Offset)
-		if !r.plain(&r.held, m.Producer, m.Seq, m.State) {
-			r.mark(&r.held, spot{event{m.Producer, m.Seq}, m.Partition, m.Offset, m.Retriever, m.State})
+		if m.Retriever != name {
+			turn(m.Retriever)
+		}
+		top, own = max(top, m.Offset), max(own, m.Offset)
+		if !r.plain(&r.held, place, m.Producer, m.Seq, m.State) {
+			r.mark(&r.held, place, spot{event{m.Producer, m.Seq}, m.Partition, m.Offset, m.Retriever, m.State})
 		}
 	}
 	settle(&r.held, -1)
+	turn("")
 	r.logIndex = indexLog(r.e.Log)
 }
 
-// plain counts the mark that nearly all marks are: intact, of an event that may be stored, not seen before. It says false
-// and counts nothing if it is another.
-func (r *run) plain(m *marks, producer uint32, seq uint64, state evidence.MarkState) bool {
+// plain counts the mark that nearly all marks are: intact, of an event that may be stored, not seen before in its place. It
+// says false and counts nothing if it is another.
+func (r *run) plain(m *marks, place *ledger.Ledger, producer uint32, seq uint64, state evidence.MarkState) bool {
 	p, ok := r.prods.find(producer)
-	if !ok || state != evidence.Intact || !r.allowed.Has(p, seq) || m.set.Has(p, seq) {
+	if !ok || state != evidence.Intact || !r.allowed.Has(p, seq) || place.Mark(p, seq) {
 		return false
 	}
-	m.set.Mark(p, seq)
+	if place != &m.set {
+		m.set.Mark(p, seq)
+	}
 	return true
 }
 
 // mark counts one mark. An event with a damaged payload counts as being there: the corruption check tells of it.
-func (r *run) mark(m *marks, s spot) {
+func (r *run) mark(m *marks, place *ledger.Ledger, s spot) {
 	if s.state != evidence.Intact {
 		if s.state > evidence.Unreadable {
 			r.problem("marks", "a mark of state %d, which is not known", s.state)
@@ -148,10 +164,11 @@ func (r *run) mark(m *marks, s spot) {
 			return
 		}
 	}
-	if m.set.Mark(p, s.seq) {
+	if place.Mark(p, s.seq) {
 		m.copies++
 		m.twice.Mark(p, s.seq)
 	}
+	m.set.Mark(p, s.seq)
 }
 
 // logIndex finds what the final log has at an offset.

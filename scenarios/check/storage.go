@@ -32,7 +32,14 @@ func settle(res Result, unread, good string) Result {
 	return res
 }
 
-// judgeDuplicates: nothing is held more than once.
+// copied is an event in one place of storage.
+type copied struct {
+	event
+	place *ledger.Ledger
+}
+
+// judgeDuplicates: nothing is held more than once in one place: by one retriever, by retrievers of several partitions, or in
+// S3. That both of a pair hold an event, and S3 too, is how it should be.
 func (r *run) judgeDuplicates() Result {
 	n := int64(r.held.twice.Len())
 	res := Result{Numbers: []Number{
@@ -42,8 +49,8 @@ func (r *run) judgeDuplicates() Result {
 		return settle(res, r.unread(false), fmt.Sprintf("each of %s held events is held once; the log has %s, which the retrievers dropped", number(r.held.set.Len()), plural(r.log.copies, "further copy", "further copies")))
 	}
 	res.Verdict, res.Summary = Fail, plural(n, "event is", "events are")+" held more than once"
-	copies := map[event][]spot{}
-	var examples []event
+	copies := map[copied][]spot{}
+	var examples []copied
 	across := int64(0)
 	for i := range r.e.Held {
 		m := &r.e.Held[i]
@@ -51,12 +58,12 @@ func (r *run) judgeDuplicates() Result {
 		if !ok || m.State > evidence.Corrupt || !r.held.twice.Has(p, m.Seq) {
 			continue
 		}
-		e := event{m.Producer, m.Seq}
+		e := copied{event{m.Producer, m.Seq}, r.store.place(m.Retriever)}
 		list, seen := copies[e]
-		if !seen && len(examples) < MaxExamples {
+		if seen && len(list) == 1 && len(examples) < MaxExamples {
 			examples = append(examples, e)
 		}
-		s := spot{event: e, partition: m.Partition, offset: m.Offset, where: m.Retriever}
+		s := spot{event: e.event, partition: m.Partition, offset: m.Offset, where: m.Retriever}
 		if seen && list[0].partition != m.Partition && len(list) == 1 {
 			across++
 		}
@@ -69,7 +76,7 @@ func (r *run) judgeDuplicates() Result {
 		fmt.Sprintf("%s beyond the first of each", plural(r.held.copies, "copy", "copies")),
 	}}
 	for _, e := range examples {
-		x := r.example(spot{event: e})
+		x := r.example(spot{event: e.event})
 		x.Where = "held at"
 		for k, s := range copies[e] {
 			if k > 0 {

@@ -136,7 +136,7 @@ func FirstDifference(a, b *Evidence) Difference {
 
 func sameCommit(x, y *Commit) bool {
 	return x.At == y.At && x.Partition == y.Partition && x.Generation == y.Generation && x.Next == y.Next && x.Writer == y.Writer &&
-		x.Durable == y.Durable && slices.Equal(x.Absent, y.Absent)
+		x.Durable == y.Durable && x.Final == y.Final && slices.Equal(x.Absent, y.Absent)
 }
 
 func sameOp(x, y *Op) bool {

@@ -145,6 +145,8 @@ type Commit struct {
 	Absent []string `json:"absent,omitempty"`
 	// Durable is what the writer said just then to hold durably; -1 if it did not answer.
 	Durable int64 `json:"durable"`
+	// Final: it is the manifest whose segments were read back in the end, as the marks of StoreS3.
+	Final bool `json:"final,omitempty"`
 }
 
 // PairRange is a range of offsets as one retriever has stored it in the end.

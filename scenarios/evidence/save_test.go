@@ -81,7 +81,7 @@ func drawEvidence(t *rapid.T) *Evidence {
 	for range rapid.IntRange(0, 3).Draw(t, "commits") {
 		e.Commits = append(e.Commits, Commit{
 			At: moment.Draw(t, "at"), Partition: rapid.Int32().Draw(t, "partition"), Generation: rapid.Int64().Draw(t, "generation"), Next: rapid.Int64().Draw(t, "next"),
-			Writer: text.Draw(t, "writer"), Absent: orNil(rapid.SliceOfN(text, 0, 3).Draw(t, "absent")), Durable: rapid.Int64().Draw(t, "durable"),
+			Writer: text.Draw(t, "writer"), Absent: orNil(rapid.SliceOfN(text, 0, 3).Draw(t, "absent")), Durable: rapid.Int64().Draw(t, "durable"), Final: rapid.Bool().Draw(t, "final"),
 		})
 	}
 	for range rapid.IntRange(0, 3).Draw(t, "pairs") {
