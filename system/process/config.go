@@ -10,29 +10,55 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 
 	"github.com/ratel-sim/ratel/system"
+	"github.com/ratel-sim/ratel/system/containers/faultproxy"
+	"github.com/ratel-sim/ratel/system/query"
 	"github.com/ratel-sim/ratel/system/retriever"
 	"github.com/ratel-sim/ratel/system/shepherd"
 )
 
+// RoleProxy is the helper that stands in front of MySQL or S3 and makes requests fail. It is no node of a topology.
+const RoleProxy system.Role = "proxy"
+
 // Config is what a role's process needs to know. Planted bugs are not part of it, by design: see system/planted.
 type Config struct {
 	Node string      `json:"node"` // its name in the topology, such as "retriever3"
-	Role system.Role `json:"role"` // shepherd or retriever
+	Role system.Role `json:"role"` // shepherd, retriever, query or proxy
+	Zone string      `json:"zone,omitempty"`
 	// Listen is the address of its HTTP server, such as ":8080".
-	Listen string `json:"listen"`
+	Listen string `json:"listen,omitempty"`
 	// Kafka and ZooKeeper are the servers' addresses, host:port.
-	Kafka     []string `json:"kafka"`
-	ZooKeeper []string `json:"zookeeper"`
-	// Partitions is how many partitions the events topic has; Partition is the one that a retriever reads.
-	Partitions int32 `json:"partitions"`
-	Partition  int32 `json:"partition"`
+	Kafka     []string `json:"kafka,omitempty"`
+	ZooKeeper []string `json:"zookeeper,omitempty"`
+	// MySQL is the catalog's database, as user:password@tcp(host:port)/name, see the driver's documentation.
+	MySQL string `json:"mysql,omitempty"`
+	S3    S3     `json:"s3,omitzero"`
+	// Peers are the addresses (host:port) of the nodes that this one may call, by name.
+	Peers map[string]string `json:"peers,omitempty"`
+	// Retrievers are the names of the retrievers of each partition, by replica.
+	Retrievers [][]string `json:"retrievers,omitempty"`
+	// Partitions is how many partitions the events topic has; Partition and Replica are what a retriever follows.
+	Partitions int32 `json:"partitions,omitempty"`
+	Partition  int32 `json:"partition,omitempty"`
+	Replica    int   `json:"replica,omitempty"`
 	// Data is the folder of its local disk.
-	Data string `json:"data"`
-	// Shepherd or Retriever is used, by Role.
-	Shepherd  shepherd.Config  `json:"shepherd"`
-	Retriever retriever.Config `json:"retriever"`
+	Data string `json:"data,omitempty"`
+	// One of these is used, by Role.
+	Shepherd  shepherd.Config   `json:"shepherd"`
+	Retriever retriever.Config  `json:"retriever"`
+	Query     query.Config      `json:"query"`
+	Proxy     faultproxy.Config `json:"proxy,omitzero"`
+}
+
+// S3 is the object store.
+type S3 struct {
+	// Endpoint is its address as a URL, Bucket what everything is kept in.
+	Endpoint  string `json:"endpoint"`
+	Bucket    string `json:"bucket"`
+	AccessKey string `json:"access_key"`
+	SecretKey string `json:"secret_key"`
 }
 
 // Name is the node's name.
@@ -45,7 +71,7 @@ func Load(path string) (Config, error) {
 	if err != nil {
 		return Config{}, fmt.Errorf("read the role's configuration: %w", err)
 	}
-	c := Config{Shepherd: shepherd.DefaultConfig(), Retriever: retriever.DefaultConfig()}
+	c := Config{Shepherd: shepherd.DefaultConfig(), Retriever: retriever.DefaultConfig(), Query: query.DefaultConfig()}
 	dec := json.NewDecoder(bytes.NewReader(data))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(&c); err != nil {
@@ -60,41 +86,94 @@ func Load(path string) (Config, error) {
 	return c, nil
 }
 
+// checker gathers what is wrong with a configuration.
+type checker struct{ errs []error }
+
+func (k *checker) bad(format string, args ...any) {
+	k.errs = append(k.errs, fmt.Errorf(format, args...))
+}
+
+func (k *checker) addresses(what string, list []string) {
+	if len(list) == 0 {
+		k.bad("%s: no address, expected the host:port of every server", what)
+	}
+	for _, a := range list {
+		k.address(what, a)
+	}
+}
+
+func (k *checker) address(what, a string) {
+	if _, _, err := net.SplitHostPort(a); err != nil {
+		k.bad("%s: %q, expected host:port", what, a)
+	}
+}
+
 // Check says everything that is wrong with c.
 func (c Config) Check() error {
-	var errs []error
-	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
-	addresses := func(what string, list []string) {
-		if len(list) == 0 {
-			bad("%s: no address, expected the host:port of every server", what)
-		}
-		for _, a := range list {
-			if _, _, err := net.SplitHostPort(a); err != nil {
-				bad("%s: %q, expected host:port", what, a)
-			}
-		}
-	}
+	var k checker
 	if c.Node == "" {
-		bad("node: missing, expected the node's name")
+		k.bad("node: missing, expected the node's name")
 	}
-	if c.Role != system.RoleShepherd && c.Role != system.RoleRetriever {
-		bad("role: %q, expected %q or %q", c.Role, system.RoleShepherd, system.RoleRetriever)
+	switch c.Role {
+	case RoleProxy:
+		if err := c.Proxy.Check(); err != nil {
+			k.bad("proxy: %w", err)
+		}
+		return errors.Join(k.errs...)
+	case system.RoleShepherd, system.RoleRetriever, system.RoleQuery:
+	default:
+		k.bad("role: %q, expected %q, %q, %q or %q", c.Role, system.RoleShepherd, system.RoleRetriever, system.RoleQuery, RoleProxy)
 	}
 	if _, _, err := net.SplitHostPort(c.Listen); err != nil {
-		bad("listen: %q, expected an address such as \":8080\"", c.Listen)
+		k.bad("listen: %q, expected an address such as \":8080\"", c.Listen)
 	}
-	addresses("kafka", c.Kafka)
-	addresses("zookeeper", c.ZooKeeper)
+	k.addresses("kafka", c.Kafka)
+	k.addresses("zookeeper", c.ZooKeeper)
+	if c.MySQL == "" {
+		k.bad("mysql: missing, expected user:password@tcp(host:port)/name")
+	}
+	if c.S3.Endpoint == "" || c.S3.Bucket == "" {
+		k.bad("s3: missing, expected its endpoint and bucket")
+	}
 	if c.Partitions < 1 {
-		bad("partitions: %d, expected 1 or more", c.Partitions)
+		k.bad("partitions: %d, expected 1 or more", c.Partitions)
+	}
+	if c.Role == system.RoleRetriever || c.Role == system.RoleQuery {
+		c.checkRetrievers(&k)
 	}
 	if c.Role == system.RoleRetriever {
 		if c.Partition < 0 || c.Partition >= c.Partitions {
-			bad("partition: %d, expected 0 to %d", c.Partition, c.Partitions-1)
+			k.bad("partition: %d, expected 0 to %d", c.Partition, c.Partitions-1)
+		} else if int(c.Partition) < len(c.Retrievers) && !slices.Contains(c.Retrievers[c.Partition], c.Node) {
+			k.bad("retrievers: %s is not among those of its partition %d", c.Node, c.Partition)
 		}
 		if c.Data == "" {
-			bad("data: missing, expected a folder to keep events in")
+			k.bad("data: missing, expected a folder to keep events in")
 		}
 	}
-	return errors.Join(errs...)
+	return errors.Join(k.errs...)
+}
+
+// checkRetrievers checks that every retriever is known and can be called.
+func (c Config) checkRetrievers(k *checker) {
+	if len(c.Retrievers) != int(c.Partitions) {
+		k.bad("retrievers: of %d partitions, expected %d", len(c.Retrievers), c.Partitions)
+	}
+	for p, names := range c.Retrievers {
+		if len(names) == 0 {
+			k.bad("retrievers: none of partition %d", p)
+		}
+		for _, name := range names {
+			if a, ok := c.Peers[name]; ok {
+				k.address("peers", a)
+			} else if name != c.Node {
+				k.bad("peers: no address of %s", name)
+			}
+		}
+	}
+}
+
+// pair names the other retrievers of a retriever's partition.
+func (c Config) pair() []string {
+	return slices.DeleteFunc(slices.Clone(c.Retrievers[c.Partition]), func(name string) bool { return name == c.Node })
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/ratel-sim/ratel/system"
 	"github.com/ratel-sim/ratel/system/port"
+	"github.com/ratel-sim/ratel/system/query"
 	"github.com/ratel-sim/ratel/system/retriever"
 	"github.com/ratel-sim/ratel/system/shepherd"
 )
@@ -17,7 +18,11 @@ import (
 func good() Config {
 	return Config{
 		Node: "retriever3", Role: system.RoleRetriever, Listen: ":8080", Kafka: []string{"kafka1:9092"}, ZooKeeper: []string{"zk1:2181"},
-		Partitions: 6, Partition: 2, Data: "/data", Shepherd: shepherd.DefaultConfig(), Retriever: retriever.DefaultConfig(),
+		Zone: "b", MySQL: "u:p@tcp(mysql:3306)/db", S3: S3{Endpoint: "http://s3:9000", Bucket: "ratel", AccessKey: "k", SecretKey: "s"},
+		Peers:      map[string]string{"retriever1": "retriever1:8080", "retriever2": "retriever2:8080", "retriever4": "retriever4:8080"},
+		Retrievers: [][]string{{"retriever1", "retriever2"}, {"retriever3", "retriever4"}},
+		Partitions: 2, Partition: 1, Data: "/data",
+		Shepherd: shepherd.DefaultConfig(), Retriever: retriever.DefaultConfig(), Query: query.DefaultConfig(),
 	}
 }
 
@@ -59,12 +64,20 @@ func TestBadConfigSaysWhatIsExpected(t *testing.T) {
 		want   string
 	}{
 		{"no name", func(c *Config) { c.Node = "" }, "node: missing"},
-		{"a server's role", func(c *Config) { c.Role = system.RoleKafka }, `role: "kafka", expected "shepherd" or "retriever"`},
+		{"a server's role", func(c *Config) { c.Role = system.RoleKafka }, `role: "kafka", expected "shepherd", "retriever", "query" or "proxy"`},
 		{"no address to listen on", func(c *Config) { c.Listen = "8080" }, `listen: "8080", expected an address`},
 		{"no Kafka", func(c *Config) { c.Kafka = nil }, "kafka: no address"},
 		{"a bad ZooKeeper address", func(c *Config) { c.ZooKeeper = []string{"zk1"} }, `zookeeper: "zk1", expected host:port`},
-		{"no partitions", func(c *Config) { c.Partitions, c.Partition = 0, 0 }, "partitions: 0, expected 1 or more"},
-		{"a partition too high", func(c *Config) { c.Partition = 6 }, "partition: 6, expected 0 to 5"},
+		{"no partitions", func(c *Config) { c.Partitions, c.Partition, c.Retrievers = 0, 0, nil }, "partitions: 0, expected 1 or more"},
+		{"a partition too high", func(c *Config) { c.Partition = 2 }, "partition: 2, expected 0 to 1"},
+		{"another's partition", func(c *Config) { c.Partition = 0 }, "retriever3 is not among those of its partition 0"},
+		{"a partition without retrievers", func(c *Config) { c.Retrievers[0] = nil }, "retrievers: none of partition 0"},
+		{"retrievers of too few partitions", func(c *Config) { c.Retrievers = c.Retrievers[:1] }, "retrievers: of 1 partitions, expected 2"},
+		{"a peer without address", func(c *Config) { delete(c.Peers, "retriever4") }, "peers: no address of retriever4"},
+		{"a peer's bad address", func(c *Config) { c.Peers["retriever4"] = "retriever4" }, `peers: "retriever4", expected host:port`},
+		{"no MySQL", func(c *Config) { c.MySQL = "" }, "mysql: missing"},
+		{"no S3", func(c *Config) { c.S3.Bucket = "" }, "s3: missing"},
+		{"a proxy without a target", func(c *Config) { c.Role = RoleProxy }, `target: "", expected host:port`},
 		{"no folder", func(c *Config) { c.Data = "" }, "data: missing"},
 	} {
 		c := good()

@@ -10,15 +10,20 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/ratel-sim/ratel/system"
+	"github.com/ratel-sim/ratel/system/containers/faultproxy"
 	"github.com/ratel-sim/ratel/system/kafka"
 	"github.com/ratel-sim/ratel/system/localdisk"
+	"github.com/ratel-sim/ratel/system/mysql"
 	"github.com/ratel-sim/ratel/system/planted"
 	"github.com/ratel-sim/ratel/system/port"
+	"github.com/ratel-sim/ratel/system/query"
 	"github.com/ratel-sim/ratel/system/retriever"
 	"github.com/ratel-sim/ratel/system/rt"
+	"github.com/ratel-sim/ratel/system/s3"
 	"github.com/ratel-sim/ratel/system/shepherd"
 	"github.com/ratel-sim/ratel/system/zookeeper"
 )
@@ -44,6 +49,9 @@ func (n node) Name() string { return n.name }
 func Run(ctx context.Context, cfg Config, bugs planted.Set, log *slog.Logger) error {
 	if err := cfg.Check(); err != nil {
 		return err
+	}
+	if cfg.Role == RoleProxy {
+		return faultproxy.Run(ctx, cfg.Proxy, log)
 	}
 	var seed [8]byte
 	if _, err := crand.Read(seed[:]); err != nil {
@@ -96,26 +104,49 @@ func Run(ctx context.Context, cfg Config, bugs planted.Set, log *slog.Logger) er
 
 // connect makes the role's ports to the real servers. Nothing is waited for: a role bears with servers that are not up.
 func connect(n node, cfg Config, log *slog.Logger) (ports port.Ports, closeAll func(), err error) {
+	var closers []func() error
+	closeAll = func() {
+		for _, c := range slices.Backward(closers) {
+			if err := c(); err != nil {
+				log.Warn("an end was not clean", "error", err)
+			}
+		}
+	}
+	defer func() {
+		if err != nil {
+			closeAll()
+		}
+	}()
 	kafkaLog, err := kafka.New(n, kafka.Options{Seeds: cfg.Kafka})
 	if err != nil {
 		return ports, nil, err
 	}
+	closers = append(closers, kafkaLog.Close)
 	coordination, err := zookeeper.New(n, zookeeper.Config{Servers: cfg.ZooKeeper, Log: func(format string, args ...any) {
 		log.Info(fmt.Sprintf(format, args...))
 	}})
 	if err != nil {
 		return ports, nil, err
 	}
-	ports = port.Ports{Log: kafkaLog, Coordination: coordination, Events: NewAnnouncer(os.Stdout)}
-	closeAll = func() { _ = kafkaLog.Close() }
+	catalog, err := mysql.New(n, mysql.Options{DSN: cfg.MySQL})
+	if err != nil {
+		return ports, nil, err
+	}
+	closers = append(closers, catalog.Close)
+	blobs, err := s3.New(s3.Options{Endpoint: cfg.S3.Endpoint, Bucket: cfg.S3.Bucket, AccessKey: cfg.S3.AccessKey, SecretKey: cfg.S3.SecretKey})
+	if err != nil {
+		return ports, nil, err
+	}
+	others := newPeers(n, cfg.Peers)
+	closers = append(closers, func() error { others.close(); return nil })
+	ports = port.Ports{Log: kafkaLog, Coordination: coordination, Catalog: catalog, Blobs: blobs, Peers: others, Events: NewAnnouncer(os.Stdout)}
 	if cfg.Data != "" {
 		disk, err := localdisk.Open(cfg.Data)
 		if err != nil {
-			closeAll()
 			return ports, nil, err
 		}
+		closers = append(closers, disk.Close)
 		ports.Disk = disk
-		closeAll = func() { _ = errors.Join(kafkaLog.Close(), disk.Close()) }
 	}
 	return ports, closeAll, nil
 }
@@ -124,18 +155,29 @@ func connect(n node, cfg Config, log *slog.Logger) (ports port.Ports, closeAll f
 func wire(n node, cfg Config, ports port.Ports, bugs planted.Set) (run func(context.Context) error, handler http.Handler, err error) {
 	switch cfg.Role {
 	case system.RoleShepherd:
-		s, err := shepherd.New(n, ports, cfg.Shepherd, cfg.Partitions, bugs)
+		s, err := shepherd.New(n, ports, cfg.Shepherd, cfg.Partitions, cfg.Node, bugs)
 		if err != nil {
 			return nil, nil, err
 		}
 		return s.Run, shepherd.Handler(s), nil
 	case system.RoleRetriever:
-		re, err := retriever.New(n, ports, cfg.Retriever, system.EventsTopic, cfg.Partition, cfg.Node)
+		re, err := retriever.New(n, ports, cfg.Retriever, retriever.Place{
+			Topic: system.EventsTopic, Partition: cfg.Partition, Replica: cfg.Replica, Node: cfg.Node, Zone: cfg.Zone, Peers: cfg.pair(),
+		}, bugs)
 		if err != nil {
 			return nil, nil, err
 		}
-		return re.Run, retriever.Handler(re), nil
-	case system.RoleKafka, system.RoleZooKeeper:
+		return re.Run, withPeers(n, retriever.Handler(re), re), nil
+	case system.RoleQuery:
+		q, err := query.New(n, ports, cfg.Query, query.Layout{
+			Partitions: cfg.Partitions,
+			Retrievers: func(partition int32) []string { return cfg.Retrievers[partition] },
+		}, cfg.Node, bugs)
+		if err != nil {
+			return nil, nil, err
+		}
+		return q.Run, query.Handler(q), nil
+	case system.RoleKafka, system.RoleZooKeeper, system.RoleMySQL, system.RoleS3:
 	}
 	return nil, nil, fmt.Errorf("%q is not a role that this program runs", cfg.Role)
 }

@@ -17,8 +17,10 @@ import (
 func alone(t *testing.T, role system.Role) Config {
 	t.Helper()
 	c := good()
-	c.Role, c.Node, c.Listen, c.Data = role, string(role)+"1", freeAddress(t), t.TempDir()
+	c.Role, c.Node, c.Listen, c.Data = role, string(role)+"3", freeAddress(t), t.TempDir()
+	c.Peers["retriever3"] = freeAddress(t)
 	c.Kafka, c.ZooKeeper = []string{freeAddress(t)}, []string{freeAddress(t)}
+	c.MySQL, c.S3.Endpoint = "u:p@tcp("+freeAddress(t)+")/db", "http://"+freeAddress(t)
 	return c
 }
 
@@ -36,7 +38,9 @@ func freeAddress(t *testing.T) string {
 // retriever says that it does not hold its claim.
 func TestARoleServesWithoutItsServers(t *testing.T) {
 	t.Parallel()
-	for role, health := range map[system.Role]int{system.RoleShepherd: http.StatusOK, system.RoleRetriever: http.StatusServiceUnavailable} {
+	for role, health := range map[system.Role]int{
+		system.RoleShepherd: http.StatusOK, system.RoleRetriever: http.StatusServiceUnavailable, system.RoleQuery: http.StatusOK,
+	} {
 		t.Run(string(role), func(t *testing.T) {
 			t.Parallel()
 			c := alone(t, role)
