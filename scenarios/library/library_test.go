@@ -110,7 +110,7 @@ func TestWorlds(t *testing.T) {
 	t.Parallel()
 	for _, s := range all(t) {
 		want := "sim containers"
-		if s.Name == "double-failover" {
+		if s.Name == "double-failover" || s.Name == "retriever-crash" {
 			want = "sim"
 		}
 		if got := strings.Join(planOf(t, s, nil, 1).Worlds, " "); got != want {
@@ -153,8 +153,8 @@ func TestSmallSystems(t *testing.T) {
 				set[p.Name] = "1"
 			}
 		}
-		if p := planOf(t, s, set, 1); p.Traffic[0].EventsPerSecond != 1 {
-			t.Errorf("%s: rate is %v", s.Name, p.Traffic[0].EventsPerSecond)
+		if p := planOf(t, s, set, 1); !slices.ContainsFunc(p.Traffic, func(l plan.Traffic) bool { return l.EventsPerSecond == 1 }) {
+			t.Errorf("%s: no load has the rate of 1", s.Name)
 		}
 	}
 }

@@ -251,7 +251,11 @@ func nearNode(t system.Topology, name string) string {
 	parts := make([]string, 0, len(Roles()))
 	for _, role := range Roles() {
 		if n := count(t, role); n > 0 {
-			parts = append(parts, fmt.Sprintf("%s to %s", system.NodeName(role, 1), system.NodeName(role, n)))
+			if first, last := system.NodeName(role, 1), system.NodeName(role, n); first != last {
+				parts = append(parts, fmt.Sprintf("%s to %s", first, last))
+			} else {
+				parts = append(parts, first)
+			}
 		}
 	}
 	return "there are " + strings.Join(parts, ", ")

@@ -224,4 +224,6 @@ type CheckArgs struct {
 	Target float64  `json:"target,omitempty"` // slo: fraction of good events, such as 0.9999
 	Within Duration `json:"within,omitempty"` // recovers: bound after the heal; slo: latency bound of a good event
 	Stage  Stage    `json:"stage,omitempty"`  // slo: the stage that must meet the target; empty means every judged stage
+	// Traffic is the load whose events or queries are judged by a service level; empty means all.
+	Traffic string `json:"traffic,omitempty"`
 }
