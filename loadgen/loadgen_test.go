@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -234,48 +233,6 @@ func TestLengthEndsTheLoad(t *testing.T) {
 	}
 }
 
-// intended lists when a spec's batches are intended, without time passing.
-func intended(s Spec, until time.Duration) []time.Duration {
-	p := s.pacer()
-	var at time.Duration
-	var out []time.Duration
-	for hits := uint64(0); ; hits++ {
-		wait, stop := p.Pace(at, hits)
-		if at += max(wait, 0); stop || at >= until {
-			return out
-		}
-		out = append(out, at)
-	}
-}
-
-func TestRatesAreMet(t *testing.T) {
-	t.Parallel()
-	for _, c := range []struct {
-		spec Spec
-		want float64 // batches within 60 s
-	}{
-		{Spec{Shape: Steady, EventsPerSecond: 1000, EventsPerBatch: 10}, 6000},
-		{Spec{Shape: Steady, EventsPerSecond: 12.5, EventsPerBatch: 1}, 750},
-		{Spec{Shape: Steady, EventsPerSecond: 1, EventsPerBatch: 10}, 6},
-		{Spec{Shape: Ramp, EventsPerSecond: 100, ToPerSecond: 1000, EventsPerBatch: 10, Length: time.Minute}, 3300},
-		{Spec{Shape: Ramp, EventsPerSecond: 1000, ToPerSecond: 100, EventsPerBatch: 10, Length: time.Minute}, 3300},
-		{Spec{Shape: Wave, EventsPerSecond: 1000, EventsPerBatch: 10, Length: time.Minute}, 6000},
-		{Spec{Shape: Wave, EventsPerSecond: 1000, EventsPerBatch: 10, Period: 10 * time.Second, Amplitude: 0.9}, 6000},
-	} {
-		times := intended(c.spec, time.Minute)
-		if n := float64(len(times)); math.Abs(n-c.want) > 0.01*c.want+1 {
-			t.Errorf("%+v: %v batches, want %v", c.spec, n, c.want)
-		}
-		if !slices.IsSorted(times) {
-			t.Errorf("%+v: goes back in time", c.spec)
-		}
-	}
-	up := intended(Spec{Shape: Ramp, EventsPerSecond: 100, ToPerSecond: 1000, EventsPerBatch: 10, Length: time.Minute}, 30*time.Second)
-	if n := len(up); n < 950 || n > 1000 { // 30 s of 10 to 55 a second
-		t.Errorf("the first half of the ramp has %d batches", n)
-	}
-}
-
 func TestSpecsAreChecked(t *testing.T) {
 	t.Parallel()
 	bad := Spec{Shape: "square", EventsPerSecond: -1, EventBytes: -1}
@@ -341,53 +298,4 @@ func TestIdentifyFindsEveryChange(t *testing.T) {
 		added.Fields = append(slices.Clone(e.Fields), event.Field{Name: "more", Value: event.IntValue(1)})
 		same("added", added, Corrupt)
 	})
-}
-
-func TestEventsHaveAboutTheSizeAskedFor(t *testing.T) {
-	t.Parallel()
-	for _, want := range []int{smallBytes, 400, 2000, 50_000} {
-		events := newSmall(fillerFor(want, smallBytes)).fill(&batch{}, 3, 1000, 50, time.Unix(1, 0))
-		total := 0
-		for i := range events {
-			body := event.AppendBatchJSON(nil, events[i:i+1])
-			total += len(body) - len(`[{"data":,"time":"1970-01-01T00:00:01Z"}]`)
-		}
-		if mean := total / len(events); mean < want*9/10 || mean > want*11/10 {
-			t.Errorf("asked for %d bytes, got %d", want, mean)
-		}
-	}
-}
-
-func BenchmarkFill(b *testing.B) {
-	g, buf := newSmall(fillerFor(200, smallBytes)), &batch{}
-	b.ReportAllocs()
-	seq := uint64(0)
-	for b.Loop() {
-		g.fill(buf, 3, seq, 10, time.Unix(1, 0))
-		seq += 10
-	}
-}
-
-func BenchmarkIdentify(b *testing.B) {
-	events := newSmall(fillerFor(200, smallBytes)).fill(&batch{}, 3, 5, 10, time.Unix(1, 0))
-	for b.Loop() {
-		for i := range events {
-			if _, _, state := Identify(&events[i]); state != Intact {
-				b.Fatal(state)
-			}
-		}
-	}
-}
-
-func BenchmarkHistory(b *testing.B) {
-	statuses := make([]shepherd.Status, 10)
-	var h history
-	b.ReportAllocs()
-	for b.Loop() {
-		op := h.add()
-		op.Parts = h.partsOf(statuses)
-		if len(h.blocks) > 100 {
-			h = history{}
-		}
-	}
 }

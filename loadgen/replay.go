@@ -67,6 +67,9 @@ func parseLine(line []byte) (replayed, error) {
 		// No "data" in it: the object is the fields themselves.
 		wrapped := append(append([]byte(`{"data":`), line...), '}')
 		item, err = decodeOne(wrapped)
+		if v, has := item.Event.Get("data"); has && (v.Kind() == event.Null || v.Str() == "{}") {
+			item.Problem = event.TextEmpty // there is, but nothing in it
+		}
 	}
 	if err != nil {
 		return replayed{}, err

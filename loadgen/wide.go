@@ -13,8 +13,8 @@ const (
 	// wideFields is the most fields an event has: its identity, its columns and those of a span.
 	wideFields = 3 + wideColumns + 3
 	// wideBytes and tracesBytes are the mean sizes of events with the shortest filler.
-	wideBytes   = 830
-	tracesBytes = 960
+	wideBytes   = 680
+	tracesBytes = 800
 	// wideText is the most text of its own that an event has: user, request, order, trace, span, parent.
 	wideText = 10 + 16 + 8 + 32 + 16 + 16
 	orders   = 1 << 26 // how many order numbers there are
