@@ -1,0 +1,175 @@
+package segment
+
+import (
+	"slices"
+	"strings"
+)
+
+// Builder gathers rows of one dataset and hour of one partition. It may be used by one task at a time; the views that it
+// gives out may be scanned by others meanwhile.
+type Builder struct {
+	partition     int32
+	dataset, hour int64
+
+	rows    int
+	bytes   int64
+	done    []*heads // blocks that are complete
+	cur     heads
+	started int // rows in done
+	text    int // bytes of strings in the growing block
+
+	columns []*column // in order of appearance
+	byName  map[string]*column
+	sorted  []*column // by name; nil if columns were added since
+	layout  []*column // of the fields of the event before, which most often has the same
+	arena   arena
+	view    *view // of the rows so far; nil if there were more since
+
+	minTime, maxTime int64
+}
+
+// heads are what every row of a block has.
+type heads struct {
+	offset      []int64
+	index       []int32
+	source, seq []uint64
+	time, rate  []int64
+}
+
+// About how many bytes a row and a column take beside their values.
+const (
+	rowBytes    = 48
+	columnBytes = 512
+)
+
+// NewBuilder makes an empty builder. hour is event time in Unix seconds / 3600.
+func NewBuilder(partition int32, dataset, hour int64) *Builder {
+	return &Builder{partition: partition, dataset: dataset, hour: hour, byName: map[string]*column{}}
+}
+
+// Append adds a row. It keeps copies: the row and its event's strings may be changed or dropped afterwards. Times are kept in
+// nanoseconds of an int64, so they must lie between the years 1678 and 2262. Of fields with the same name the first counts.
+func (b *Builder) Append(row *Row) {
+	at := len(b.cur.time)
+	if at >= blockRows || b.text >= blockText {
+		b.closeBlock()
+		at = 0
+	}
+	b.view = nil
+	e := &row.Event
+	now := e.Time.UnixNano()
+	if b.rows == 0 {
+		b.minTime, b.maxTime = now, now
+	} else {
+		b.minTime, b.maxTime = min(b.minTime, now), max(b.maxTime, now)
+	}
+	h := &b.cur
+	h.offset = append(h.offset, row.Offset)
+	h.index = append(h.index, row.Index)
+	h.source = append(h.source, e.ID.Source)
+	h.seq = append(h.seq, e.ID.Seq)
+	h.time = append(h.time, now)
+	h.rate = append(h.rate, e.SampleRate)
+	bytes, text := 0, 0
+	for i := range e.Fields {
+		f := &e.Fields[i]
+		var c *column
+		if i < len(b.layout) && b.layout[i].name == f.Name {
+			c = b.layout[i]
+		} else {
+			c = b.find(i, f.Name)
+		}
+		if c.seen > b.rows {
+			continue // the name for a second time
+		}
+		more, chars := c.add(&b.arena, b.started, at, &f.Value)
+		bytes += more
+		text += chars
+	}
+	b.bytes += int64(rowBytes + bytes)
+	b.text += text
+	b.rows++
+}
+
+// find looks a column up by name, and remembers that it is the i-th of an event.
+func (b *Builder) find(i int, name string) *column {
+	c := b.byName[name]
+	if c == nil {
+		c = &column{name: strings.Clone(name)}
+		b.byName[c.name] = c
+		b.columns = append(b.columns, c)
+		b.sorted = nil
+		b.bytes += int64(columnBytes + len(name))
+	}
+	if i < len(b.layout) {
+		b.layout[i] = c
+	} else {
+		b.layout = append(b.layout, c)
+	}
+	return c
+}
+
+func (b *Builder) closeBlock() {
+	n, rows := len(b.done), len(b.cur.time)
+	for _, c := range b.columns {
+		c.close(n, rows)
+	}
+	block := b.cur
+	b.done = append(b.done, &block)
+	b.started += rows
+	b.text = 0
+	b.cur = heads{
+		offset: make([]int64, 0, rows), index: make([]int32, 0, rows),
+		source: make([]uint64, 0, rows), seq: make([]uint64, 0, rows),
+		time: make([]int64, 0, rows), rate: make([]int64, 0, rows),
+	}
+}
+
+// Rows counts what was appended.
+func (b *Builder) Rows() int { return b.rows }
+
+// Bytes is about how much memory the rows take. It depends on the rows alone, so builders of the same rows agree.
+func (b *Builder) Bytes() int64 { return b.bytes }
+
+// byNames are the columns sorted by name, every slice as long as the growing block.
+func (b *Builder) byNames() []*column {
+	if b.sorted == nil {
+		b.sorted = slices.Clone(b.columns)
+		slices.SortFunc(b.sorted, func(x, y *column) int { return strings.Compare(x.name, y.name) })
+	}
+	for _, c := range b.sorted {
+		if c.cur.n > 0 {
+			c.cur.settle(len(b.cur.time))
+		}
+	}
+	return b.sorted
+}
+
+// info describes the rows so far; sorted is byNames.
+func (b *Builder) info(sorted []*column) Info {
+	info := Info{
+		Partition: b.partition, Dataset: b.dataset, Hour: b.hour,
+		Rows: int64(b.rows), Bytes: b.bytes, MinTime: b.minTime, MaxTime: b.maxTime,
+		Columns: make([]ColumnStats, len(sorted)),
+	}
+	for i, c := range sorted {
+		info.Columns[i] = c.stats.column(c.name, info.Rows)
+	}
+	return info
+}
+
+// First and Next of a view's Info: the offsets of the rows that are there.
+func (b *Builder) offsets() (first, next int64) {
+	if b.rows == 0 {
+		return 0, 0
+	}
+	head := &b.cur
+	if len(b.done) > 0 {
+		head = b.done[0]
+	}
+	tail := &b.cur
+	if len(tail.offset) == 0 {
+		tail = b.done[len(b.done)-1]
+	}
+	return head.offset[0], tail.offset[len(tail.offset)-1] + 1
+}

@@ -1,0 +1,58 @@
+package segment
+
+import (
+	"context"
+	"time"
+
+	"github.com/ratel-sim/ratel/system/event"
+)
+
+// wideBlock is a block with what only whole events need.
+type wideBlock struct {
+	Block
+	source, seq []uint64
+	nulls       [][]bool // by column: where a client sent null; nil if nowhere
+}
+
+type wideScanner interface {
+	// scan is Scan; whole asks for wideBlock's own slices too.
+	scan(ctx context.Context, columns []string, whole bool, visit func(*wideBlock) error) error
+}
+
+// visitRows puts events together from columns named in order. What a row refers to may be kept; the Row itself is used again.
+func visitRows(ctx context.Context, s wideScanner, columns []string, visit func(*Row) error) error {
+	return s.scan(ctx, columns, true, func(w *wideBlock) error {
+		cells := 0
+		for c := range columns {
+			for i := range w.Rows {
+				if w.has(c, i) {
+					cells++
+				}
+			}
+		}
+		fields := make([]event.Field, 0, cells) // one allocation for the block's rows
+		var row Row
+		for i := range w.Rows {
+			from := len(fields)
+			for c, name := range columns {
+				if w.has(c, i) {
+					fields = append(fields, event.Field{Name: name, Value: w.Columns[c].Value(i)})
+				}
+			}
+			row = Row{Offset: w.Offset[i], Index: w.Index[i], Event: event.Event{
+				ID:   event.ID{Source: w.source[i], Seq: w.seq[i]},
+				Time: time.Unix(0, w.Time[i]).UTC(), SampleRate: w.SampleRate[i],
+				Fields: fields[from:len(fields):len(fields)],
+			}}
+			if err := visit(&row); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// has says whether column c of row i was sent, be it as null.
+func (w *wideBlock) has(c, i int) bool {
+	return w.Columns[c].Kind(i) != event.Null || w.nulls[c] != nil && w.nulls[c][i]
+}
