@@ -9,11 +9,13 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/ratel-sim/ratel/scenarios/check"
 	"github.com/ratel-sim/ratel/scenarios/evidence"
+	"github.com/ratel-sim/ratel/scenarios/library"
 )
 
 // Names of the files that [Write] puts into a run's folder.
@@ -86,7 +88,7 @@ func JSON(w io.Writer, ev *evidence.Evidence, j *check.Judgement) error {
 
 // Replay is the command that does the run again: in the simulation to the same bytes, elsewhere with the same plan and draws.
 func Replay(ev *evidence.Evidence) string {
-	parts := []string{"ratel run", shellQuote(ev.Run.Scenario), "--world", shellQuote(ev.Run.World), "--seed", strconv.FormatUint(ev.Run.Seed, 10)}
+	parts := []string{"ratel run", shellQuote(scriptOf(ev)), "--world", shellQuote(ev.Run.World), "--seed", strconv.FormatUint(ev.Run.Seed, 10)}
 	if ev.Plan != nil {
 		for _, p := range ev.Plan.Params {
 			if p.Value != p.Default {
@@ -98,6 +100,14 @@ func Replay(ev *evidence.Evidence) string {
 		parts = append(parts, "--planted", shellQuote(bug))
 	}
 	return strings.Join(parts, " ")
+}
+
+// scriptOf is how the command line names a run's script: by its name in the library, else by the path that it had.
+func scriptOf(ev *evidence.Evidence) string {
+	if ev.Plan == nil || slices.Contains(library.Names(), ev.Run.Scenario) {
+		return ev.Run.Scenario
+	}
+	return ev.Plan.Pos.File
 }
 
 // shellQuote quotes s for a POSIX shell where it needs it.

@@ -44,7 +44,7 @@ func (c *cli) replay(ctx context.Context, dir string, quiet, trace bool) error {
 	}
 	if old.Run.World != worldSim {
 		return fail(exitWorld, fmt.Errorf("%s ran in the %s world: only simulated runs can be replayed", dir, old.Run.World),
-			"Run it again: "+againRun(old))
+			"Run it again: "+reports.Replay(old))
 	}
 	bugs, err := planted.Parse(old.Run.Planted...)
 	if err != nil {
@@ -88,7 +88,7 @@ func (c *cli) differs(dir string, old *evidence.Evidence, diff evidence.Differen
 	switch {
 	case old.Run.Ended != "":
 		return fail(exitData, fmt.Errorf("%s was cut short (%s): a replay goes to the end, so there is nothing to compare it with", dir, old.Run.Ended),
-			"Its evidence is as it was: 'ratel check "+quoted(dir)+"' judges what there is of it.\nRun it whole: "+againRun(old))
+			"Its evidence is as it was: 'ratel check "+quoted(dir)+"' judges what there is of it.\nRun it whole: "+reports.Replay(old))
 	case old.Run.Build != c.build:
 		return fail(exitData, err, fmt.Sprintf("The run was made by build %s, and this is %s: replay it with the same build.", old.Run.Build, c.build))
 	case !exact(c.build):

@@ -105,17 +105,22 @@ func (c *cli) run(ctx context.Context, name string, f runFlags) error {
 	}
 	began := time.Now()
 	bar := newProgress(c, f.quiet)
-	w, err := c.world(f, bugs)
+	logs, err := nodeLogs(f)
 	if err != nil {
-		return err
+		return fail(exitIO, err, "Nothing was run.")
+	}
+	w, err := c.world(f, bugs, logs)
+	if err != nil {
+		return errors.Join(err, logs.drop())
 	}
 	ev, err := engine.Run(ctx, w, p, engine.Options{Seed: f.seed, Build: c.build, Planted: bugs.IDs(), Progress: bar.update})
 	bar.done()
 	if ev == nil {
-		return c.worldError(f, err)
+		return c.worldError(f, logs.explain(err))
 	}
 	wall := time.Since(began)
 	dir, saveErr := c.save(f.runs, began, ev)
+	saveErr = errors.Join(saveErr, logs.into(dir))
 	if dir == "" {
 		return fail(exitIO, errors.Join(err, saveErr), "The run's evidence could not be saved, so it was not judged.")
 	}
@@ -152,13 +157,13 @@ func (c *cli) save(root string, began time.Time, ev *evidence.Evidence) (string,
 }
 
 // world makes the world that the flags ask for. Nothing is started yet.
-func (c *cli) world(f runFlags, bugs planted.Set) (engine.World, error) {
+func (c *cli) world(f runFlags, bugs planted.Set, logs logFolder) (engine.World, error) {
 	switch f.world {
 	case worldSim:
 		simulating()
 		return sim.New(sim.Options{Seed: f.seed, Planted: bugs, OverHTTP: sim.TravelsOverHTTP(f.seed)}), nil
 	case worldContainers:
-		w, err := containers.New(containers.Options{Planted: bugs, Log: c.talk, Base: f.image})
+		w, err := containers.New(containers.Options{Planted: bugs, Log: c.talk, Base: f.image, LogDir: string(logs)})
 		if err != nil {
 			// Nothing was begun: whatever it is, it is this machine that lacks it.
 			return nil, c.worldError(f, fmt.Errorf("%w: %w", engine.ErrWorld, err))
@@ -239,26 +244,7 @@ func againLine(dir string, ev *evidence.Evidence) string {
 	if ev.Run.World == worldSim {
 		return "ratel replay " + quoted(filepath.ToSlash(dir))
 	}
-	return againRun(ev)
-}
-
-// againRun is the command that does the same anew: by the scenario's name, or by the path that its script had.
-func againRun(ev *evidence.Evidence) string {
-	ref := ev.Run.Scenario
-	if !slices.Contains(scriptNames(), ref) {
-		ref = ev.Plan.Pos.File
-	}
-	b := strings.Builder{}
-	fmt.Fprintf(&b, "ratel run %s --world %s --seed %d", quoted(ref), ev.Run.World, ev.Run.Seed)
-	for _, p := range ev.Plan.Params {
-		if p.Value != p.Default {
-			fmt.Fprintf(&b, " --set %s", quoted(p.Name+"="+p.Value))
-		}
-	}
-	for _, bug := range ev.Run.Planted {
-		fmt.Fprintf(&b, " --planted %s", bug)
-	}
-	return b.String()
+	return reports.Replay(ev)
 }
 
 // judge judges evidence, writes the reports beside it and prints the result, also if they could not be written.
