@@ -16,6 +16,7 @@ import (
 
 	"github.com/ratel-sim/ratel/system/query"
 	"github.com/ratel-sim/ratel/system/query/exec"
+	"github.com/ratel-sim/ratel/system/query/spec"
 	"github.com/ratel-sim/ratel/system/rt"
 )
 
@@ -270,4 +271,28 @@ func TestSpecsKeepTheAPIsRules(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestSpecsAreTaken gives every shape's specification to the parser of the query node.
+func TestSpecsAreTaken(t *testing.T) {
+	t.Parallel()
+	began := time.Unix(1_900_000_000, 123)
+	for _, age := range []time.Duration{0, time.Second, 59 * time.Second, 10 * time.Minute, 101*time.Hour + 7*time.Second, 30 * 24 * time.Hour} {
+		for _, shape := range QueryShapes() {
+			now := began.Add(age)
+			text := SpecFor(shape, now, began)
+			q, err := spec.Parse(text, now)
+			if err != nil {
+				t.Errorf("%s after %v: %s: %v", shape, age, text, err)
+				continue
+			}
+			var want querySpec
+			if err := json.Unmarshal(text, &want); err != nil {
+				t.Fatal(err)
+			}
+			if q.Start.Unix() != want.Start || q.End.Unix() != want.End || WantsSeries(shape) && q.Granularity != time.Duration(want.Granularity)*time.Second || len(q.Calculations) != len(want.Calculations) || len(q.Breakdowns) != len(want.Breakdowns) {
+				t.Errorf("%s after %v: %s became %+v", shape, age, text, q)
+			}
+		}
+	}
 }
