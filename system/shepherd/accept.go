@@ -5,9 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
-	"unicode/utf8"
 
+	"github.com/ratel-sim/ratel/system/catalog"
 	"github.com/ratel-sim/ratel/system/event"
 	"github.com/ratel-sim/ratel/system/port"
 	"github.com/ratel-sim/ratel/system/rt"
@@ -19,13 +18,16 @@ const maxDatasetBytes = 255
 // Texts of statuses, for clients.
 const (
 	textShed     = "too much is in flight here: the event was not stored; send it again later"
+	textTeamShed = "too much of this team is in flight here: the event was not stored; send it again later"
 	textDraining = "this shepherd is shutting down: the event was not stored; send it again elsewhere"
 	textUnknown  = "Kafka has not acknowledged the event in time: it may have been stored or may still be; sending it again may duplicate it"
 )
 
 // consignment is one chunk of a batch on its way.
 type consignment struct {
-	first, count int // in the request's events
+	owner        *tenant
+	set          []int32 // the dataset's partitions
+	first, count int     // in the request's events
 	value        []byte
 	tried        []bool // partitions that refused it; nil until one has
 	at           *shipment
@@ -39,28 +41,103 @@ type consignment struct {
 // first, or when ctx ends. It does not change or keep the request's events. Limits on a single event's fields and
 // strings are the decoder's business; Accept refuses only events that no Kafka record can hold.
 func (s *Shepherd) Accept(ctx context.Context, req Request) Answer {
-	if problem := checkTeam(req.Team); problem != "" {
-		return Answer{Code: 401, Error: problem}
-	}
 	if problem := checkDataset(req.Dataset); problem != "" {
 		return Answer{Code: 400, Error: problem}
 	}
 	if len(req.Events) == 0 {
 		return Answer{Code: 400, Error: textEmpty}
 	}
-	statuses := make([]Status, len(req.Events))
+	t, code, text := s.identify(ctx, req.Team)
+	switch {
+	case t != nil:
+		a := s.acceptFrom(ctx, t, req)
+		s.leave(t)
+		return a
+	case code == Refused:
+		a := Answer{Code: 200, Statuses: make([]Status, len(req.Events))}
+		fill(a.Statuses, Refused, text)
+		s.count(a.Statuses)
+		return a
+	}
+	return Answer{Code: code, Error: text}
+}
+
+// acceptFrom is Accept for a team that is known and a request whose form was checked.
+func (s *Shepherd) acceptFrom(ctx context.Context, t *tenant, req Request) Answer {
+	a := Answer{Code: 200, Statuses: make([]Status, len(req.Events))}
 	if !s.begin() {
-		fill(statuses, Refused, textDraining)
-		s.count(statuses)
-		return Answer{Code: 200, Statuses: statuses}
+		fill(a.Statuses, Refused, textDraining)
+		s.count(a.Statuses)
+		return a
 	}
-	s.accept(ctx, req, statuses)
+	ds, err := s.directory.DatasetForWrite(ctx, t.id, req.Dataset)
+	switch {
+	case err == nil:
+		known, in := s.letIn(t, &ds, int64(len(req.Events)), &a)
+		shed := s.accept(ctx, t, &ds, req, a.Statuses[:in])
+		s.giveBack(t, known, shed)
+	case errors.Is(err, port.ErrNotFound): // its team was deleted
+		s.end()
+		return Answer{Code: 401, Error: textUnknownKey}
+	case errors.Is(err, catalog.ErrName):
+		s.end()
+		return Answer{Code: 400, Error: err.Error()}
+	default:
+		// Whether the dataset is there now or not: no event of it was stored.
+		fill(a.Statuses, Refused, fmt.Sprintf(textNoCatalog, "dataset", err))
+	}
 	if s.partialAsSuccess {
-		pretendAll(statuses)
+		pretendAll(a.Statuses)
 	}
-	s.count(statuses)
+	s.count(a.Statuses)
 	s.end()
-	return Answer{Code: 200, Statuses: statuses}
+	return a
+}
+
+// letIn takes tokens for n events from the buckets of the team and the dataset, as many as both have, and answers the
+// events at the end of the batch for which there are none.
+func (s *Shepherd) letIn(t *tenant, ds *port.Dataset, n int64, a *Answer) (known *dataset, in int64) {
+	now := s.r.Now()
+	limits := ds.Limits
+	s.mu.Lock()
+	if unlimited(limits) {
+		limits = t.team.DatasetLimits
+	}
+	team := t.team.Limits
+	known, _ = s.datasets.get(ds.ID)
+	t.bucket.refill(team, now)
+	known.bucket.refill(limits, now)
+	ofTeam, ofDataset := t.bucket.whole(), known.bucket.whole()
+	in = max(min(n, ofTeam, ofDataset), 0)
+	t.bucket.take(in)
+	known.bucket.take(in)
+	a.Rate = t.bucket.rate()
+	if r := known.bucket.rate(); r.Limit > 0 && (a.Rate.Limit == 0 || r.Remaining < a.Rate.Remaining) {
+		a.Rate = r
+	}
+	t.told.Limited += n - in
+	s.mu.Unlock()
+	if in < n {
+		text := ""
+		if ofTeam <= ofDataset {
+			text = textLimited("team", t.name, team)
+		} else {
+			text = textLimited("dataset", ds.Name, limits)
+		}
+		fill(a.Statuses[in:], Throttled, text)
+	}
+	return known, in
+}
+
+// giveBack returns the tokens of events that were shed.
+func (s *Shepherd) giveBack(t *tenant, known *dataset, n int64) {
+	if n == 0 {
+		return
+	}
+	s.mu.Lock()
+	t.bucket.giveBack(n)
+	known.bucket.giveBack(n)
+	s.mu.Unlock()
 }
 
 func (s *Shepherd) begin() bool {
@@ -83,15 +160,17 @@ func (s *Shepherd) end() {
 	}
 }
 
-func (s *Shepherd) accept(ctx context.Context, req Request, statuses []Status) {
-	var room [1]consignment // most batches are one chunk
-	chunks := s.load(req, statuses, room[:0])
+// accept puts events into Kafka and returns how many it had no room for.
+func (s *Shepherd) accept(ctx context.Context, t *tenant, ds *port.Dataset, req Request, statuses []Status) (shed int64) {
+	var space [1]consignment // most batches are one chunk
+	chunks, shed := s.load(t, ds, req.Events[:len(statuses)], statuses, space[:0])
+	if len(chunks) == 0 {
+		return shed
+	}
+	s.directory.LearnEvents(ds.ID, req.Events[:len(statuses)])
 	if s.early != nil {
 		s.early.take(chunks, statuses)
-		return
-	}
-	if len(chunks) == 0 {
-		return
+		return shed
 	}
 	for i := range chunks {
 		s.ship(&chunks[i])
@@ -109,46 +188,41 @@ func (s *Shepherd) accept(ctx context.Context, req Request, statuses []Status) {
 			statuses[j] = st
 		}
 	}
+	return shed
 }
 
-// load cuts a batch into encoded chunks and takes room for each. What finds no room, or fits into no record, is
-// answered at once.
-func (s *Shepherd) load(req Request, statuses []Status, chunks []consignment) []consignment {
-	shed := 0
-	for first := 0; first < len(req.Events); {
-		count := s.chunkLen(req.Events[first:])
+// load cuts events into encoded chunks and takes room for each. What finds no room, or fits into no record, is answered
+// at once.
+func (s *Shepherd) load(t *tenant, ds *port.Dataset, events []event.Event, statuses []Status, chunks []consignment) (loaded []consignment, shed int64) {
+	for first, count := 0, 0; first < len(events); first += count {
+		count = s.chunkLen(events[first:])
 		answers := statuses[first : first+count]
+		number := load{events: int64(count)}
 		s.mu.Lock()
 		id := s.next
-		room := s.reserveLocked(load{events: int64(count)})
-		if room {
+		v := s.reserveLocked(t, number)
+		if v == room {
 			s.next.Seq += uint64(count)
 		}
 		s.mu.Unlock()
-		if room {
-			events := req.Events[first : first+count]
-			value := s.encode(req.Dataset, events, id)
-			switch {
-			case len(value) > maxRecordBytes:
-				s.release(load{events: int64(count)})
+		if v == room {
+			value := s.encode(event.Dataset{ID: ds.ID, Name: ds.Name}, events[first:first+count], id)
+			if len(value) > maxRecordBytes {
+				s.release(t, number)
 				fill(answers, Malformed, fmt.Sprintf("Event is too large: %d bytes encoded, at most %d fit into one record.", len(value), maxRecordBytes))
-				first += count
-				continue
-			case s.reserve(load{bytes: int64(len(value))}):
-				chunks = append(chunks, consignment{first: first, count: count, value: value})
-				first += count
 				continue
 			}
-			s.release(load{events: int64(count)})
+			if v = s.reserve(t, load{bytes: int64(len(value))}); v == room {
+				chunks = append(chunks, consignment{owner: t, set: ds.Partitions, first: first, count: count, value: value})
+				continue
+			}
+			s.release(t, number)
 		}
-		fill(answers, Throttled, textShed)
-		shed += count
-		first += count
+		fill(answers, Throttled, v.text())
+		s.shed(t, count, v)
+		shed += int64(count)
 	}
-	if shed > 0 {
-		s.shed(shed)
-	}
-	return chunks
+	return chunks, shed
 }
 
 // chunkLen is how many of the events go into the next chunk: ChunkEvents, or fewer large ones.
@@ -164,20 +238,23 @@ func (s *Shepherd) chunkLen(events []event.Event) int {
 }
 
 // encode makes a chunk. Its size is known only once it is made, so it is made in memory that is used again and again.
-func (s *Shepherd) encode(dataset string, events []event.Event, first event.ID) []byte {
+func (s *Shepherd) encode(dataset event.Dataset, events []event.Event, first event.ID) []byte {
 	scratch, _ := s.scratch.Get().(*[]byte)
 	if scratch == nil {
 		scratch = new([]byte)
 	}
-	*scratch = event.AppendChunkFrom((*scratch)[:0], event.Dataset{Name: dataset}, events, first)
+	*scratch = event.AppendChunkFrom((*scratch)[:0], dataset, events, first)
 	value := bytes.Clone(*scratch)
 	s.scratch.Put(scratch)
 	return value
 }
 
+// load is what a chunk counts while it is in flight.
+func (c *consignment) load() load { return load{events: int64(c.count), bytes: int64(len(c.value))} }
+
 // ship hands a chunk to Kafka on a partition that has not refused it. It returns false if there is none left.
 func (s *Shepherd) ship(c *consignment) bool {
-	sh := s.pick(c.tried, load{events: int64(c.count), bytes: int64(len(c.value))})
+	sh := s.pick(c)
 	if sh == nil {
 		return false
 	}
@@ -269,13 +346,12 @@ func (s *Shepherd) reship(ctx context.Context, c *consignment) bool {
 		c.tried = make([]bool, len(s.partitions))
 	}
 	c.tried[c.at.partition] = true
-	l := load{events: int64(c.count), bytes: int64(len(c.value))}
-	if !s.reserve(l) {
+	if s.reserve(c.owner, c.load()) != room {
 		return false
 	}
 	before := c.at
 	if !s.ship(c) {
-		s.release(l)
+		s.release(c.owner, c.load())
 		c.at = before
 		return false
 	}
@@ -331,36 +407,6 @@ func fill(statuses []Status, code int, text string) {
 	for i := range statuses {
 		statuses[i] = Status{Code: code, Error: text, Partition: -1, Offset: -1}
 	}
-}
-
-// checkTeam says what is wrong with a key; empty if nothing is. There is no catalog of keys yet, so any is good.
-func checkTeam(team string) string {
-	switch {
-	case team == "":
-		return "unknown API key - check your credentials: the X-Honeycomb-Team header is missing"
-	case len(team) > 256:
-		return "unknown API key - check your credentials: the key is longer than 256 bytes"
-	}
-	return ""
-}
-
-// checkDataset says what is wrong with a dataset's name; empty if nothing is.
-func checkDataset(name string) string {
-	switch {
-	case name == "":
-		return "the dataset's name is missing: POST to /1/batch/{dataset}"
-	case len(name) > maxDatasetBytes:
-		return fmt.Sprintf("the dataset's name has %d bytes, at most %d are allowed", len(name), maxDatasetBytes)
-	case !utf8.ValidString(name):
-		return "the dataset's name is not UTF-8"
-	case strings.ContainsRune(name, '/'):
-		return "the dataset's name contains a slash"
-	case strings.IndexFunc(name, func(r rune) bool { return r < ' ' || r == 0x7f }) >= 0:
-		return "the dataset's name contains a control character"
-	case strings.TrimSpace(name) == "":
-		return "the dataset's name is blank"
-	}
-	return ""
 }
 
 // textEmpty is the documented text for a body without events.

@@ -32,8 +32,8 @@ func TestAcceptedEventsAreInKafkaWithReceipts(t *testing.T) {
 			t.Fatalf("event %d: %+v", i, s)
 		}
 		c, err := event.DecodeChunk(b.log.stored[s.Partition][s.Offset].Value)
-		if err != nil || c.Dataset.Name != "data" {
-			t.Fatalf("%v, dataset %q", err, c.Dataset.Name)
+		if err != nil || c.Dataset != (event.Dataset{ID: 100, Name: "data"}) {
+			t.Fatalf("%v, dataset %v", err, c.Dataset)
 		}
 		if got, _ := c.Events[i%3].Get("n"); got.Int() != int64(i) {
 			t.Errorf("the receipt of event %d leads to event %d", i, got.Int())
@@ -53,6 +53,9 @@ func TestAcceptedEventsAreInKafkaWithReceipts(t *testing.T) {
 		t.Errorf("%+v", h)
 	}
 	req.Receipts = false
+	if learnt := b.dir.learnt[100]; !slices.Equal(learnt, []string{"n", "text"}) {
+		t.Errorf("columns learnt: %v", learnt)
+	}
 	if s := b.Accept(context.Background(), req).Statuses[0]; s.Offset != -1 || s.Partition != -1 {
 		t.Errorf("a receipt that was not asked for: %+v", s)
 	}
@@ -162,7 +165,12 @@ func TestChunksAreWaitedForTogether(t *testing.T) {
 
 func TestBoundsShedAndNeverQueue(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, 2, func(c *Config) { c.MaxInFlightEvents = 5; c.ChunkEvents = 2; c.AckTimeout = 10 * time.Millisecond })
+	b := newBench(t, 2, func(c *Config) {
+		c.MaxInFlightEvents = 5
+		c.TeamShare = 1
+		c.ChunkEvents = 2
+		c.AckTimeout = 10 * time.Millisecond
+	})
 	b.log.on(func(int32) error { return errHang })
 	a := b.Accept(context.Background(), batchOf(8))
 	if want := []int{Unknown, Unknown, Unknown, Unknown, Throttled, Throttled, Throttled, Throttled}; !slices.Equal(codes(a), want) {
@@ -224,6 +232,7 @@ func TestBadRequests(t *testing.T) {
 	}{
 		{func(r *Request) { r.Team = "" }, 401},
 		{func(r *Request) { r.Team = strings.Repeat("k", 300) }, 401},
+		{func(r *Request) { r.Team = "another key" }, 401},
 		{func(r *Request) { r.Dataset = "" }, 400},
 		{func(r *Request) { r.Dataset = "a/b" }, 400},
 		{func(r *Request) { r.Dataset = "  " }, 400},
@@ -246,7 +255,7 @@ func TestBadRequests(t *testing.T) {
 func TestConfigIsChecked(t *testing.T) {
 	t.Parallel()
 	_, err := New(nil, port.Ports{}, Config{}, 0, "shepherd1", planted.Set{})
-	for _, what := range []string{"partitions", "max_in_flight_bytes", "max_in_flight_events", "chunk_events", "ack_timeout", "sick_after", "sick_for"} {
+	for _, what := range []string{"partitions", "max_in_flight_bytes", "max_in_flight_events", "chunk_events", "ack_timeout", "sick_after", "sick_for", "team_share", "spread", "cache_for", "miss_for", "cache_size"} {
 		if err == nil || !strings.Contains(err.Error(), what) {
 			t.Errorf("the error does not name %s: %v", what, err)
 		}

@@ -41,6 +41,9 @@ type Answer struct {
 	Code     int
 	Error    string
 	Statuses []Status
+	// Rate is the tightest rate limit that holds for the request, zero if none does. It is not sent over HTTP as a part
+	// of the body, so a [Client] does not have it.
+	Rate Rate
 }
 
 // Ingest is a shepherd as a client sees it. An error means that no answer came: it matches port.ErrRefused if the request

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"mime"
 	"net/http"
 	"strings"
 
@@ -31,29 +32,58 @@ func tooLarge() error {
 	return &problem{http.StatusRequestEntityTooLarge, fmt.Sprintf("Request body is too large: at most %d bytes are allowed, also when decompressed.", maxBody)}
 }
 
-func noRoom() error { return &problem{http.StatusTooManyRequests, textShed} }
+// gzipWindow is about what a gzip decoder takes.
+const gzipWindow = 48 << 10
+
+// intake is one request's body on its way in. What it takes is held by the request's team.
+type intake struct {
+	h    *handler
+	t    *tenant
+	held int64 // bytes
+	met  verdict
+}
+
+// reserve takes room for n bytes, or none.
+func (in *intake) reserve(n int64) bool {
+	if v := in.h.s.reserve(in.t, load{bytes: n}); v != room {
+		in.met = v
+		return false
+	}
+	in.held += n
+	return true
+}
+
+func (in *intake) release(n int64) {
+	in.h.s.release(in.t, load{bytes: n})
+	in.held -= n
+}
+
+func (in *intake) noRoom() error { return &problem{http.StatusTooManyRequests, in.met.text()} }
 
 // decompress returns the body as it was before its Content-Encoding. What is read from the wire is bounded too. done
 // gives back what decompressing took.
-func (h *handler) decompress(r *http.Request) (source io.Reader, done func(), err error) {
+func (in *intake) decompress(r *http.Request) (source io.Reader, done func(), err error) {
 	wire := io.LimitReader(r.Body, maxBody+1)
 	switch encoding := strings.ToLower(strings.TrimSpace(r.Header.Get("Content-Encoding"))); encoding {
 	case "", "identity":
 		return wire, func() {}, nil
 	case "gzip":
+		if !in.reserve(gzipWindow) {
+			return nil, nil, in.noRoom()
+		}
 		z, err := gzip.NewReader(wire)
 		if err != nil {
 			return nil, nil, damaged("gzip", err)
 		}
-		return &decoded{z, "gzip"}, func() {}, nil
+		return &decoded{z, "gzip"}, func() { in.release(gzipWindow) }, nil
 	case "zstd":
-		return h.zstd(bufio.NewReaderSize(wire, 4096))
+		return in.zstd(bufio.NewReaderSize(wire, 4096))
 	default:
 		return nil, nil, &problem{http.StatusUnsupportedMediaType, fmt.Sprintf("Content-Encoding %q is not supported: send gzip, zstd or none", shorten(encoding))}
 	}
 }
 
-func (h *handler) zstd(wire *bufio.Reader) (source io.Reader, done func(), err error) {
+func (in *intake) zstd(wire *bufio.Reader) (source io.Reader, done func(), err error) {
 	// A short body gives an error here and what there is.
 	start, _ := wire.Peek(zstd.HeaderMaxSize)
 	var head zstd.Header
@@ -63,14 +93,13 @@ func (h *handler) zstd(wire *bufio.Reader) (source io.Reader, done func(), err e
 	if head.HasFCS && head.FrameContentSize > maxBody {
 		return nil, nil, tooLarge()
 	}
-	pool, window := &h.small, uint64(windowSmall)
+	pool, window := &in.h.small, uint64(windowSmall)
 	// A single segment has no window: its content is.
 	if head.WindowSize > windowSmall || head.SingleSegment && head.FrameContentSize > windowSmall {
-		pool, window = &h.large, windowLarge
+		pool, window = &in.h.large, windowLarge
 	}
-	room := load{bytes: int64(window)}
-	if !h.s.reserve(room) {
-		return nil, nil, noRoom()
+	if !in.reserve(int64(window)) {
+		return nil, nil, in.noRoom()
 	}
 	z, ok := pool.Get().(*zstd.Decoder)
 	if ok {
@@ -80,14 +109,13 @@ func (h *handler) zstd(wire *bufio.Reader) (source io.Reader, done func(), err e
 		z, err = zstd.NewReader(wire, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(window), zstd.WithDecoderMaxMemory(window))
 	}
 	if err != nil {
-		h.s.release(room)
 		return nil, nil, damaged("zstd", err)
 	}
 	return &decoded{z, "zstd"}, func() {
 		if z.Reset(nil) == nil {
 			pool.Put(z)
 		}
-		h.s.release(room)
+		in.release(int64(window))
 	}, nil
 }
 
@@ -112,13 +140,11 @@ func (d *decoded) Read(p []byte) (int, error) {
 }
 
 // read reads a body to its end, taking room before it takes memory. expect is its probable size; it need not be right.
-func (h *handler) read(source io.Reader, expect int64) (body []byte, room load, err error) {
+func (in *intake) read(source io.Reader, expect int64) (body []byte, err error) {
 	grow := func(to int) bool {
-		more := load{bytes: int64(to - cap(body))}
-		if !h.s.reserve(more) {
+		if !in.reserve(int64(to - cap(body))) {
 			return false
 		}
-		room.bytes += more.bytes
 		grown := make([]byte, len(body), to)
 		copy(grown, body)
 		body = grown
@@ -127,7 +153,7 @@ func (h *handler) read(source io.Reader, expect int64) (body []byte, room load, 
 	// One byte more than expected, so that the end is seen without growing.
 	for step := int(min(max(expect+1, 512), readStep)); ; step = min(2*cap(body), maxBody+1) {
 		if len(body) == cap(body) && !grow(max(step, len(body)+1)) {
-			return nil, room, noRoom()
+			return nil, in.noRoom()
 		}
 		for len(body) < cap(body) {
 			n, err := source.Read(body[len(body):cap(body)])
@@ -135,14 +161,49 @@ func (h *handler) read(source io.Reader, expect int64) (body []byte, room load, 
 			var p *problem
 			switch {
 			case len(body) > maxBody:
-				return nil, room, tooLarge()
+				return nil, tooLarge()
 			case err == io.EOF: //nolint:errorlint // as above
-				return body, room, nil
+				return body, nil
 			case errors.As(err, &p):
-				return nil, room, err
+				return nil, err
 			case err != nil:
-				return nil, room, &problem{http.StatusBadRequest, event.ErrMalformed.Error() + " It ended early: " + err.Error()}
+				return nil, &problem{http.StatusBadRequest, event.ErrMalformed.Error() + " It ended early: " + err.Error()}
 			}
 		}
 	}
+}
+
+// open reads a request's body as it was before its Content-Encoding.
+func (in *intake) open(r *http.Request) ([]byte, error) {
+	if kind := r.Header.Get("Content-Type"); kind != "" {
+		if media, _, err := mime.ParseMediaType(kind); err != nil || media != typeJSON {
+			return nil, &problem{http.StatusUnsupportedMediaType, fmt.Sprintf("Content-Type %q is not supported: send application/json", shorten(kind))}
+		}
+	}
+	if r.ContentLength > maxBody {
+		return nil, tooLarge()
+	}
+	source, done, err := in.decompress(r)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	expect := r.ContentLength
+	if r.Header.Get("Content-Encoding") != "" || expect < 0 {
+		expect = readStep
+	}
+	return in.read(source, expect)
+}
+
+// decode reads a request's body and decodes it.
+func decode[T any](in *intake, r *http.Request, how func(body []byte, o event.Options) (T, error)) (decoded T, err error) {
+	body, err := in.open(r)
+	if err != nil {
+		return decoded, err
+	}
+	if decoded, err = how(body, event.Options{Now: in.h.s.r.Now(), Reserve: in.reserve}); errors.Is(err, event.ErrNoRoom) {
+		err = in.noRoom()
+	}
+	in.release(int64(cap(body))) // what was decoded does not refer to it
+	return decoded, err
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -148,10 +149,81 @@ func (r *recorder) count(kind string) int {
 	return n
 }
 
-// bench is a shepherd over a fake log.
+// fakeDirectory is a catalog that answers at once: each key in teams is known, and each dataset is there once it is asked for.
+type fakeDirectory struct {
+	mu       sync.Mutex
+	err      error // of everything
+	teams    map[string]port.Team
+	set      []int32 // partitions of each dataset
+	limits   port.Limits
+	datasets map[string]port.Dataset
+	learnt   map[int64][]string
+}
+
+func newFakeDirectory(partitions int) *fakeDirectory {
+	d := &fakeDirectory{datasets: map[string]port.Dataset{}, learnt: map[int64][]string{}, teams: map[string]port.Team{
+		"key": {ID: 1, Name: "one"}, "key2": {ID: 2, Name: "two"}, "key3": {ID: 3, Name: "three"},
+	}}
+	for i := range partitions {
+		d.set = append(d.set, int32(i))
+	}
+	return d
+}
+
+// on changes how it answers.
+func (d *fakeDirectory) on(change func(*fakeDirectory)) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	change(d)
+}
+
+func (d *fakeDirectory) Team(_ context.Context, key string) (port.Team, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	team, ok := d.teams[key]
+	switch {
+	case d.err != nil:
+		return port.Team{}, d.err
+	case !ok:
+		return port.Team{}, fmt.Errorf("team of a key: %w", port.ErrNotFound)
+	}
+	return team, nil
+}
+
+func (d *fakeDirectory) DatasetForWrite(_ context.Context, team int64, name string) (port.Dataset, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	ds, ok := d.datasets[strings.ToLower(name)]
+	switch {
+	case ok:
+		return ds, nil
+	case d.err != nil:
+		return port.Dataset{}, d.err
+	}
+	ds = port.Dataset{ID: int64(len(d.datasets) + 100), Team: team, Name: name, Partitions: d.set, Limits: d.limits}
+	d.datasets[strings.ToLower(name)] = ds
+	return ds, nil
+}
+
+func (d *fakeDirectory) LearnEvents(dataset int64, events []event.Event) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, e := range events {
+		for _, f := range e.Fields {
+			if !slices.Contains(d.learnt[dataset], f.Name) {
+				d.learnt[dataset] = append(d.learnt[dataset], f.Name)
+			}
+		}
+	}
+}
+
+func (d *fakeDirectory) Run(context.Context) error { return nil }
+
+// bench is a shepherd over a fake log and a fake catalog.
 type bench struct {
 	*Shepherd
 	log  *fakeLog
+	dir  *fakeDirectory
 	seen *recorder
 	r    *rt.Wall
 }
@@ -168,8 +240,11 @@ func newBench(t testing.TB, partitions int, change func(*Config), bugs ...string
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &bench{log: newFakeLog(r, partitions), seen: &recorder{}, r: r}
-	b.Shepherd, err = New(r, port.Ports{Log: b.log, Events: b.seen}, cfg, int32(partitions), "shepherd1", set)
+	if err := cfg.check(int32(partitions)); err != nil {
+		t.Fatal(err)
+	}
+	b := &bench{log: newFakeLog(r, partitions), dir: newFakeDirectory(partitions), seen: &recorder{}, r: r}
+	b.Shepherd, err = newShepherd(r, port.Ports{Log: b.log, Events: b.seen}, cfg, int32(partitions), "shepherd1", set, b.dir)
 	if err != nil {
 		t.Fatal(err)
 	}

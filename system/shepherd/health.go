@@ -22,54 +22,100 @@ type shipment struct {
 	s          *Shepherd
 	partition  int32
 	sent       time.Time
+	owner      *tenant
 	load       load
 	next, prev *shipment // among the partition's in flight
 }
 
-// pick chooses a partition for a record and counts the record as in flight there: a random one of those that are well,
-// else one that was sick long enough and has nothing under way, as a probe, else the least bad. tried says which not to
-// take; nil means none. It returns nil if all were tried.
-func (s *Shepherd) pick(tried []bool, l load) *shipment {
+// pick chooses a partition for a chunk and counts the chunk as in flight there: one of its dataset's set if any of that is
+// well, else any that is well, since queries ask all of them; else a probe, else the least bad. It returns nil if all
+// have refused it.
+func (s *Shepherd) pick(c *consignment) *shipment {
 	now := s.r.Now()
-	var ill []int32 // found sick just now
+	in := scan{s: s, tried: c.tried, now: now, probe: -1, least: -1}
 	s.mu.Lock()
 	s.healthy = s.healthy[:0]
-	probe, least := int32(-1), int32(-1)
-	for i := range s.partitions {
-		p := &s.partitions[i]
-		if tried != nil && tried[i] {
-			continue
-		}
-		if p.stuck(now, s.cfg.SickAfter) && s.sickenLocked(p, now) {
-			ill = append(ill, int32(i))
-		}
-		switch {
-		case !p.sick:
-			s.healthy = append(s.healthy, int32(i))
-		case p.inflight == 0 && !now.Before(p.until) && probe < 0:
-			probe = int32(i)
-		}
-		if least < 0 || p.better(&s.partitions[least]) {
-			least = int32(i)
+	for _, i := range c.set {
+		if i >= 0 && int(i) < len(s.partitions) {
+			in.lookLocked(i)
 		}
 	}
-	chosen := least
-	switch {
-	case probe >= 0:
-		chosen = probe
-	case len(s.healthy) > 0:
-		chosen = s.healthy[s.rand.IntN(len(s.healthy))]
+	chosen := in.chooseLocked()
+	if chosen < 0 && !s.stayInSet {
+		s.healthy = s.healthy[:0]
+		for i := range s.partitions {
+			in.lookLocked(int32(i))
+		}
+		chosen = in.anywhereLocked()
+	}
+	if chosen < 0 {
+		chosen = in.least
 	}
 	var sh *shipment
 	if chosen >= 0 {
-		sh = &shipment{s: s, partition: chosen, sent: now, load: l}
+		sh = &shipment{s: s, owner: c.owner, partition: chosen, sent: now, load: c.load()}
 		s.partitions[chosen].add(sh)
 	}
 	s.mu.Unlock()
-	for _, i := range ill {
+	for _, i := range in.ill {
 		s.announceSick(i, fmt.Sprintf("its oldest record has waited for more than %v", s.cfg.SickAfter))
 	}
 	return sh
+}
+
+// scan is a look at partitions for a chunk. Those that are well are gathered in the shepherd's healthy.
+type scan struct {
+	s     *Shepherd
+	tried []bool // not to take; nil means none
+	now   time.Time
+	probe int32   // sick for long enough, nothing under way; -1 if there is none
+	least int32   // the least bad of those that are sick; -1 if there is none
+	ill   []int32 // found sick just now
+}
+
+func (in *scan) lookLocked(i int32) {
+	s := in.s
+	if in.tried != nil && in.tried[i] {
+		return
+	}
+	p := &s.partitions[i]
+	if p.stuck(in.now, s.cfg.SickAfter) && s.sickenLocked(p, in.now) {
+		in.ill = append(in.ill, i)
+	}
+	if !p.sick {
+		s.healthy = append(s.healthy, i)
+		return
+	}
+	if p.inflight == 0 && !in.now.Before(p.until) && in.probe < 0 {
+		in.probe = i
+	}
+	if in.least < 0 || p.better(&s.partitions[in.least]) {
+		in.least = i
+	}
+}
+
+// chooseLocked prefers a probe: somebody must find out whether a partition is well again, and few are needed.
+func (in *scan) chooseLocked() int32 {
+	if in.probe >= 0 {
+		return in.probe
+	}
+	return in.s.anyLocked()
+}
+
+// anywhereLocked prefers what is well: the probes of other datasets' partitions are theirs to make.
+func (in *scan) anywhereLocked() int32 {
+	if i := in.s.anyLocked(); i >= 0 {
+		return i
+	}
+	return in.probe
+}
+
+// anyLocked is a random one of those that are well, -1 if there is none.
+func (s *Shepherd) anyLocked() int32 {
+	if len(s.healthy) == 0 {
+		return -1
+	}
+	return s.healthy[s.rand.IntN(len(s.healthy))]
 }
 
 // sweep finds partitions that have become sick while nothing was sent.
@@ -95,8 +141,7 @@ func (sh *shipment) done(_ int64, err error) {
 	s.mu.Lock()
 	p := &s.partitions[sh.partition]
 	p.remove(sh)
-	s.inflight.events -= sh.load.events
-	s.inflight.bytes -= sh.load.bytes
+	s.releaseLocked(sh.owner, sh.load)
 	ill, well := false, false
 	switch {
 	case err == nil:

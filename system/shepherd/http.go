@@ -5,26 +5,33 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"mime"
 	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/ratel-sim/ratel/system/event"
 )
 
 // Names of the API.
 const (
-	pathBatch      = "/1/batch/"
-	pathHealthz    = "/healthz"
-	pathStatus     = "/status"
-	headerTeam     = "X-Honeycomb-Team"
-	headerTeamOld  = "X-Hny-Team" // as libhoney-js sends it
-	headerReceipts = "X-Ratel-Receipts"
-	receiptsKafka  = "kafka"
-	typeJSON       = "application/json"
+	pathBatch    = "/1/batch/"
+	pathEvents   = "/1/events/"
+	pathAuth     = "/1/auth"
+	pathColumns  = "/1/columns/"
+	pathDatasets = "/1/datasets"
+	pathHealthz  = "/healthz"
+	pathStatus   = "/status"
+
+	headerTeam       = "X-Honeycomb-Team"
+	headerTeamOld    = "X-Hny-Team" // as libhoney-js sends it
+	headerTime       = "X-Honeycomb-Event-Time"
+	headerSampleRate = "X-Honeycomb-Samplerate"
+	headerReceipts   = "X-Ratel-Receipts"
+	receiptsKafka    = "kafka"
+	typeJSON         = "application/json"
 )
 
 // handler is the HTTP face of a shepherd.
@@ -33,9 +40,10 @@ type handler struct {
 	small, large sync.Pool // of *zstd.Decoder, by their window
 }
 
-// Handler serves POST /1/batch/{dataset} as Honeycomb's API documents it, GET /healthz (200, or 503 while draining) and
-// GET /status (JSON, [Health]). A request header "X-Ratel-Receipts: kafka" asks for receipts: the status of each
-// accepted event then has "partition" and "offset".
+// Handler serves, as Honeycomb's API documents them, POST /1/batch/{dataset}, POST /1/events/{dataset}, GET /1/auth, GET
+// /1/columns/{dataset}, GET and POST /1/datasets, GET and DELETE /1/datasets/{slug}; and GET /healthz (200, or 503 while
+// draining) and GET /status (JSON, [Health]). A request header "X-Ratel-Receipts: kafka" asks a batch for receipts: the
+// status of each accepted event then has "partition" and "offset".
 func Handler(s *Shepherd) http.Handler { return &handler{s: s} }
 
 // ServeHTTP implements http.Handler.
@@ -44,29 +52,48 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case strings.HasPrefix(path, pathBatch):
 		if allow(w, r, http.MethodPost) {
-			h.batch(w, r, path[len(pathBatch):])
+			h.ingest(w, r, path[len(pathBatch):], h.batch)
 		}
+	case strings.HasPrefix(path, pathEvents):
+		if allow(w, r, http.MethodPost) {
+			h.ingest(w, r, path[len(pathEvents):], h.event)
+		}
+	case path == pathAuth:
+		if allow(w, r, http.MethodGet) {
+			h.manage(w, r, h.auth)
+		}
+	case strings.HasPrefix(path, pathColumns):
+		if allow(w, r, http.MethodGet) {
+			h.manage(w, r, h.columns)
+		}
+	case path == pathDatasets || strings.HasPrefix(path, pathDatasets+"/"):
+		h.manage(w, r, h.datasets)
 	case path == pathHealthz:
 		if allow(w, r, http.MethodGet) {
 			h.healthz(w)
 		}
 	case path == pathStatus:
 		if allow(w, r, http.MethodGet) {
-			w.Header().Set("Content-Type", typeJSON)
-			// The client has gone if this fails.
-			_ = json.NewEncoder(w).Encode(h.s.Health())
+			reply(w, http.StatusOK, h.s.Health())
 		}
 	default:
-		fail(w, http.StatusNotFound, "unknown path: there are POST /1/batch/{dataset}, GET /healthz and GET /status")
+		fail(w, http.StatusNotFound, "unknown path: there are POST /1/batch/{dataset}, POST /1/events/{dataset}, GET /1/auth, GET /1/columns/{dataset}, /1/datasets, GET /healthz and GET /status")
 	}
+}
+
+// reply answers with JSON.
+func reply(w http.ResponseWriter, status int, v any) {
+	w.Header().Set("Content-Type", typeJSON)
+	w.WriteHeader(status)
+	// The client has gone if this fails.
+	_ = json.NewEncoder(w).Encode(v)
 }
 
 func allow(w http.ResponseWriter, r *http.Request, method string) bool {
 	if r.Method == method || method == http.MethodGet && r.Method == http.MethodHead {
 		return true
 	}
-	w.Header().Set("Allow", method)
-	fail(w, http.StatusMethodNotAllowed, "method "+r.Method+" is not allowed here: use "+method)
+	notAllowed(w, r, method)
 	return false
 }
 
@@ -87,111 +114,161 @@ type problem struct {
 
 func (p *problem) Error() string { return p.text }
 
+// fail answers with an error in the API's shape.
 func fail(w http.ResponseWriter, status int, text string) {
 	w.Header().Set("Content-Type", typeJSON)
 	w.WriteHeader(status)
 	body := append([]byte(`{"status":`), strconv.Itoa(status)...)
+	if status == http.StatusTooManyRequests {
+		body = append(body, `,"type":"https://api.honeycomb.io/problems/rate-limited"`...)
+	}
+	body = event.AppendJSONString(append(body, `,"title":`...), http.StatusText(status))
 	body = event.AppendJSONString(append(body, `,"error":`...), text)
 	_, _ = w.Write(append(body, "}\n"...))
 }
 
-func (h *handler) batch(w http.ResponseWriter, r *http.Request, rawDataset string) {
-	team := r.Header.Get(headerTeam)
-	if team == "" {
-		team = r.Header.Get(headerTeamOld)
+// failWith answers with an error that was found while a body was decoded.
+func failWith(w http.ResponseWriter, err error) {
+	var p *problem
+	if errors.As(err, &p) {
+		fail(w, p.status, p.text)
+		return
 	}
-	if text := checkTeam(team); text != "" {
+	fail(w, http.StatusBadRequest, err.Error()) // event's own errors are texts for clients
+}
+
+// key is the API key of a request.
+func key(r *http.Request) string {
+	if k := r.Header.Get(headerTeam); k != "" {
+		return k
+	}
+	return r.Header.Get(headerTeamOld)
+}
+
+// ingest identifies the sender of events for a dataset, and holds what the request takes in the sender's name until it is
+// answered.
+func (h *handler) ingest(w http.ResponseWriter, r *http.Request, rawDataset string, serve func(http.ResponseWriter, *http.Request, *intake, string)) {
+	if text := checkKey(key(r)); text != "" {
 		fail(w, http.StatusUnauthorized, text)
 		return
 	}
-	dataset, err := url.PathUnescape(rawDataset)
+	dataset, ok := datasetName(w, rawDataset)
+	if !ok {
+		return
+	}
+	t, code, text := h.s.identify(r.Context(), key(r))
+	if t == nil {
+		fail(w, code, text)
+		return
+	}
+	defer h.s.leave(t)
+	if rate, limited := h.s.limited(t); limited {
+		tellRate(w, rate)
+		fail(w, http.StatusTooManyRequests, textLimited("team", t.name, t.bucket.limits))
+		return
+	}
+	in := &intake{h: h, t: t}
+	defer func() {
+		if in.met != room {
+			h.s.shed(t, 1, in.met)
+		}
+		in.release(in.held)
+	}()
+	serve(w, r, in, dataset)
+}
+
+// datasetName reads a dataset's name from a path, or answers what is wrong with it.
+func datasetName(w http.ResponseWriter, raw string) (string, bool) {
+	name, err := url.PathUnescape(raw)
 	if err != nil {
 		fail(w, http.StatusBadRequest, "the dataset's name is not escaped as a URL demands: "+err.Error())
-		return
+		return "", false
 	}
-	if text := checkDataset(dataset); text != "" {
+	if text := checkDataset(name); text != "" {
 		fail(w, http.StatusBadRequest, text)
-		return
+		return "", false
 	}
-	items, room, err := h.decode(r)
-	defer func() { h.s.release(room) }()
+	return name, true
+}
+
+func (h *handler) batch(w http.ResponseWriter, r *http.Request, in *intake, dataset string) {
+	items, err := decode(in, r, event.DecodeBatch)
 	if err != nil {
-		var p *problem
-		switch {
-		case errors.As(err, &p):
-			if p.status == http.StatusTooManyRequests {
-				h.s.shed(1)
-			}
-			fail(w, p.status, p.text)
-		default: // event's own errors are texts for clients
-			fail(w, http.StatusBadRequest, err.Error())
-		}
+		failWith(w, err)
 		return
 	}
-	answer := h.accept(r, team, dataset, items)
+	answer := h.accept(r, in.t, dataset, items)
 	if answer.Code != http.StatusOK {
 		fail(w, answer.Code, answer.Error)
 		return
 	}
+	tellRate(w, answer.Rate)
 	w.Header().Set("Content-Type", typeJSON)
 	_, _ = w.Write(appendStatuses(make([]byte, 0, 32*len(answer.Statuses)), answer.Statuses))
 }
 
+// event takes a single event: its body is the data, the rest is in headers.
+func (h *handler) event(w http.ResponseWriter, r *http.Request, in *intake, dataset string) {
+	item, err := decode(in, r, func(body []byte, o event.Options) (event.Item, error) {
+		return event.DecodeEvent(body, r.Header.Get(headerTime), r.Header.Get(headerSampleRate), o)
+	})
+	if err != nil {
+		failWith(w, err)
+		return
+	}
+	answer := h.accept(r, in.t, dataset, []event.Item{item})
+	if answer.Code != http.StatusOK {
+		fail(w, answer.Code, answer.Error)
+		return
+	}
+	tellRate(w, answer.Rate)
+	if s := answer.Statuses[0]; s.Code != Accepted {
+		fail(w, s.Code, s.Error)
+	}
+}
+
+// tellRate writes the headers of the tightest limit.
+func tellRate(w http.ResponseWriter, r Rate) {
+	if r.Limit == 0 {
+		return
+	}
+	seconds := func(d time.Duration) int64 { return int64((d + time.Second - 1) / time.Second) }
+	w.Header().Set("RateLimit", fmt.Sprintf("limit=%d,remaining=%d,reset=%d", r.Limit, max(r.Remaining, 0), seconds(r.Reset)))
+	w.Header().Set("RateLimit-Policy", fmt.Sprintf("%d;w=%d", r.Limit, seconds(r.Window)))
+	if r.Next > 0 {
+		w.Header().Set("Retry-After", strconv.FormatInt(seconds(r.Next), 10))
+	}
+}
+
 // accept passes on the events that could be decoded and merges the answers with those for the others.
-func (h *handler) accept(r *http.Request, team, dataset string, items []event.Item) Answer {
+func (h *handler) accept(r *http.Request, t *tenant, dataset string, items []event.Item) Answer {
 	events := make([]event.Event, 0, len(items))
 	for i := range items {
 		if items[i].Problem == "" {
 			events = append(events, items[i].Event)
 		}
 	}
-	var answer Answer
+	answer := Answer{Code: http.StatusOK}
 	if len(events) > 0 {
-		answer = h.s.Accept(r.Context(), Request{Team: team, Dataset: dataset, Events: events, Receipts: r.Header.Get(headerReceipts) == receiptsKafka})
+		answer = h.s.acceptFrom(r.Context(), t, Request{Dataset: dataset, Events: events, Receipts: r.Header.Get(headerReceipts) == receiptsKafka})
 		if answer.Code != http.StatusOK || len(events) == len(items) {
 			return answer
 		}
 	}
-	merged := Answer{Code: http.StatusOK, Statuses: make([]Status, len(items))}
+	merged := make([]Status, len(items))
 	bad := Totals{}
 	for i, next := 0, 0; i < len(items); i++ {
 		if items[i].Problem == "" {
-			merged.Statuses[i] = answer.Statuses[next]
+			merged[i] = answer.Statuses[next]
 			next++
 			continue
 		}
-		merged.Statuses[i] = Status{Code: Malformed, Error: items[i].Problem, Partition: -1, Offset: -1}
+		merged[i] = Status{Code: Malformed, Error: items[i].Problem, Partition: -1, Offset: -1}
 		bad.Malformed++
 	}
 	h.s.add(bad)
-	return merged
-}
-
-// decode reads and decodes a request's body. The room it took is returned also with an error.
-func (h *handler) decode(r *http.Request) ([]event.Item, load, error) {
-	if kind := r.Header.Get("Content-Type"); kind != "" {
-		if media, _, err := mime.ParseMediaType(kind); err != nil || media != typeJSON {
-			return nil, load{}, &problem{http.StatusUnsupportedMediaType, fmt.Sprintf("Content-Type %q is not supported: send application/json", kind)}
-		}
-	}
-	if r.ContentLength > maxBody {
-		return nil, load{}, tooLarge()
-	}
-	source, done, err := h.decompress(r)
-	if err != nil {
-		return nil, load{}, err
-	}
-	defer done()
-	expect := r.ContentLength
-	if r.Header.Get("Content-Encoding") != "" || expect < 0 {
-		expect = readStep
-	}
-	body, room, err := h.read(source, expect)
-	if err != nil {
-		return nil, room, err
-	}
-	items, err := event.DecodeBatchJSON(body, h.s.r.Now())
-	return items, room, err
+	answer.Statuses = merged
+	return answer
 }
 
 // appendStatuses appends a batch's answer as JSON.

@@ -47,7 +47,7 @@ func TestPlantedAcceptBeforeKafka(t *testing.T) {
 
 func TestPlantedAcceptBeforeKafkaStillBoundsMemory(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, 1, func(c *Config) { c.MaxInFlightEvents = 3 }, planted.AcceptBeforeKafka)
+	b := newBench(t, 1, func(c *Config) { c.MaxInFlightEvents, c.TeamShare = 3, 1 }, planted.AcceptBeforeKafka)
 	b.Accept(context.Background(), batchOf(3))
 	if a := b.Accept(context.Background(), batchOf(1)); a.Statuses[0].Code != Throttled {
 		t.Errorf("%+v", a)

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"sync"
-	"time"
 
 	"github.com/ratel-sim/ratel/system/event"
 	"github.com/ratel-sim/ratel/system/planted"
@@ -21,9 +20,6 @@ const Topic = "events"
 // max.message.bytes (1,048,588).
 const maxRecordBytes = 1_040_000
 
-// shedReportEvery is the shortest time between two announcements of shedding.
-const shedReportEvery = time.Second
-
 // Shepherd takes batches of events and puts them into Kafka. It keeps nothing: an event is in Kafka before it is called
 // accepted. It is safe for concurrent use.
 type Shepherd struct {
@@ -33,8 +29,14 @@ type Shepherd struct {
 	producer port.Producer
 	name     string
 
+	directory directory
+	catalog   port.Catalog // behind the directory, for what is not cached
+
 	partialAsSuccess bool    // planted.PartialAsSuccess
 	early            *buffer // planted.AcceptBeforeKafka; nil without it
+	stayInSet        bool    // planted.NoFailoverOffDeadSet
+	oneBound         bool    // planted.ShedAllTenants
+	unbounded        bool    // planted.UnboundedQueue
 
 	scratch sync.Pool // of *[]byte: memory for encoding
 
@@ -42,19 +44,33 @@ type Shepherd struct {
 	rand       *rand.Rand
 	next       event.ID // of the next event
 	partitions []partition
-	healthy    []int32 // scratch of pick
-	inflight   load    // accepted for decoding or waiting for Kafka
-	peak       load    // the most that was in flight
-	requests   int64   // being answered
+	healthy    []int32         // scratch of pick
+	tenants    recent[tenant]  // by team
+	datasets   recent[dataset] // by dataset
+	inflight   load            // accepted for decoding or waiting for Kafka
+	peak       load            // the most that was in flight
+	requests   int64           // being answered
 	draining   bool
 	drained    *rt.Future[struct{}] // once draining: nothing is in flight and no request is being answered
 	totals     Totals
-	shedAt     time.Time // of the last announcement
-	shedSince  int64     // events shed and not announced yet
+	shedding   reporter // of what met the bound for all
 }
+
+// dataset is what the shepherd keeps of a dataset that was written to lately, guarded by its lock.
+type dataset struct{ bucket bucket }
 
 // load is an amount of work, as the bounds of Config count it.
 type load struct{ events, bytes int64 }
+
+func (l *load) add(o load) {
+	l.events += o.events
+	l.bytes += o.bytes
+}
+
+func (l *load) sub(o load) {
+	l.events -= o.events
+	l.bytes -= o.bytes
+}
 
 // Totals counts events by their answer since the start.
 type Totals struct {
@@ -76,19 +92,37 @@ type Health struct {
 	PeakEvents        int64 `json:"peak_events"`
 	PeakBytes         int64 `json:"peak_bytes"`
 
-	Requests int64    `json:"requests"`
-	Totals   Totals   `json:"totals"`
-	Sick     []int32  `json:"sick"` // partitions that are avoided
-	Planted  []string `json:"planted,omitempty"`
+	Requests int64   `json:"requests"`
+	Totals   Totals  `json:"totals"`
+	Sick     []int32 `json:"sick"` // partitions that are avoided
+	// Teams are those with the most in flight, at most 20.
+	Teams   []TeamHealth `json:"teams"`
+	Planted []string     `json:"planted,omitempty"`
 }
 
-// New makes a shepherd that writes to the given number of partitions of [Topic]. name is its node's. bugs is empty except when a run proves
-// that the checks find planted bugs. Errors: a configuration that cannot work, or a producer that cannot be made.
+// New makes a shepherd that writes to the given number of partitions of [Topic]; name is its node's. bugs is empty
+// except when a run proves that the checks find planted bugs. Errors: a configuration that cannot work, or a producer
+// that cannot be made.
 func New(r rt.Runtime, ports port.Ports, cfg Config, partitions int32, name string, bugs planted.Set) (*Shepherd, error) {
 	if err := cfg.check(partitions); err != nil {
 		return nil, err
 	}
-	s := &Shepherd{r: r, cfg: cfg, events: ports.Events, name: name, partialAsSuccess: bugs.Has(planted.PartialAsSuccess)}
+	events := ports.Events
+	if events == nil {
+		events = port.Discard{}
+	}
+	return newShepherd(r, ports, cfg, partitions, name, bugs, newDirectory(r, ports.Catalog, events, cfg, partitions, name, bugs))
+}
+
+// newShepherd makes a shepherd of a configuration that was checked.
+func newShepherd(r rt.Runtime, ports port.Ports, cfg Config, partitions int32, name string, bugs planted.Set, d directory) (*Shepherd, error) {
+	s := &Shepherd{
+		r: r, cfg: cfg, events: ports.Events, name: name, directory: d, catalog: ports.Catalog,
+		partialAsSuccess: bugs.Has(planted.PartialAsSuccess), stayInSet: bugs.Has(planted.NoFailoverOffDeadSet),
+		oneBound: bugs.Has(planted.ShedAllTenants), unbounded: bugs.Has(planted.UnboundedQueue),
+		tenants:  newRecent(cfg.CacheSize, (*tenant).busy),
+		datasets: newRecent(cfg.CacheSize, func(*dataset) bool { return false }),
+	}
 	if s.events == nil {
 		s.events = port.Discard{}
 	}
@@ -140,6 +174,24 @@ func (c Config) check(partitions int32) error {
 	if c.SickFor <= 0 {
 		bad("sick_for", c.SickFor, "more than 0")
 	}
+	if !(c.TeamShare > 0 && c.TeamShare <= 1) {
+		bad("team_share", c.TeamShare, "above 0 and at most 1")
+	}
+	if c.Spread < 1 {
+		bad("spread", c.Spread, "at least 1")
+	}
+	if c.CacheFor <= 0 {
+		bad("cache_for", c.CacheFor, "more than 0")
+	}
+	if c.MissFor <= 0 {
+		bad("miss_for", c.MissFor, "more than 0")
+	}
+	if c.StaleFor < 0 {
+		bad("stale_for", c.StaleFor, "at least 0")
+	}
+	if c.CacheSize < 1 {
+		bad("cache_size", c.CacheSize, "at least 1")
+	}
 	return errors.Join(errs...)
 }
 
@@ -149,6 +201,10 @@ func (s *Shepherd) Run(ctx context.Context) error {
 	if s.early != nil {
 		s.r.Go("early flusher", s.early.run)
 	}
+	// Columns are still learnt while it drains.
+	learning, stop := s.r.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	s.r.Go("catalog", func(context.Context) { _ = s.directory.Run(learning) })
 	for s.r.Sleep(ctx, s.cfg.SickAfter/2) == nil {
 		s.sweep()
 	}
@@ -200,6 +256,7 @@ func (s *Shepherd) Health() Health {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	h := Health{
+		Teams:    s.teamsLocked(),
 		Draining: s.draining, InFlightEvents: s.inflight.events, InFlightBytes: s.inflight.bytes,
 		MaxInFlightEvents: s.cfg.MaxInFlightEvents, MaxInFlightBytes: s.cfg.MaxInFlightBytes, PeakEvents: s.peak.events, PeakBytes: s.peak.bytes,
 		Requests: s.requests, Totals: s.totals, Sick: []int32{},
@@ -210,46 +267,4 @@ func (s *Shepherd) Health() Health {
 		}
 	}
 	return h
-}
-
-// reserve takes room for work, or none.
-func (s *Shepherd) reserve(l load) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.reserveLocked(l)
-}
-
-func (s *Shepherd) reserveLocked(l load) bool {
-	if s.inflight.events+l.events > s.cfg.MaxInFlightEvents || s.inflight.bytes+l.bytes > s.cfg.MaxInFlightBytes {
-		return false
-	}
-	s.inflight.events += l.events
-	s.inflight.bytes += l.bytes
-	s.peak.events = max(s.peak.events, s.inflight.events)
-	s.peak.bytes = max(s.peak.bytes, s.inflight.bytes)
-	return true
-}
-
-func (s *Shepherd) release(l load) {
-	s.mu.Lock()
-	s.inflight.events -= l.events
-	s.inflight.bytes -= l.bytes
-	s.mu.Unlock()
-}
-
-// shed counts events that were turned away because a bound was reached, and announces it now and then.
-func (s *Shepherd) shed(n int) {
-	now := s.r.Now()
-	s.mu.Lock()
-	s.shedSince += int64(n)
-	var since int64
-	if s.shedAt.IsZero() || now.Sub(s.shedAt) >= shedReportEvery {
-		since, s.shedSince, s.shedAt = s.shedSince, 0, now
-	}
-	full := s.inflight
-	s.mu.Unlock()
-	if since > 0 {
-		s.events.Announce(port.Event{Kind: port.EventShed, Node: s.name,
-			Detail: fmt.Sprintf("%d events shed; in flight: %d events, %d bytes", since, full.events, full.bytes)})
-	}
 }
