@@ -14,14 +14,14 @@ import (
 // ZooKeeper the known lines of their logs are read.
 func reader(n system.Node) func(line string) (port.Event, bool) {
 	switch n.Role {
-	case system.RoleShepherd, system.RoleRetriever:
+	case system.RoleShepherd, system.RoleRetriever, system.RoleQuery:
 		return func(line string) (port.Event, bool) { return roleEvent(n.Name, line) }
 	case system.RoleKafka:
 		return func(line string) (port.Event, bool) { return kafkaEvent(n.Name, line) }
 	case system.RoleZooKeeper:
 		return func(line string) (port.Event, bool) { return zooKeeperEvent(n.Name, line) }
 	}
-	return func(string) (port.Event, bool) { return port.Event{}, false }
+	return func(string) (port.Event, bool) { return port.Event{}, false } // MySQL, S3 and helpers announce nothing
 }
 
 // roleEvent reads an event that a role announced.

@@ -18,11 +18,19 @@ func (w *World) node(name string) (*node, error) {
 }
 
 // key tells faults apart: the same fault on the same node is one fault.
-func key(f system.Fault) string { return fmt.Sprintf("%s/%v/%s", f.Kind, f.From, f.Direction) }
+func key(f system.Fault) string {
+	return fmt.Sprintf("%s/%v/%s/%g/%v", f.Kind, f.From, f.Direction, f.Rate, f.Delay)
+}
 
 // Inject implements the engine's World. Faults on one node may overlap: it runs again when the last that keeps it down
 // is healed.
 func (w *World) Inject(ctx context.Context, f system.Fault) error {
+	if f.Kind == system.FaultRecreate {
+		if err := w.recreate(ctx, f); err != nil {
+			return fmt.Errorf("inject %s: %w", f, err)
+		}
+		return nil
+	}
 	n, err := w.node(f.Node)
 	if err != nil {
 		return err
@@ -35,6 +43,9 @@ func (w *World) Inject(ctx context.Context, f system.Fault) error {
 	what := "inject " + f.String()
 	switch f.Kind {
 	case system.FaultKill, system.FaultStop, system.FaultReplace:
+		if err := w.Can(f.Kind, n.Role, false); err != nil {
+			return fmt.Errorf("%s: %w", what, err)
+		}
 		// Marked first: whoever waits to restart it must not.
 		already := len(n.down) > 0
 		n.down[key(f)] = true
@@ -67,6 +78,9 @@ func (w *World) Inject(ctx context.Context, f system.Fault) error {
 		return nil
 	case system.FaultIsolate:
 		return docker.Explain(what, w.isolate(ctx, n, f))
+	case system.FaultErrors, system.FaultSlow:
+		return docker.Explain(what, w.degrade(ctx, n, f))
+	case system.FaultRecreate: // is about no node's process
 	}
 	return fmt.Errorf("%s: no such fault here", what)
 }
@@ -83,6 +97,9 @@ func (w *World) stopNode(ctx context.Context, n *node) error {
 
 // Heal implements the engine's World.
 func (w *World) Heal(ctx context.Context, f system.Fault) error {
+	if f.Kind == system.FaultRecreate {
+		return nil // there is nothing to heal
+	}
 	n, err := w.node(f.Node)
 	if err != nil {
 		return err
@@ -114,6 +131,9 @@ func (w *World) Heal(ctx context.Context, f system.Fault) error {
 		return docker.Explain(what, w.engine.Unpause(ctx, n.ctr.GetContainerID()))
 	case system.FaultIsolate:
 		return docker.Explain(what, w.rejoin(ctx, n, f))
+	case system.FaultErrors, system.FaultSlow:
+		return docker.Explain(what, w.mend(ctx, n, f))
+	case system.FaultRecreate:
 	}
 	return fmt.Errorf("%s: no such fault here", what)
 }
@@ -201,6 +221,9 @@ func (w *World) nurseOnce(ctx context.Context, n *node) bool {
 // lost forgets what a process's end has undone: a pause ends with it, and its network namespace goes.
 func (n *node) lost() {
 	clear(n.frozen)
+	if n.front != nil {
+		return // its cuts are in force around its proxy, which goes on
+	}
 	for _, iso := range n.cuts {
 		iso.applied = false
 	}

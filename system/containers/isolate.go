@@ -29,7 +29,8 @@ type isolation struct {
 	dropped int64 // packets dropped in namespaces that are gone
 }
 
-// isolate drops packets between a node and others, in the node's own network namespace.
+// isolate drops packets between a node and others, in the node's own network namespace; those of MySQL and S3 in that of
+// the proxy through which the others reach it.
 func (w *World) isolate(ctx context.Context, n *node, f system.Fault) error {
 	if n.cuts[key(f)] != nil && n.cuts[key(f)].applied {
 		return nil
@@ -40,7 +41,7 @@ func (w *World) isolate(ctx context.Context, n *node, f system.Fault) error {
 	}
 	iso := &isolation{cut: cut}
 	n.cuts[key(f)] = iso
-	if len(n.down) > 0 {
+	if n.front == nil && len(n.down) > 0 {
 		return nil // it comes into force when the node starts
 	}
 	if err := w.filter(n).Apply(ctx, cut); err != nil {
@@ -73,6 +74,9 @@ func (w *World) cut(f system.Fault) (netfilter.Cut, error) {
 		}
 		if name != f.Node { // a node cannot be cut off from itself
 			cut.Peers = append(cut.Peers, peer.ip)
+			if peer.front != nil {
+				cut.Peers = append(cut.Peers, peer.front.ip)
+			}
 		}
 	}
 	if len(cut.Peers) == 0 {
@@ -119,8 +123,8 @@ func (w *World) recut(ctx context.Context, n *node) error {
 	return nil
 }
 
-// Dropped implements the engine's World: the packets that an isolation has dropped. What was dropped in a network
-// namespace that ended with its process is not counted.
+// Dropped implements the engine's World: the packets that an isolation has dropped, or the requests that a fault has made
+// fail or wait. What was dropped in a network namespace that ended with its process is not counted.
 func (w *World) Dropped(ctx context.Context, f system.Fault) (int64, error) {
 	n, err := w.node(f.Node)
 	if err != nil {
@@ -128,6 +132,10 @@ func (w *World) Dropped(ctx context.Context, f system.Fault) (int64, error) {
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	if d, ok := n.degraded[key(f)]; ok {
+		now, err := w.control(n).Counts(ctx)
+		return d.met(now), err
+	}
 	iso := n.cuts[key(f)]
 	if iso == nil {
 		if dropped, ok := w.healed.Load(n.Name + key(f)); ok {
@@ -144,6 +152,9 @@ func (w *World) Dropped(ctx context.Context, f system.Fault) (int64, error) {
 
 // filter returns a packet filter for a node's present network namespace.
 func (w *World) filter(n *node) *netfilter.Filter {
+	if n.front != nil {
+		n = n.front
+	}
 	return netfilter.New(&namespace{w: w, n: n})
 }
 

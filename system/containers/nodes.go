@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"sync"
 	"text/template"
@@ -31,7 +32,10 @@ const (
 	zooKeeperPort = 2181
 	kafkaInternal = 9092
 	kafkaExternal = 9094
+	mysqlPort     = 3306
+	s3Port        = 9000
 	rolePort      = 8080
+	proxyControl  = 8081
 )
 
 const (
@@ -39,6 +43,10 @@ const (
 	zooKeeperHeapMiB = 96
 	// quickJVM compiles with the first tier only: a broker is up a second sooner, at the price of peak throughput.
 	quickJVM = "-XX:TieredStopAtLevel=1"
+	// A role is given more memory than its own bounds add up to, and is killed above it: a bound that does not hold shows.
+	roleMemoryMiB  = 1024
+	roleGoalMiB    = 768 // the garbage collector's goal
+	proxyMemoryMiB = 256
 )
 
 // node is one node of the topology and the container that is it now.
@@ -55,42 +63,65 @@ type node struct {
 	down        map[string]bool     // faults by which it must not run
 	frozen      map[string]bool     // faults by which it is paused
 	cuts        map[string]*isolation
+	front       *node // the proxy through which roles reach MySQL and S3; nil for other nodes
+	degraded    map[string]degradation
 	sidecar     *tc.DockerContainer // helper in its network namespace, where one is needed
 	sidecarOf   string              // the start of the node that it belongs to
 }
 
 func (n *node) inside() string { return fmt.Sprintf("%s:%d", n.Name, n.port) }
 func (n *node) host() string   { return fmt.Sprintf("127.0.0.1:%d", n.hostPort) }
+func (n *node) url() string    { return "http://" + n.host() }
 
-// plan lays the topology out: every node with its address inside and its port on the host.
+// plan lays the topology out: every node and helper with its address inside and its port on the host.
 func (w *World) plan(t system.Topology, subnet netip.Prefix) error {
 	w.topology = t
 	ip := subnet.Masked().Addr()
 	for range 9 { // leave room for the gateway and for a person's own containers
 		ip = ip.Next()
 	}
-	for _, tn := range t.Nodes() {
+	place := func(n *node) (err error) {
 		ip = ip.Next()
 		if !subnet.Contains(ip.Next()) {
-			return &docker.Error{What: "the topology is too large", Why: fmt.Sprintf("the network %s has no address left for %s", subnet, tn.Name), Fix: "use fewer nodes"}
+			return &docker.Error{What: "the topology is too large", Why: fmt.Sprintf("the network %s has no address left for %s", subnet, n.Name), Fix: "use fewer nodes"}
 		}
-		hostPort, err := w.ports.Take()
-		if err != nil {
+		n.ip = ip
+		n.down, n.frozen, n.cuts, n.degraded = map[string]bool{}, map[string]bool{}, map[string]*isolation{}, map[string]degradation{}
+		n.hostPort, err = w.ports.Take()
+		return err
+	}
+	for _, tn := range t.Place(w.opt.Planted) {
+		n := &node{Node: tn, port: innerPort(tn.Role)}
+		if err := place(n); err != nil {
 			return err
-		}
-		n := &node{Node: tn, ip: ip, hostPort: hostPort, down: map[string]bool{}, frozen: map[string]bool{}, cuts: map[string]*isolation{}}
-		switch tn.Role {
-		case system.RoleZooKeeper:
-			n.port = zooKeeperPort
-		case system.RoleKafka:
-			n.port = kafkaExternal
-		case system.RoleShepherd, system.RoleRetriever:
-			n.port = rolePort
 		}
 		w.nodes[tn.Name] = n
 		w.order = append(w.order, n)
+		if tn.Role == system.RoleMySQL || tn.Role == system.RoleS3 {
+			n.front = proxyOf(n)
+			if err := place(n.front); err != nil {
+				return err
+			}
+			w.helpers = append(w.helpers, n.front)
+		}
 	}
 	return nil
+}
+
+// innerPort is the port that a role's container publishes.
+func innerPort(r system.Role) int {
+	switch r {
+	case system.RoleZooKeeper:
+		return zooKeeperPort
+	case system.RoleKafka:
+		return kafkaExternal
+	case system.RoleMySQL:
+		return mysqlPort
+	case system.RoleS3:
+		return s3Port
+	case system.RoleShepherd, system.RoleRetriever, system.RoleQuery:
+	}
+	return rolePort
 }
 
 // of lists the nodes of a role in order.
@@ -115,9 +146,8 @@ func (w *World) create(ctx context.Context, n *node) error {
 		return err
 	}
 	n.incarnation++
-	volume := fmt.Sprintf("ratel-%s-%s-%d", w.run, n.Name, n.incarnation)
 	var hosts []string
-	for _, other := range w.order {
+	for _, other := range slices.Concat(w.order, w.helpers) {
 		hosts = append(hosts, fmt.Sprintf("%s:%s", other.Name, other.ip))
 	}
 	inner, err := network.ParsePort(strconv.Itoa(n.port) + "/tcp")
@@ -130,8 +160,7 @@ func (w *World) create(ctx context.Context, n *node) error {
 		tc.WithLabels(w.labels()),
 		tc.WithEnv(env), tc.WithCmd(cmd...), tc.WithFiles(files...),
 		tc.WithExposedPorts(inner.String()),
-		tc.WithMounts(tc.ContainerMount{Target: "/data", Source: tc.DockerVolumeMountSource{
-			Name: volume, VolumeOptions: &mount.VolumeOptions{Labels: w.labels()}}}),
+		tc.WithMounts(w.disk(n)...),
 		tcnet.WithNetworkName([]string{n.Name}, w.network.Name),
 		tc.CustomizeRequestOption(func(req *tc.GenericContainerRequest) error {
 			req.EndpointSettingsModifier = func(s map[string]*network.EndpointSettings) {
@@ -143,6 +172,7 @@ func (w *World) create(ctx context.Context, n *node) error {
 		tc.WithConfigModifier(func(c *container.Config) { c.Hostname = n.Name }),
 		tc.WithHostConfigModifier(func(hc *container.HostConfig) {
 			hc.ExtraHosts = hosts
+			hc.Memory = memoryOf(n.Role) << 20
 			hc.PortBindings = network.PortMap{inner: []network.PortBinding{{HostIP: netip.MustParseAddr("127.0.0.1"), HostPort: strconv.Itoa(n.hostPort)}}}
 		}),
 	)
@@ -159,7 +189,9 @@ func (w *World) start(ctx context.Context, n *node) error {
 		err := n.ctr.Start(ctx)
 		if err == nil {
 			w.follow(n, at)
-			w.announceNode(n, true)
+			if n.Role != process.RoleProxy { // a helper is nobody's business
+				w.announceNode(n, true)
+			}
 			return w.recut(ctx, n)
 		}
 		if !docker.PortInUse(err) || time.Since(began) > portPatience {
@@ -171,14 +203,49 @@ func (w *World) start(ctx context.Context, n *node) error {
 	}
 }
 
-func (w *World) imageOf(n *node) (string, error) {
-	if n.Role == system.RoleKafka || n.Role == system.RoleZooKeeper {
-		return w.images.kafka, nil
+// volume names a node's disk.
+func (w *World) volume(n *node) string {
+	return fmt.Sprintf("ratel-%s-%s-%d", w.run, n.Name, n.incarnation)
+}
+
+// disk is what a node keeps over a restart; nothing for those that keep nothing.
+func (w *World) disk(n *node) []tc.ContainerMount {
+	switch n.Role {
+	case system.RoleShepherd, system.RoleQuery, process.RoleProxy:
+		return nil
+	case system.RoleZooKeeper, system.RoleKafka, system.RoleMySQL, system.RoleS3, system.RoleRetriever:
 	}
-	if w.images.role == "" {
+	return []tc.ContainerMount{{Target: "/data", Source: tc.DockerVolumeMountSource{
+		Name: w.volume(n), VolumeOptions: &mount.VolumeOptions{Labels: w.labels()}}}}
+}
+
+// memoryOf bounds a container's memory, in MiB; 0 is no bound, for servers that bound themselves.
+func memoryOf(r system.Role) int64 {
+	switch r {
+	case system.RoleShepherd, system.RoleRetriever, system.RoleQuery:
+		return roleMemoryMiB
+	case process.RoleProxy:
+		return proxyMemoryMiB
+	case system.RoleZooKeeper, system.RoleKafka, system.RoleMySQL, system.RoleS3:
+	}
+	return 0
+}
+
+func (w *World) imageOf(n *node) (string, error) {
+	ref := w.images.role
+	switch n.Role {
+	case system.RoleKafka, system.RoleZooKeeper:
+		ref = w.images.kafka
+	case system.RoleMySQL:
+		ref = w.images.mysql
+	case system.RoleS3:
+		ref = w.images.s3
+	case system.RoleShepherd, system.RoleRetriever, system.RoleQuery:
+	}
+	if ref == "" {
 		return "", &docker.Error{What: "no image for role " + string(n.Role), Why: "it was not built"}
 	}
-	return w.images.role, nil
+	return ref, nil
 }
 
 // configure renders a node's files, environment and arguments.
@@ -193,24 +260,46 @@ func (w *World) configure(n *node) (files []tc.ContainerFile, env map[string]str
 	case system.RoleKafka:
 		data, err := w.render("server.properties.tmpl", n)
 		return file("/etc/ratel/server.properties", data), map[string]string{"JVM_HEAP": strconv.Itoa(kafkaHeapMiB), "JVM_OPTS": quickJVM}, []string{"kafka"}, err
-	case system.RoleShepherd, system.RoleRetriever:
+	case system.RoleMySQL:
+		return nil, mysqlEnv(), mysqlCommand(), nil
+	case system.RoleS3:
+		return nil, s3Env(), []string{"server", "/data"}, nil
+	case system.RoleShepherd, system.RoleRetriever, system.RoleQuery, process.RoleProxy:
 		data, err := json.MarshalIndent(w.roleConfig(n), "", "  ")
 		cmd := []string{"role", "--config", "/etc/ratel/role.json"}
-		for _, bug := range w.opt.Planted.IDs() {
-			cmd = append(cmd, "--planted", bug)
+		if n.Role != process.RoleProxy {
+			for _, bug := range w.opt.Planted.IDs() {
+				cmd = append(cmd, "--planted", bug)
+			}
 		}
-		return file("/etc/ratel/role.json", data), nil, cmd, err
+		// Many roles share the machine: more threads each would only take turns.
+		env := map[string]string{"GOMAXPROCS": "1", "GOMEMLIMIT": strconv.Itoa(roleGoalMiB) + "MiB"}
+		return file("/etc/ratel/role.json", data), env, cmd, err
 	}
 	return nil, nil, nil, fmt.Errorf("node %s: no such role as %q", n.Name, n.Role)
 }
 
 func (w *World) roleConfig(n *node) process.Config {
+	if n.Role == process.RoleProxy {
+		return process.Config{Node: n.Name, Role: n.Role, Proxy: w.proxyConfig(n)}
+	}
 	c := process.Config{
-		Node: n.Name, Role: n.Role, Listen: fmt.Sprintf(":%d", rolePort), Data: "/data",
-		Partitions: w.topology.Kafka.Partitions, Shepherd: w.topology.Shepherd, Retriever: w.topology.Retriever,
+		Node: n.Name, Role: n.Role, Zone: n.Zone, Listen: fmt.Sprintf(":%d", rolePort),
+		Partitions: w.topology.Kafka.Partitions, Shepherd: w.topology.Shepherd, Retriever: w.topology.Retriever, Query: w.topology.Query,
+		MySQL: dsn(throughProxy(w.nodes[system.NodeName(system.RoleMySQL, 1)])),
+		S3:    process.S3{Endpoint: "http://" + throughProxy(w.nodes[system.NodeName(system.RoleS3, 1)]), Bucket: bucket, AccessKey: s3AccessKey, SecretKey: s3SecretKey},
+		Peers: map[string]string{},
 	}
 	if n.Role == system.RoleRetriever {
-		c.Partition = int32(n.Number) - 1
+		c.Partition, c.Replica, c.Data = n.Partition, n.Replica, "/data"
+	}
+	for p := range w.topology.Kafka.Partitions {
+		c.Retrievers = append(c.Retrievers, w.topology.Retrievers(p))
+	}
+	for _, re := range w.of(system.RoleRetriever) {
+		if re != n {
+			c.Peers[re.Name] = re.inside()
+		}
 	}
 	for _, k := range w.of(system.RoleKafka) {
 		c.Kafka = append(c.Kafka, fmt.Sprintf("%s:%d", k.Name, kafkaInternal))
@@ -244,7 +333,10 @@ func (w *World) remove(ctx context.Context, n *node) error {
 	if n.ctr == nil {
 		return nil
 	}
-	volume := fmt.Sprintf("ratel-%s-%s-%d", w.run, n.Name, n.incarnation)
+	volume := ""
+	if len(w.disk(n)) > 0 {
+		volume = w.volume(n)
+	}
 	if err := w.engine.Destroy(ctx, n.ctr.GetContainerID(), volume); err != nil {
 		return docker.Explain("destroy node "+n.Name, err)
 	}

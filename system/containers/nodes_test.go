@@ -2,13 +2,16 @@ package containers
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/ratel-sim/ratel/system"
+	"github.com/ratel-sim/ratel/system/containers/faultproxy"
 	"github.com/ratel-sim/ratel/system/containers/hostports"
 	"github.com/ratel-sim/ratel/system/planted"
+	"github.com/ratel-sim/ratel/system/process"
 )
 
 // laidOut is a world whose topology is planned but not started.
@@ -67,7 +70,7 @@ func TestEveryNodeHasItsOwnAddresses(t *testing.T) {
 	t.Parallel()
 	w := laidOut(t, system.Default())
 	seen := map[string]string{}
-	for _, n := range w.order {
+	for _, n := range slices.Concat(w.order, w.helpers) {
 		for _, a := range []string{n.ip.String(), n.host()} {
 			if seen[a] != "" {
 				t.Errorf("%s and %s share %s", seen[a], n.Name, a)
@@ -75,8 +78,8 @@ func TestEveryNodeHasItsOwnAddresses(t *testing.T) {
 			seen[a] = n.Name
 		}
 	}
-	if len(w.order) != 14 {
-		t.Errorf("%d nodes, want 14", len(w.order))
+	if len(w.order) != 23 || len(w.helpers) != 2 {
+		t.Errorf("%d nodes and %d helpers, want 3 + 3 + 2 + 2 + 12 + 1 and 2", len(w.order), len(w.helpers))
 	}
 }
 
@@ -96,14 +99,20 @@ func TestATopologyTooLargeForItsNetworkIsRefused(t *testing.T) {
 func TestRolesAreToldWhereTheServersAre(t *testing.T) {
 	t.Parallel()
 	w := laidOut(t, system.Default())
-	for _, n := range append(w.of(system.RoleShepherd), w.of(system.RoleRetriever)...) {
+	for _, n := range slices.Concat(w.of(system.RoleShepherd), w.of(system.RoleRetriever), w.of(system.RoleQuery), w.helpers) {
 		c := w.roleConfig(n)
 		if err := c.Check(); err != nil {
 			t.Errorf("%s: %v", n.Name, err)
 		}
-		if n.Role == system.RoleRetriever && int(c.Partition) != n.Number-1 {
-			t.Errorf("%s reads partition %d", n.Name, c.Partition)
+		if n.Role == system.RoleRetriever && (int(c.Partition) != (n.Number-1)/2 || c.Replica != (n.Number-1)%2 || c.Zone != n.Zone) {
+			t.Errorf("%s is replica %d of partition %d in zone %q", n.Name, c.Replica, c.Partition, c.Zone)
 		}
+		if n.Role != process.RoleProxy && (!strings.Contains(c.MySQL, "tcp(mysql-proxy:3306)") || c.S3.Endpoint != "http://s3-proxy:9000") {
+			t.Errorf("%s goes to %s and %s, past the proxies", n.Name, c.MySQL, c.S3.Endpoint)
+		}
+	}
+	if c := w.roleConfig(w.nodes["mysql"].front).Proxy; c.Kind != faultproxy.KindMySQL || c.Listen != ":3306" || c.Target != "mysql:3306" {
+		t.Errorf("the proxy in front of MySQL: %+v", c)
 	}
 	bugs, err := planted.Parse(planted.AcksLeader, planted.AcceptBeforeKafka)
 	if err != nil {
@@ -130,6 +139,10 @@ func TestCutsAreResolved(t *testing.T) {
 	if len(cut.Peers) != 2 || !cut.In || cut.Out || len(cut.Name) > 16 {
 		t.Errorf("got %+v", cut)
 	}
+	f.From = []string{"mysql"}
+	if cut, err := w.cut(f); err != nil || !slices.Equal(cut.Peers, []netip.Addr{w.nodes["mysql"].ip, w.nodes["mysql"].front.ip}) {
+		t.Errorf("cut off from MySQL: %+v %v, want the server and the proxy in front of it", cut, err)
+	}
 	other := f
 	other.Direction = system.Outbound
 	if second, err := w.cut(other); err != nil || second.Name == cut.Name {
@@ -143,6 +156,57 @@ func TestCutsAreResolved(t *testing.T) {
 	} {
 		if _, err := w.cut(bad); err == nil {
 			t.Errorf("%s was accepted", bad)
+		}
+	}
+}
+
+func TestFaultsOfAServerAddUp(t *testing.T) {
+	t.Parallel()
+	n := &node{degraded: map[string]degradation{}}
+	for _, f := range []system.Fault{
+		{Kind: system.FaultErrors, Node: "s3", Rate: 0.5}, {Kind: system.FaultErrors, Node: "s3", Rate: 0.2},
+		{Kind: system.FaultSlow, Node: "s3", Delay: time.Second}, {Kind: system.FaultSlow, Node: "s3", Delay: 2 * time.Second},
+	} {
+		n.degraded[key(f)] = degradation{fault: f}
+	}
+	if got := n.faults(); got.Delay != 3*time.Second || got.Errors < 0.599 || got.Errors > 0.601 {
+		t.Errorf("got %+v", got)
+	}
+	now := faultproxy.Counts{Requests: 100, Refused: 7, Cut: 5, Delayed: 90}
+	base := faultproxy.Counts{Refused: 2, Cut: 1, Delayed: 80}
+	if got := (degradation{fault: system.Fault{Kind: system.FaultErrors}, base: base}).met(now); got != 9 {
+		t.Errorf("errors met %d requests, want 9", got)
+	}
+	if got := (degradation{fault: system.Fault{Kind: system.FaultSlow}, base: base}).met(now); got != 10 {
+		t.Errorf("slowness met %d requests, want 10", got)
+	}
+}
+
+func TestWhatThisWorldCannotDo(t *testing.T) {
+	t.Parallel()
+	w := &World{}
+	for _, tt := range []struct {
+		kind  system.FaultKind
+		role  system.Role
+		aimed bool
+		can   bool
+	}{
+		{system.FaultKill, system.RoleMySQL, false, true},
+		{system.FaultKill, system.RoleMySQL, true, false},
+		{system.FaultPause, system.RoleS3, false, true},
+		{system.FaultReplace, system.RoleMySQL, false, false},
+		{system.FaultReplace, system.RoleS3, false, false},
+		{system.FaultReplace, system.RoleRetriever, false, true},
+		{system.FaultErrors, system.RoleS3, false, true},
+		{system.FaultErrors, system.RoleKafka, false, false},
+		{system.FaultSlow, system.RoleMySQL, false, true},
+		{system.FaultSlow, system.RoleShepherd, false, false},
+		{system.FaultIsolate, system.RoleQuery, false, true},
+		{system.FaultRecreate, system.RoleMySQL, false, true},
+		{"melt", system.RoleKafka, false, false},
+	} {
+		if err := w.Can(tt.kind, tt.role, tt.aimed); (err == nil) != tt.can {
+			t.Errorf("%s on %s (aimed: %v): %v", tt.kind, tt.role, tt.aimed, err)
 		}
 	}
 }

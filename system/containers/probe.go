@@ -14,6 +14,7 @@ import (
 	"github.com/IBM/sarama"
 
 	"github.com/ratel-sim/ratel/system"
+	"github.com/ratel-sim/ratel/system/process"
 )
 
 // Probe implements the engine's World: it asks a node once, from the host, through its published port.
@@ -33,8 +34,14 @@ func (w *World) probe(ctx context.Context, n *node) (system.Reach, string) {
 		return probeZooKeeper(ctx, n.host())
 	case system.RoleKafka:
 		return probeKafka(n.host(), int32(n.Number))
-	case system.RoleShepherd, system.RoleRetriever:
-		return probeHTTP(ctx, n.host())
+	case system.RoleMySQL:
+		return probeMySQL(ctx, n.host())
+	case system.RoleS3:
+		return probeS3(ctx, n.host())
+	case system.RoleShepherd, system.RoleRetriever, system.RoleQuery:
+		return probeHTTP(ctx, n.host(), "/healthz")
+	case process.RoleProxy:
+		return probeProxy(ctx, n.host())
 	}
 	return system.Refuses, fmt.Sprintf("no way to probe a node of role %q", n.Role)
 }
@@ -80,8 +87,8 @@ func probeKafka(addr string, id int32) (system.Reach, string) {
 }
 
 // probeHTTP asks a role whether it does its work: a retriever, for one, answers 503 as long as it does not hold its claim.
-func probeHTTP(ctx context.Context, addr string) (system.Reach, string) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+"/healthz", nil)
+func probeHTTP(ctx context.Context, addr, path string) (system.Reach, string) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+path, nil)
 	if err != nil {
 		return system.Refuses, err.Error()
 	}

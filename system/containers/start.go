@@ -16,6 +16,7 @@ import (
 	"github.com/ratel-sim/ratel/system"
 	"github.com/ratel-sim/ratel/system/containers/docker"
 	"github.com/ratel-sim/ratel/system/port"
+	"github.com/ratel-sim/ratel/system/process"
 )
 
 const (
@@ -32,42 +33,72 @@ func (w *World) Start(ctx context.Context, t system.Topology) error {
 	if err := w.plan(t, subnet); err != nil {
 		return err
 	}
-	w.say("starting %d containers", len(w.order))
-	servers := append(w.of(system.RoleZooKeeper), w.of(system.RoleKafka)...)
-	roles := append(w.of(system.RoleShepherd), w.of(system.RoleRetriever)...)
+	if err := w.connect(); err != nil {
+		return err
+	}
+	w.say("starting %d containers", len(w.order)+len(w.helpers))
+	var servers, roles []*node
+	for _, n := range w.order {
+		switch n.Role {
+		case system.RoleZooKeeper, system.RoleKafka, system.RoleMySQL, system.RoleS3:
+			servers = append(servers, n)
+		case system.RoleShepherd, system.RoleRetriever, system.RoleQuery:
+			roles = append(roles, n)
+		}
+	}
 	// All servers at once: a ZooKeeper node is not ready before it has a quorum, and a broker waits for ZooKeeper by
 	// itself. The roles' containers are made meanwhile but started later: they would only spin.
-	if err := w.each(ctx, servers, func(ctx context.Context, n *node) error {
-		if err := w.create(ctx, n); err != nil {
-			return err
+	if err := w.each(ctx, servers, w.createAndStart); err != nil {
+		return err
+	}
+	if err := w.together(ctx,
+		func(ctx context.Context) error { return w.each(ctx, w.helpers, w.createAndStart) },
+		func(ctx context.Context) error { return w.each(ctx, roles, w.create) },
+		w.awaitKafka,
+		func(ctx context.Context) error { return w.each(ctx, w.of(system.RoleMySQL), w.prepareMySQL) },
+		func(ctx context.Context) error { return w.each(ctx, w.of(system.RoleS3), w.prepareS3) },
+	); err != nil {
+		return err
+	}
+	return w.each(ctx, append(roles, w.helpers...), func(ctx context.Context, n *node) error {
+		if n.Role != process.RoleProxy {
+			if err := w.start(ctx, n); err != nil {
+				return err
+			}
 		}
-		return w.start(ctx, n)
-	}); err != nil {
+		return w.awaitRole(ctx, n)
+	})
+}
+
+func (w *World) createAndStart(ctx context.Context, n *node) error {
+	if err := w.create(ctx, n); err != nil {
 		return err
 	}
-	rolesMade := make(chan error, 1)
-	go func() { rolesMade <- w.each(ctx, roles, w.create) }()
-	err = w.awaitServers(ctx, servers)
-	if err = errors.Join(err, <-rolesMade); err != nil {
-		return err
-	}
-	if err := w.each(ctx, roles, w.start); err != nil {
-		return err
-	}
-	return w.each(ctx, roles, w.awaitRole)
+	return w.start(ctx, n)
 }
 
 // each does one thing to many nodes at once and returns all that went wrong.
 func (w *World) each(ctx context.Context, nodes []*node, do func(ctx context.Context, n *node) error) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	errs := make([]error, len(nodes))
-	var wg sync.WaitGroup
+	todo := make([]func(ctx context.Context) error, len(nodes))
 	for i, n := range nodes {
-		wg.Go(func() {
+		todo[i] = func(ctx context.Context) error {
 			n.mu.Lock()
 			defer n.mu.Unlock()
-			if errs[i] = do(ctx, n); errs[i] != nil {
+			return do(ctx, n)
+		}
+	}
+	return w.together(ctx, todo...)
+}
+
+// together does several things at once, gives up on all when one fails, and returns all that went wrong.
+func (w *World) together(ctx context.Context, todo ...func(ctx context.Context) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	errs := make([]error, len(todo))
+	var wg sync.WaitGroup
+	for i, do := range todo {
+		wg.Go(func() {
+			if errs[i] = do(ctx); errs[i] != nil {
 				cancel() // the others' effort is in vain
 			}
 		})
@@ -142,17 +173,17 @@ func (w *World) await(ctx context.Context, n *node, what string, ready func(ctx 
 	}
 }
 
-// awaitServers waits for the ensemble and the cluster, makes the events topic and waits for full ISRs.
-func (w *World) awaitServers(ctx context.Context, servers []*node) error {
-	if err := w.each(ctx, servers, func(ctx context.Context, n *node) error {
-		return w.await(ctx, n, "an answer to a probe", func(ctx context.Context) (string, bool) {
-			reach, detail := w.probe(ctx, n)
-			return detail, reach == system.Answers
-		})
-	}); err != nil {
-		return err
-	}
-	if err := w.connect(); err != nil {
+// awaitAnswer waits until a node answers a probe.
+func (w *World) awaitAnswer(ctx context.Context, n *node) error {
+	return w.await(ctx, n, "an answer to a probe", func(ctx context.Context) (string, bool) {
+		reach, detail := w.probe(ctx, n)
+		return detail, reach == system.Answers
+	})
+}
+
+// awaitKafka waits for the ensemble and the cluster, makes the events topic and waits for full ISRs.
+func (w *World) awaitKafka(ctx context.Context) error {
+	if err := w.each(ctx, append(w.of(system.RoleZooKeeper), w.of(system.RoleKafka)...), w.awaitAnswer); err != nil {
 		return err
 	}
 	k := w.topology.Kafka
@@ -189,16 +220,15 @@ func (w *World) awaitServers(ctx context.Context, servers []*node) error {
 	})
 }
 
-// awaitRole waits until a shepherd answers, or until a retriever has its partition.
+// awaitRole waits until a role answers, a retriever until it has its partition.
 func (w *World) awaitRole(ctx context.Context, n *node) error {
-	return w.await(ctx, n, "an answer to a probe", func(ctx context.Context) (string, bool) {
-		reach, detail := w.probe(ctx, n)
-		if reach != system.Answers || n.Role != system.RoleRetriever {
-			return detail, reach == system.Answers
-		}
+	if err := w.awaitAnswer(ctx, n); err != nil || n.Role != system.RoleRetriever {
+		return err
+	}
+	return w.await(ctx, n, "its claim", func(ctx context.Context) (string, bool) {
 		askCtx, cancel := context.WithTimeout(ctx, probeDeadline)
 		defer cancel()
-		st, err := w.Holder(int32(n.Number) - 1).Status(askCtx)
+		st, err := w.Holder(n.Name).Status(askCtx)
 		return fmt.Sprintf("its partition is claimed: %v, error: %v", st.Claimed, err), err == nil && st.Claimed
 	})
 }

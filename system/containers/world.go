@@ -1,4 +1,4 @@
-// Package containers is the containers world: real Kafka and ZooKeeper and the pipeline's roles, each node a container
+// Package containers is the containers world: real Kafka, ZooKeeper, MySQL and S3 and the pipeline's roles, each node a container
 // of its own that this package starts through testcontainers, with faults injected into them and observed.
 //
 // Nothing is left behind: everything of a run carries its label and is removed when [World.Drive] returns, by the
@@ -48,6 +48,9 @@ type Options struct {
 	Log io.Writer
 	// Base is a public Debian 12 image to build on, for machines with a registry. Empty: one is made with debootstrap.
 	Base string
+	// MySQLImage and S3Image are public images of MySQL and MinIO, for machines with a registry. Empty: they are built.
+	MySQLImage string
+	S3Image    string
 	// Mirror is the Debian mirror for debootstrap, a URL. Empty: that of this machine's apt.
 	Mirror string
 	// RoleBinary is a static ratel binary for the roles. Empty: this program if it is one, else one built from source.
@@ -75,7 +78,7 @@ type World struct {
 	lock    *filelock.Lock
 	watcher *reaper.Watcher
 	ports   *hostports.Block
-	images  struct{ kafka, role string }
+	images  struct{ kafka, role, mysql, s3 string }
 	network *tc.DockerNetwork
 	wall    *rt.Wall
 	broken  context.CancelCauseFunc
@@ -83,6 +86,7 @@ type World struct {
 	topology system.Topology
 	nodes    map[string]*node
 	order    []*node
+	helpers  []*node // proxies, which are no nodes of the topology
 	clients  *clients
 	sinks    sinks
 	logs     followers
@@ -158,11 +162,24 @@ func (w *World) Can(kind system.FaultKind, r system.Role, aimed bool) error {
 	if aimed {
 		return errors.New("a fault on real servers cannot be aimed at a protocol event: it is seen only after it has happened; use the simulated world")
 	}
+	storage := r == system.RoleMySQL || r == system.RoleS3
 	switch kind {
-	case system.FaultKill, system.FaultStop, system.FaultReplace, system.FaultPause:
+	case system.FaultKill, system.FaultStop, system.FaultPause:
+		return nil
+	case system.FaultReplace:
+		if storage {
+			return fmt.Errorf("no fault %q on %s: its disk is the only copy of what it holds, and an empty one would not come back to service; kill or stop it instead", kind, r)
+		}
 		return nil
 	case system.FaultIsolate:
 		return nil // through the node's network namespace where this process may enter it, else through a helper container
+	case system.FaultErrors, system.FaultSlow:
+		if !storage {
+			return fmt.Errorf("no fault %q on %s: only %s and %s are reached through a proxy that can make requests fail or wait", kind, r, system.RoleMySQL, system.RoleS3)
+		}
+		return nil
+	case system.FaultRecreate:
+		return nil
 	}
 	return fmt.Errorf("no fault %q on %s here", kind, r)
 }
@@ -246,18 +263,22 @@ func (w *World) claim(ctx context.Context) error {
 
 func (w *World) makeImages(ctx context.Context) error {
 	b, err := images.New(w.engine, images.Options{
-		Base: w.opt.Base, Mirror: w.opt.Mirror, RoleBinary: w.opt.RoleBinary, CacheDir: w.opt.CacheDir,
+		Base: w.opt.Base, MySQL: w.opt.MySQLImage, S3: w.opt.S3Image, Mirror: w.opt.Mirror, RoleBinary: w.opt.RoleBinary, CacheDir: w.opt.CacheDir,
 		Progress: func(line string) { w.say("%s", line) },
 	})
 	if err != nil {
 		return err
 	}
 	var wg sync.WaitGroup
-	var kafkaErr, roleErr error
-	wg.Go(func() { w.images.kafka, kafkaErr = b.Kafka(ctx) })
-	wg.Go(func() { w.images.role, roleErr = b.Role(ctx) })
+	var errs [4]error
+	for i, make := range []struct {
+		image *string
+		build func(ctx context.Context) (string, error)
+	}{{&w.images.kafka, b.Kafka}, {&w.images.role, b.Role}, {&w.images.mysql, b.MySQL}, {&w.images.s3, b.S3}} {
+		wg.Go(func() { *make.image, errs[i] = make.build(ctx) })
+	}
 	wg.Wait()
-	return errors.Join(kafkaErr, roleErr)
+	return errors.Join(errs[:]...)
 }
 
 // cleanUp removes everything of the run. It has its own time, for the run's context may have ended long ago.

@@ -1,0 +1,115 @@
+package containers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/ratel-sim/ratel/system"
+	"github.com/ratel-sim/ratel/system/containers/faultproxy"
+	"github.com/ratel-sim/ratel/system/port"
+)
+
+// degradation is one injected fault of the requests to a server.
+type degradation struct {
+	fault system.Fault
+	base  faultproxy.Counts // when it began
+}
+
+// met is how many requests a fault has met.
+func (d degradation) met(now faultproxy.Counts) int64 {
+	if d.fault.Kind == system.FaultSlow {
+		return now.Delayed - d.base.Delayed
+	}
+	return now.Refused + now.Cut - d.base.Refused - d.base.Cut
+}
+
+// control is the client of a server's proxy.
+func (w *World) control(n *node) *faultproxy.Client {
+	return faultproxy.NewClient("http://"+n.front.host(), w.clients.transport)
+}
+
+// degrade makes requests to a server fail or wait.
+func (w *World) degrade(ctx context.Context, n *node, f system.Fault) error {
+	if err := w.Can(f.Kind, n.Role, false); err != nil {
+		return err
+	}
+	if f.Kind == system.FaultErrors && !(f.Rate > 0 && f.Rate <= 1) {
+		return fmt.Errorf("a rate of %v, expected above 0 and up to 1", f.Rate)
+	}
+	if f.Kind == system.FaultSlow && f.Delay <= 0 {
+		return fmt.Errorf("a delay of %v, expected more than 0", f.Delay)
+	}
+	if _, twice := n.degraded[key(f)]; twice {
+		return nil
+	}
+	base, err := w.control(n).Counts(ctx)
+	if err != nil {
+		return err
+	}
+	n.degraded[key(f)] = degradation{fault: f, base: base}
+	if err := w.control(n).Set(ctx, n.faults()); err != nil {
+		delete(n.degraded, key(f))
+		return err
+	}
+	return nil
+}
+
+// faults is what all injected faults together do to a request: each strikes by itself, and waits add up.
+func (n *node) faults() faultproxy.Faults {
+	well := 1.0
+	var sum faultproxy.Faults
+	for _, d := range n.degraded {
+		if d.fault.Kind == system.FaultSlow {
+			sum.Delay += d.fault.Delay
+		} else {
+			well *= 1 - d.fault.Rate
+		}
+	}
+	sum.Errors = 1 - well
+	return sum
+}
+
+// mend takes a degradation back.
+func (w *World) mend(ctx context.Context, n *node, f system.Fault) error {
+	d, ok := n.degraded[key(f)]
+	if !ok {
+		return errors.New("it was not injected")
+	}
+	delete(n.degraded, key(f))
+	if err := w.control(n).Set(ctx, n.faults()); err != nil {
+		n.degraded[key(f)] = d
+		return err
+	}
+	if now, err := w.control(n).Counts(ctx); err == nil {
+		w.healed.Store(n.Name+key(f), d.met(now))
+	}
+	return nil
+}
+
+// recreate deletes a dataset and creates it again under its name, with a new ID.
+func (w *World) recreate(ctx context.Context, f system.Fault) error {
+	catalog := w.Catalog()
+	team, err := catalog.TeamByKey(ctx, system.TeamKey(f.Team))
+	if err != nil {
+		return fmt.Errorf("team %s: %w", f.Team, err)
+	}
+	sets, err := catalog.Datasets(ctx, team.ID)
+	if err != nil {
+		return fmt.Errorf("the datasets of team %s: %w", f.Team, err)
+	}
+	for _, ds := range sets {
+		if ds.Name != f.Dataset && ds.Slug != f.Dataset {
+			continue
+		}
+		if err := catalog.DeleteDataset(ctx, ds.ID); err != nil && !errors.Is(err, port.ErrNotFound) {
+			return fmt.Errorf("delete dataset %s: %w", ds.Name, err)
+		}
+		_, _, err := catalog.CreateDataset(ctx, port.NewDataset{Team: team.ID, Name: ds.Name, Limits: ds.Limits, Spread: len(ds.Partitions), Of: w.topology.Kafka.Partitions})
+		if err != nil {
+			return fmt.Errorf("create dataset %s again: %w", ds.Name, err)
+		}
+		return nil
+	}
+	return fmt.Errorf("team %s has no dataset %q", f.Team, f.Dataset)
+}
