@@ -47,18 +47,18 @@ func Slug(name string) string {
 	return b.String()
 }
 
-// errName is a name that the catalog does not take.
-var errName = errors.New("bad name")
+// ErrName: a name that the catalog does not take. It also matches port.ErrRefused.
+var ErrName = errors.New("bad name")
 
 // CheckName says what is wrong with the name of a team or a dataset. The error matches port.ErrRefused.
 func CheckName(what, name string) error {
 	switch {
 	case strings.TrimSpace(name) == "":
-		return fmt.Errorf("%w: the name of a %s is empty (%w)", errName, what, port.ErrRefused)
+		return fmt.Errorf("%w: the name of a %s is empty (%w)", ErrName, what, port.ErrRefused)
 	case len(name) > MaxNameBytes || len(Slug(name)) > MaxNameBytes:
-		return fmt.Errorf("%w: the name of a %s has %d bytes, expected at most %d (%w)", errName, what, len(name), MaxNameBytes, port.ErrRefused)
+		return fmt.Errorf("%w: the name of a %s has %d bytes, expected at most %d (%w)", ErrName, what, len(name), MaxNameBytes, port.ErrRefused)
 	case !utf8.ValidString(name):
-		return fmt.Errorf("%w: the name of a %s is not UTF-8: %q (%w)", errName, what, name, port.ErrRefused)
+		return fmt.Errorf("%w: the name of a %s is not UTF-8: %q (%w)", ErrName, what, name, port.ErrRefused)
 	}
 	return nil
 }
@@ -68,9 +68,9 @@ func CheckColumns(columns []port.Column) error {
 	for _, c := range columns {
 		switch {
 		case c.Name == "" || len(c.Name) > MaxColumnNameBytes:
-			return fmt.Errorf("%w: a column's name has %d bytes, expected 1 to %d (%w)", errName, len(c.Name), MaxColumnNameBytes, port.ErrRefused)
+			return fmt.Errorf("%w: a column's name has %d bytes, expected 1 to %d (%w)", ErrName, len(c.Name), MaxColumnNameBytes, port.ErrRefused)
 		case !utf8.ValidString(c.Name):
-			return fmt.Errorf("%w: a column's name is not UTF-8: %q (%w)", errName, c.Name, port.ErrRefused)
+			return fmt.Errorf("%w: a column's name is not UTF-8: %q (%w)", ErrName, c.Name, port.ErrRefused)
 		case c.Types == 0 || c.Types >= port.ColumnString<<1:
 			return fmt.Errorf("column %q: types %#x: expected a set of the known types, not empty (%w)", c.Name, c.Types, port.ErrRefused)
 		}
