@@ -306,16 +306,13 @@ func (e *encoder) part(c *column, p part, blocks []*heads, column parquet.Column
 		page := parquet.Page{Values: int32(len(h.time))}
 		e.page = e.page[:0]
 		b := c.block(n, len(blocks)-1)
-		switch {
-		case p.kind == event.Null:
+		if column.Optional {
+			e.levels(b, p.kind, len(h.time))
+		}
+		if p.kind == event.Null {
 			e.flags(b, len(h.time))
-		default:
-			if column.Optional {
-				e.levels(b, p.kind, len(h.time))
-			}
-			if b != nil {
-				page.Encoding = e.values(b, p.kind, len(c.dict))
-			}
+		} else if b != nil {
+			page.Encoding = e.values(b, p.kind, len(c.dict))
 		}
 		if err := k.write(page); err != nil {
 			return err

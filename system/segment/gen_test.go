@@ -1,7 +1,6 @@
 package segment
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"math"
@@ -152,5 +151,3 @@ func small() []Row {
 	}
 	return rows
 }
-
-func clone(data []byte) []byte { return bytes.Clone(data) }

@@ -183,7 +183,7 @@ func (s *Segment) Info() Info { return s.info }
 // Scan visits the rows by blocks. Columns that the segment does not have are null. Consecutive blocks share a column's Dict
 // where they can. Errors: of visit, of ctx; port.ErrCorrupt if a page does not decode.
 func (s *Segment) Scan(ctx context.Context, columns []string, visit func(*Block) error) error {
-	return s.scan(ctx, columns, false, func(w *wideBlock) error { return visit(&w.Block) })
+	return s.scan(ctx, columns, allHeads, false, func(w *wideBlock) error { return visit(&w.Block) })
 }
 
 // Rows visits whole events in order, fields sorted by name, times in UTC. The Row is good until visit returns; what it

@@ -15,13 +15,13 @@ type wideBlock struct {
 }
 
 type wideScanner interface {
-	// scan is Scan; whole asks for wideBlock's own slices too.
-	scan(ctx context.Context, columns []string, whole bool, visit func(*wideBlock) error) error
+	// scan is Scan with the heads asked for; whole asks for wideBlock's own slices too.
+	scan(ctx context.Context, columns []string, heads Heads, whole bool, visit func(*wideBlock) error) error
 }
 
 // visitRows puts events together from columns named in order. What a row refers to may be kept; the Row itself is used again.
 func visitRows(ctx context.Context, s wideScanner, columns []string, visit func(*Row) error) error {
-	return s.scan(ctx, columns, true, func(w *wideBlock) error {
+	return s.scan(ctx, columns, allHeads, true, func(w *wideBlock) error {
 		cells := 0
 		for c := range columns {
 			for i := range w.Rows {

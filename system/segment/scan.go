@@ -67,7 +67,7 @@ type scanner struct {
 	identity []uint32
 }
 
-func (s *Segment) scan(ctx context.Context, columns []string, whole bool, visit func(*wideBlock) error) error {
+func (s *Segment) scan(ctx context.Context, columns []string, heads Heads, whole bool, visit func(*wideBlock) error) error {
 	u := decoders.Get().(*unpacker)
 	defer decoders.Put(u)
 	sc := scanner{s: s, u: u, w: wideBlock{Block: Block{Columns: make([]Vector, len(columns))}, nulls: make([][]bool, len(columns))}}
@@ -81,7 +81,7 @@ func (s *Segment) scan(ctx context.Context, columns []string, whole bool, visit 
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if err := sc.block(n, readers, whole); err != nil {
+		if err := sc.block(n, readers, heads, whole); err != nil {
 			return corrupt(&s.info, fmt.Errorf("block %d: %w", n, err))
 		}
 		if err := visit(&sc.w); err != nil {
@@ -91,24 +91,30 @@ func (s *Segment) scan(ctx context.Context, columns []string, whole bool, visit 
 	return nil
 }
 
-func (sc *scanner) block(n int, readers []fieldReader, whole bool) (err error) {
+func (sc *scanner) block(n int, readers []fieldReader, heads Heads, whole bool) (err error) {
 	w := &sc.w
 	w.Rows = sc.s.rows[n]
-	if w.Offset, err = sc.head(n, headOffset, w.Offset); err != nil {
-		return err
+	if heads&HeadTime != 0 {
+		if w.Time, err = sc.head(n, headTime, w.Time); err != nil {
+			return err
+		}
 	}
-	if w.Time, err = sc.head(n, headTime, w.Time); err != nil {
-		return err
+	if heads&HeadSampleRate != 0 {
+		if w.SampleRate, err = sc.head(n, headRate, w.SampleRate); err != nil {
+			return err
+		}
 	}
-	if w.SampleRate, err = sc.head(n, headRate, w.SampleRate); err != nil {
-		return err
-	}
-	if sc.words, err = sc.head(n, headIndex, sc.words); err != nil {
-		return err
-	}
-	w.Index = resize(w.Index, w.Rows)
-	for i, v := range sc.words {
-		w.Index[i] = int32(v)
+	if heads&HeadOffset != 0 {
+		if w.Offset, err = sc.head(n, headOffset, w.Offset); err != nil {
+			return err
+		}
+		if sc.words, err = sc.head(n, headIndex, sc.words); err != nil {
+			return err
+		}
+		w.Index = resize(w.Index, w.Rows)
+		for i, v := range sc.words {
+			w.Index[i] = int32(v)
+		}
 	}
 	if whole {
 		if w.source, err = sc.unsigned(n, headSource, w.source); err != nil {

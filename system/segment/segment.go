@@ -49,6 +49,26 @@ type Source interface {
 	Scan(ctx context.Context, columns []string, visit func(*Block) error) error
 }
 
+// Heads are what a block has of every row beside columns.
+type Heads uint8
+
+// Heads that a scan can leave out.
+const (
+	HeadOffset Heads = 1 << iota // Block.Offset and Block.Index
+	HeadTime
+	HeadSampleRate
+	allHeads = HeadOffset | HeadTime | HeadSampleRate
+)
+
+// ScanOnly is s.Scan for who does not look at all of a block: slices of heads that are not asked for may be nil. Decoding them
+// takes longer than decoding two columns.
+func ScanOnly(ctx context.Context, s Source, heads Heads, columns []string, visit func(*Block) error) error {
+	if n, ok := s.(wideScanner); ok {
+		return n.scan(ctx, columns, heads, false, func(w *wideBlock) error { return visit(&w.Block) })
+	}
+	return s.Scan(ctx, columns, visit)
+}
+
 // Block is some rows, by columns.
 type Block struct {
 	Rows       int
@@ -69,7 +89,9 @@ type Vector struct {
 	Ints   []int64
 	Floats []float64
 	Codes  []uint32 // strings: indices into Dict, which belongs to this block
-	Dict   []string
+	// Dict is shared by the blocks of a scan where it can be: &Dict[0] and its length being as before says that it is the same. It may
+	// be longer than the block, and it may have a string twice where strings hardly repeat.
+	Dict []string
 }
 
 // Kind is the kind of row i.

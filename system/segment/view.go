@@ -52,7 +52,7 @@ func (v *view) Info() Info { return v.infos }
 
 // Scan visits the rows by blocks.
 func (v *view) Scan(ctx context.Context, columns []string, visit func(*Block) error) error {
-	return v.scan(ctx, columns, false, func(w *wideBlock) error { return visit(&w.Block) })
+	return v.scan(ctx, columns, allHeads, false, func(w *wideBlock) error { return visit(&w.Block) })
 }
 
 // Rows visits whole events.
@@ -64,7 +64,7 @@ func (v *view) Rows(ctx context.Context, visit func(*Row) error) error {
 	return visitRows(ctx, v, names, visit)
 }
 
-func (v *view) scan(ctx context.Context, columns []string, _ bool, visit func(*wideBlock) error) error {
+func (v *view) scan(ctx context.Context, columns []string, _ Heads, _ bool, visit func(*wideBlock) error) error {
 	var ids []uint32
 	identity := func(n int) []uint32 {
 		for i := len(ids); i < n; i++ {

@@ -48,6 +48,19 @@ func unpack32(dst []uint32, src []byte, w uint) {
 		dst = dst[i:]
 	}
 	at, i := uint(0), 0
+	if w <= 14 {
+		for ; i+4 <= len(dst) && int(at>>3)+8 <= len(src); i += 4 {
+			v, d := binary.LittleEndian.Uint64(src[at>>3:])>>(at&7), dst[i:i+4:i+4]
+			d[0] = uint32(v & mask)
+			v >>= w
+			d[1] = uint32(v & mask)
+			v >>= w
+			d[2] = uint32(v & mask)
+			v >>= w
+			d[3] = uint32(v & mask)
+			at += 4 * w
+		}
+	}
 	for ; i < len(dst) && int(at>>3)+8 <= len(src); i++ {
 		dst[i] = uint32(binary.LittleEndian.Uint64(src[at>>3:]) >> (at & 7) & mask)
 		at += w
@@ -64,6 +77,19 @@ func unpack64(dst []uint64, src []byte, w uint) {
 	if w == 0 {
 		clear(dst)
 		return
+	}
+	if w <= 14 { // four lie in one word, with up to 7 bits before them
+		for ; i+4 <= len(dst) && int(at>>3)+8 <= len(src); i += 4 {
+			v, d := binary.LittleEndian.Uint64(src[at>>3:])>>(at&7), dst[i:i+4:i+4]
+			d[0] = v & mask
+			v >>= w
+			d[1] = v & mask
+			v >>= w
+			d[2] = v & mask
+			v >>= w
+			d[3] = v & mask
+			at += 4 * w
+		}
 	}
 	if w <= 57 { // with up to 7 bits before it, a value lies in one word
 		for ; i < len(dst) && int(at>>3)+8 <= len(src); i++ {
