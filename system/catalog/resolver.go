@@ -92,7 +92,7 @@ type Resolver struct {
 	refreshes int
 	away      error // why, while the catalog does not answer
 	retryAt   time.Time
-	heard     time.Time // when it last answered
+	heard     time.Time           // when it last answered
 	woken     *rt.Queue[struct{}] // for Run
 }
 
@@ -322,6 +322,14 @@ func begin[K comparable, V any](v *Resolver, c *cache[K, V], q question[K, V], r
 		err = v.answered(asked, err)
 		old := c.found.entries[key]
 		gone := errors.Is(err, port.ErrNotFound)
+		if old != nil && old.at.After(asked) { // a later answer was faster, such as that of a creation
+			v.mu.Unlock()
+			if gone {
+				value, err = old.value, nil
+			}
+			f.Complete(value, err)
+			return
+		}
 		var mended string
 		if old != nil && (err == nil || gone) {
 			mended = q.changed(old.value, value, gone)
