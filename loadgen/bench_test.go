@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ratel-sim/ratel/system/event"
 	"github.com/ratel-sim/ratel/system/shepherd"
 )
 
@@ -65,6 +66,29 @@ func BenchmarkTruth(b *testing.B) {
 				}
 				seq++
 			}
+		})
+	}
+}
+
+func BenchmarkRecogniser(b *testing.B) {
+	for _, kind := range []Events{Small, Wide, Traces} {
+		b.Run(string(kind), func(b *testing.B) {
+			s := fast()
+			s.Events, s.EventsPerBatch = kind, 50
+			chunk := event.AppendChunk(nil, event.Dataset{ID: 1, Name: "d"}, s.maker().fill(&batch{}, 3, 0, 50, time.Unix(1, 0)))
+			var r Recogniser
+			n := 0
+			for b.Loop() {
+				err := r.Chunk(chunk, func(_ uint32, _ uint64, state State) {
+					if n++; state != Intact {
+						b.Fatal(state)
+					}
+				})
+				if err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(n), "ns/event")
 		})
 	}
 }

@@ -40,7 +40,8 @@ func Identify(e *event.Event) (producer uint32, seq uint64, state State) {
 // for concurrent use.
 type Recogniser struct {
 	walker event.Walker
-	names  []named
+	names  []*named          // by position, of the event before
+	known  map[string]*named // by name
 	visit  func(fields []event.FieldView, sameNames bool)
 	found  func(producer uint32, seq uint64, state State)
 }
@@ -62,7 +63,7 @@ func (r *Recogniser) event(fields []event.FieldView, sameNames bool) {
 	var id identity
 	names := r.names[:len(fields)]
 	for i := range fields {
-		f, n := &fields[i], &names[i]
+		f, n := &fields[i], names[i]
 		switch {
 		case f.Kind == event.String && n.role == other:
 			id.content += mix(n.hash, xxhash.Sum64(f.Text))
@@ -75,14 +76,29 @@ func (r *Recogniser) event(fields []event.FieldView, sameNames bool) {
 	r.found(id.verdict())
 }
 
-// learn finds out what the names of an event's fields mean. Nearly always they mean what they meant in the chunk before.
+// maxKnown bounds the names that are kept; a load has far fewer, a corrupt log may have any.
+const maxKnown = 10_000
+
+// learn finds out what the names of an event's fields mean. Most mean what they meant in the event before, at the same
+// place or, where fields are absent, at another.
 func (r *Recogniser) learn(fields []event.FieldView) {
+	for len(r.names) < len(fields) {
+		r.names = append(r.names, nil)
+	}
 	for i := range fields {
-		if i == len(r.names) {
-			r.names = append(r.names, meaningOf(string(fields[i].Name)))
-		} else if r.names[i].name != string(fields[i].Name) {
-			r.names[i] = meaningOf(string(fields[i].Name))
+		if n := r.names[i]; n != nil && n.name == string(fields[i].Name) {
+			continue
 		}
+		n, known := r.known[string(fields[i].Name)]
+		if !known {
+			if r.known == nil || len(r.known) == maxKnown {
+				r.known = map[string]*named{}
+			}
+			learnt := meaningOf(string(fields[i].Name))
+			n = &learnt
+			r.known[learnt.name] = n
+		}
+		r.names[i] = n
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -47,11 +48,14 @@ func kinds(t interface{ Fatal(...any) }) []Spec {
 
 // keeper is an Ingest that keeps copies of what it gets.
 type keeper struct {
+	mu     sync.Mutex
 	events []event.Event
 	teams  map[string]string // by dataset
 }
 
 func (k *keeper) Send(ctx context.Context, req shepherd.Request) (shepherd.Answer, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
 	for _, e := range req.Events {
 		e.Fields = slices.Clone(e.Fields)
 		k.events = append(k.events, e)

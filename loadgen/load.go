@@ -23,6 +23,7 @@ type Load struct {
 	targets []Target
 	pacing  *rt.Group
 	base    time.Duration // from the epoch to the start
+	zero    time.Time     // the epoch as events' times have it: without a reading of the monotonic clock
 
 	mu       sync.Mutex // never held across a blocking call
 	traffics []traffic
@@ -65,6 +66,9 @@ type client struct {
 	batches  int    // sent so far: says which target and dataset are next
 }
 
+// keptBuffers is how many idle workers of a traffic keep their memory. After a stall there may be thousands.
+const keptBuffers = 256
+
 // worker sends one request at a time, in a task of its own.
 type worker struct {
 	l      *Load
@@ -104,7 +108,7 @@ func Start(ctx context.Context, r rt.Runtime, opts Options, specs []Spec, target
 	if opts.MaxInFlight <= 0 {
 		opts.MaxInFlight = defaultMaxInFlight
 	}
-	l := &Load{r: r, ctx: ctx, opts: opts, targets: targets, base: now.Sub(opts.Epoch)}
+	l := &Load{r: r, ctx: ctx, opts: opts, targets: targets, base: now.Sub(opts.Epoch), zero: opts.Epoch.Round(0).UTC()}
 	l.quiet = rt.NewFuture[struct{}](r)
 	producer := uint32(0)
 	l.traffics = make([]traffic, len(specs))
@@ -200,6 +204,9 @@ func (w *worker) run(context.Context) {
 		l.mu.Lock()
 		stopping, quiet := l.stopping, l.stopping && l.inflight == 0
 		if !stopping {
+			if len(w.t.idle) >= keptBuffers {
+				w.buf = &batch{}
+			}
 			w.t.idle = append(w.t.idle, w)
 		}
 		l.mu.Unlock()
@@ -222,7 +229,7 @@ func (w *worker) run(context.Context) {
 func (w *worker) send(j *job) {
 	l, t := w.l, w.t
 	sent := l.now()
-	events := t.make.fill(w.buf, j.op.Producer, j.first, j.count, EventTime(l.opts.Epoch, sent, 0))
+	events := t.make.fill(w.buf, j.op.Producer, j.first, j.count, EventTime(l.zero, sent, 0))
 	ctx, cancel := l.r.WithTimeout(l.ctx, t.spec.Timeout)
 	answer, err := j.target.Ingest.Send(ctx, shepherd.Request{Team: t.team, Dataset: j.op.Dataset, Events: events, Receipts: l.opts.Receipts})
 	late := ctx.Err() != nil

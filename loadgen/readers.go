@@ -208,9 +208,9 @@ func (a *Readers) intend(reader, n int, at time.Duration) {
 
 // ask sends one query and enters its outcome into the history.
 func (a *Readers) ask(op *QueryOp, timeout time.Duration, target *QueryTarget) {
-	asked := a.r.Now()
-	sent := asked.Sub(a.opts.Epoch)
-	spec := SpecFor(op.Shape, asked, a.opts.Epoch)
+	sent := a.now()
+	// As events' times do, the window follows from the epoch and the history, whatever happens to the wall clock.
+	spec := SpecFor(op.Shape, a.opts.Epoch.Add(sent), a.opts.Epoch)
 	ctx, cancel := a.r.WithTimeout(a.ctx, timeout)
 	answer, err := target.Querier.Query(ctx, query.Request{Team: op.Team, Dataset: op.Dataset, Spec: spec, DisableSeries: !WantsSeries(op.Shape)})
 	late := ctx.Err() != nil

@@ -111,11 +111,22 @@ func FuzzReplay(f *testing.F) {
 			t.Fatalf("%d events", r.Len())
 		}
 		n := min(r.Len(), 50)
+		found := 0
 		at := time.Unix(1, 0).UTC()
 		events := r.fill(&batch{}, 2, 40, n, at)
 		items, err := event.DecodeBatchJSON(event.AppendBatchJSON(nil, events), at)
 		if err != nil || len(items) != n {
 			t.Fatal(err)
+		}
+		var inPlace Recogniser
+		err = inPlace.Chunk(event.AppendChunk(nil, event.Dataset{ID: 1, Name: "d"}, events), func(p uint32, seq uint64, state State) {
+			if p != 2 || seq != 40+uint64(found) || state != Intact {
+				t.Fatalf("in a chunk event %d is %d/%d, state %d", found, p, seq, state)
+			}
+			found++
+		})
+		if err != nil || found != n {
+			t.Fatalf("%d of %d events found in a chunk: %v", found, n, err)
 		}
 		for i := range events {
 			if p, seq, state := Identify(&events[i]); p != 2 || seq != 40+uint64(i) || state != Intact {
