@@ -1,5 +1,20 @@
 // Package exec computes queries over columns: partial results of parts of the data, which can be encoded, sent, merged in
 // any order, and finished.
+//
+// What a result means, beyond the API's documentation:
+//   - Numeric calculations take the finite numbers of a column, whole or not, and ignore all else. Without any, their cell is
+//     null; COUNT and COUNT_DISTINCT are then 0.
+//   - Sample rates multiply COUNT, SUM, the weights of AVG, of percentiles and of HEATMAP; not COUNT_DISTINCT, MIN and MAX.
+//     A rate above [MaxRate] counts as MaxRate.
+//   - SUM and AVG are exact sums, rounded once: they do not depend on how the rows were split or on the order of merging.
+//     SUM is whole if all its numbers are and it fits into 64 bits.
+//   - A percentile is the smallest value that at least its share of the weight does not exceed. It is exact up to
+//     [ExactValues] different numbers; beyond that within 1/128 (0.8 %) of it, for magnitudes from 2^-1022 on.
+//   - COUNT_DISTINCT is exact up to [ExactDistinct] values (by 64-bit hashes), beyond that a HyperLogLog with 8192 registers:
+//     standard error 1.15 %.
+//   - Values that compare as equal (package spec) are one group. Rows without a breakdown's column are a group of their own.
+//   - Without breakdowns the table has one row, also over no data.
+//   - RATE_* are the change from the interval before that has a value; in the table, from the first such interval to the last.
 package exec
 
 import "github.com/ratel-sim/ratel/system/event"
@@ -9,8 +24,12 @@ type Result struct {
 	// Columns names what each row holds: the breakdowns, then the calculations, such as "P95(duration_ms)".
 	Columns []string
 	Rows    []Row // the table, ordered and limited as asked
-	// Series is the time series of the table's groups: one entry for each interval and group that has rows, by time.
+	// Series is the time series of the table's groups: one entry for each interval and group that has rows, by time and
+	// then in the table's order. It is empty for a query of the table alone.
 	Series []Point
+	// Truncated says that there were more groups than are kept: those in Rows are right, but others are left out that
+	// might have been ordered before them.
+	Truncated bool
 }
 
 // Row is one group of the table.
@@ -32,7 +51,7 @@ type Cell struct {
 	Heatmap []Bucket
 }
 
-// Bucket counts values in [From, To).
+// Bucket counts values in [From, To); of negative values, in (From, To].
 type Bucket struct {
 	From, To float64
 	Count    float64
