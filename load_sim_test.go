@@ -66,7 +66,7 @@ func loadOn(t *testing.T, seed uint64) (ops []loadgen.Op, asked []loadgen.QueryO
 			t.Error(err)
 			return
 		}
-		readers, err := loadgen.StartReaders(ctx, p, loadgen.ReaderOptions{Epoch: sched.Epoch, MaxInFlight: 2}, []loadgen.ReaderSpec{
+		readers, err := loadgen.StartReaders(ctx, p, loadgen.Options{Epoch: sched.Epoch, MaxInFlight: 2}, []loadgen.ReaderSpec{
 			{Datasets: []string{loadgen.Dataset(0, 0)}, Every: 700 * time.Millisecond, Shapes: loadgen.QueryShapes(), Timeout: 2 * time.Second},
 			{Datasets: []string{loadgen.Dataset(1, 0), loadgen.Dataset(1, 1)}, Every: 3 * time.Second, Shapes: []string{loadgen.QueryAll}, Timeout: 5 * time.Second},
 		}, []loadgen.QueryTarget{{Name: "query1", Querier: server}})
@@ -77,9 +77,6 @@ func loadOn(t *testing.T, seed uint64) (ops []loadgen.Op, asked []loadgen.QueryO
 		_ = p.Sleep(ctx, time.Minute)
 		load.Stop(ctx)
 		readers.Stop(ctx)
-		if err := readers.AskAll(ctx); err != nil {
-			t.Error(err)
-		}
 		ops, asked = load.Ops(), readers.Ops()
 	})
 	if err := s.Run(time.Hour); err != nil {

@@ -1,6 +1,7 @@
 package loadgen
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -99,24 +100,13 @@ func Start(ctx context.Context, r rt.Runtime, opts Options, specs []Spec, target
 		return nil, err
 	}
 	now := r.Now()
-	if opts.Epoch.IsZero() {
-		opts.Epoch = now
-	}
-	if opts.Team == "" {
-		opts.Team = "ratel"
-	}
-	if opts.MaxInFlight <= 0 {
-		opts.MaxInFlight = defaultMaxInFlight
-	}
+	opts = opts.withDefaults(now, defaultMaxInFlight)
 	l := &Load{r: r, ctx: ctx, opts: opts, targets: targets, base: now.Sub(opts.Epoch), zero: opts.Epoch.Round(0).UTC()}
 	l.quiet = rt.NewFuture[struct{}](r)
 	producer := uint32(0)
 	l.traffics = make([]traffic, len(specs))
 	for i, spec := range specs {
-		t := traffic{spec: spec, index: i, pacer: spec.pacer(), team: spec.team(&opts), make: spec.maker()}
-		for d := range spec.Datasets {
-			t.datasets = append(t.datasets, Dataset(i, d))
-		}
+		t := traffic{spec: spec, index: i, pacer: spec.pacer(), team: cmp.Or(spec.Team, opts.Team), datasets: DatasetNames(i, spec.Datasets), make: spec.maker()}
 		for range spec.Clients {
 			// Clients begin with different shepherds and datasets.
 			t.clients = append(t.clients, client{producer: producer, batches: int(producer)})

@@ -1,6 +1,7 @@
 package loadgen
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -18,7 +19,7 @@ import (
 // ReaderSpec is one reader: it asks about a team's datasets all through the run, whatever it is answered.
 type ReaderSpec struct {
 	Name     string
-	Team     string // API key
+	Team     string // API key; empty means Options.Team
 	Datasets []string
 	Every    time.Duration
 	Shapes   []string      // in turn: each shape for the first dataset, then each for the next
@@ -31,19 +32,10 @@ type QueryTarget struct {
 	Querier query.Querier
 }
 
-// ReaderOptions are what all readers share.
-type ReaderOptions struct {
-	// Epoch is the zero of all durations in the history, and when the run began: no event is older. The zero Time means the
-	// start of the readers.
-	Epoch time.Time
-	// MaxInFlight bounds how many queries wait for an answer at once, over all readers; 0 means 200. A query beyond it is
-	// not sent, and the history says so.
-	MaxInFlight int
-}
-
+// defaultMaxQueries bounds the queries in flight if the options do not.
 const defaultMaxQueries = 200
 
-// QueryOp is one query and what it was answered. Times are since ReaderOptions.Epoch.
+// QueryOp is one query and what it was answered. Times are since Options.Epoch.
 type QueryOp struct {
 	Reader   int // index in the specs
 	Shape    string
@@ -66,7 +58,7 @@ type QueryOp struct {
 type Readers struct {
 	r       rt.Runtime
 	ctx     context.Context // of the queries
-	opts    ReaderOptions
+	opts    Options
 	specs   []ReaderSpec
 	targets []QueryTarget
 	base    time.Duration // from the epoch to the start
@@ -91,9 +83,9 @@ type QueryCounts struct {
 	InFlight int64
 }
 
-// StartReaders begins the readers. ctx bounds the queries: when it ends, they are given up. Errors: a spec that cannot be
+// StartReaders begins the readers. The run is taken to have begun at opts.Epoch: no event is older. ctx bounds the queries: when it ends, they are given up. Errors: a spec that cannot be
 // carried out, or readers without targets.
-func StartReaders(ctx context.Context, r rt.Runtime, opts ReaderOptions, specs []ReaderSpec, targets []QueryTarget) (*Readers, error) {
+func StartReaders(ctx context.Context, r rt.Runtime, opts Options, specs []ReaderSpec, targets []QueryTarget) (*Readers, error) {
 	var errs []error
 	if len(targets) == 0 && len(specs) > 0 {
 		errs = append(errs, errors.New("readers: there is no query node to ask"))
@@ -105,12 +97,7 @@ func StartReaders(ctx context.Context, r rt.Runtime, opts ReaderOptions, specs [
 		return nil, err
 	}
 	now := r.Now()
-	if opts.Epoch.IsZero() {
-		opts.Epoch = now
-	}
-	if opts.MaxInFlight <= 0 {
-		opts.MaxInFlight = defaultMaxQueries
-	}
+	opts = opts.withDefaults(now, defaultMaxQueries)
 	a := &Readers{r: r, ctx: ctx, opts: opts, specs: specs, targets: targets, base: now.Sub(opts.Epoch), quiet: rt.NewFuture[struct{}](r)}
 	pacing, stop := r.WithCancel(ctx)
 	a.stop = stop
@@ -179,7 +166,7 @@ func (a *Readers) intend(reader, n int, at time.Duration) {
 	// Rounds begin with different nodes, so that each shape comes to each.
 	target := &a.targets[(reader+n+round)%len(a.targets)]
 	op := &QueryOp{
-		Reader: reader, Shape: shape, Team: s.Team, Dataset: s.Datasets[round%len(s.Datasets)],
+		Reader: reader, Shape: shape, Team: cmp.Or(s.Team, a.opts.Team), Dataset: s.Datasets[round%len(s.Datasets)],
 		Target: target.Name, Intended: at, Sent: -1, Done: -1,
 	}
 	a.mu.Lock()
@@ -260,36 +247,6 @@ func (a *Readers) Stop(ctx context.Context) {
 	}
 	// Nobody is told whether it became quiet: the history says which queries are open.
 	_, _ = a.quiet.Wait(ctx)
-}
-
-// AskAll asks each reader's shapes once more about each of its datasets, one query after the other, and enters them into the
-// history. It is for when everything has settled: then the answers must be whole. It returns early with ctx's error if ctx
-// ends; one query goes on until its timeout then.
-func (a *Readers) AskAll(ctx context.Context) error {
-	n := 0
-	for i := range a.specs {
-		s := &a.specs[i]
-		for _, dataset := range s.Datasets {
-			for _, shape := range s.Shapes {
-				if err := ctx.Err(); err != nil {
-					return err
-				}
-				target := &a.targets[n%len(a.targets)]
-				n++
-				op := &QueryOp{Reader: i, Shape: shape, Team: s.Team, Dataset: dataset, Target: target.Name, Intended: a.now(), Sent: -1, Done: -1}
-				a.mu.Lock()
-				a.ops = append(a.ops, op)
-				a.counts.Asked++
-				a.inflight++
-				a.mu.Unlock()
-				a.ask(op, s.Timeout, target)
-				a.mu.Lock()
-				a.inflight--
-				a.mu.Unlock()
-			}
-		}
-	}
-	return nil
 }
 
 // Counts is a snapshot of all counters, for progress lines.

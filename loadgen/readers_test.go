@@ -40,7 +40,7 @@ func whole(context.Context, int) (query.Answer, error) {
 }
 
 // reading runs readers for a while of virtual time.
-func reading(t *testing.T, opts ReaderOptions, length time.Duration, specs []ReaderSpec, targets []QueryTarget, then func(*Readers)) {
+func reading(t *testing.T, opts Options, length time.Duration, specs []ReaderSpec, targets []QueryTarget, then func(*Readers)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		r := rt.NewWall(1)
@@ -64,7 +64,7 @@ func TestReadersAskInTurn(t *testing.T) {
 		{Name: "on call", Team: "key1", Datasets: []string{"load-0-0", "load-0-1"}, Every: time.Second, Shapes: []string{QueryFresh, QueryAll}, Timeout: time.Second},
 		{Team: "key2", Datasets: []string{"load-1-0"}, Every: 4 * time.Second, Shapes: []string{QueryCover}, Timeout: time.Second},
 	}
-	reading(t, ReaderOptions{}, 9*time.Second, specs, []QueryTarget{{"query1", one}, {"query2", two}}, func(a *Readers) {
+	reading(t, Options{}, 9*time.Second, specs, []QueryTarget{{"query1", one}, {"query2", two}}, func(a *Readers) {
 		var first, second []string
 		byTarget := map[string]int{}
 		for _, op := range a.Ops() {
@@ -99,22 +99,6 @@ func TestReadersAskInTurn(t *testing.T) {
 		if c := a.Counts(); c != (QueryCounts{Asked: 11, Complete: 11}) {
 			t.Errorf("%+v", c)
 		}
-		// Once more, when all has settled: every shape of every dataset.
-		if err := a.AskAll(context.Background()); err != nil {
-			t.Error(err)
-		}
-		var last []string
-		for _, op := range a.Ops()[11:] {
-			last = append(last, fmt.Sprint(op.Reader, " ", op.Shape, " ", op.Dataset, " ", op.Code))
-		}
-		if want := []string{"0 fresh load-0-0 200", "0 all load-0-0 200", "0 fresh load-0-1 200", "0 all load-0-1 200", "1 cover load-1-0 200"}; !slices.Equal(last, want) {
-			t.Errorf("asked in the end %q", last)
-		}
-		ended, end := context.WithCancel(context.Background())
-		end()
-		if err := a.AskAll(ended); !errors.Is(err, context.Canceled) || len(a.Ops()) != 16 {
-			t.Errorf("asked on after its context had ended: %v, %d", err, len(a.Ops()))
-		}
 	})
 }
 
@@ -125,7 +109,7 @@ func TestReadersAreOpenAndBounded(t *testing.T) {
 		return query.Answer{}, ctx.Err()
 	}}
 	specs := []ReaderSpec{{Team: "k", Datasets: []string{"d"}, Every: 100 * time.Millisecond, Shapes: []string{QueryFresh}, Timeout: 950 * time.Millisecond}}
-	reading(t, ReaderOptions{MaxInFlight: 4}, 1150*time.Millisecond, specs, []QueryTarget{{"query1", silent}}, func(a *Readers) {
+	reading(t, Options{MaxInFlight: 4}, 1150*time.Millisecond, specs, []QueryTarget{{"query1", silent}}, func(a *Readers) {
 		var sent, bounded int
 		for i, op := range a.Ops() {
 			if want := time.Duration(i+1) * 100 * time.Millisecond; op.Intended != want {
@@ -169,7 +153,7 @@ func TestAnswersAreRecordedAsSeen(t *testing.T) {
 	}}
 	specs := []ReaderSpec{{Team: "k", Datasets: []string{"d"}, Every: time.Second, Shapes: []string{QueryFresh}, Timeout: time.Second}}
 	epoch := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC) // where a bubble's clock begins
-	reading(t, ReaderOptions{Epoch: epoch.Add(-time.Hour)}, 6500*time.Millisecond, specs, []QueryTarget{{"query1", odd}}, func(a *Readers) {
+	reading(t, Options{Epoch: epoch.Add(-time.Hour)}, 6500*time.Millisecond, specs, []QueryTarget{{"query1", odd}}, func(a *Readers) {
 		ops := a.Ops()
 		if len(ops) != 6 {
 			t.Fatalf("%d queries", len(ops))
@@ -201,7 +185,7 @@ func TestStoppingReadersIsBounded(t *testing.T) {
 			return query.Answer{}, ctx.Err()
 		}}
 		ctx, cancel := context.WithCancel(context.Background())
-		a, err := StartReaders(ctx, r, ReaderOptions{}, []ReaderSpec{{Datasets: []string{"d"}, Every: time.Second, Shapes: []string{QueryOld}, Timeout: time.Hour}}, []QueryTarget{{"q", stuck}})
+		a, err := StartReaders(ctx, r, Options{}, []ReaderSpec{{Datasets: []string{"d"}, Every: time.Second, Shapes: []string{QueryOld}, Timeout: time.Hour}}, []QueryTarget{{"q", stuck}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -224,13 +208,13 @@ func TestStoppingReadersIsBounded(t *testing.T) {
 
 func TestReadersAreChecked(t *testing.T) {
 	t.Parallel()
-	_, err := StartReaders(context.Background(), rt.NewWall(1), ReaderOptions{}, []ReaderSpec{{Name: "r", Shapes: []string{"sideways"}}, {Datasets: []string{"d"}, Every: time.Second, Timeout: 1}}, nil)
+	_, err := StartReaders(context.Background(), rt.NewWall(1), Options{}, []ReaderSpec{{Name: "r", Shapes: []string{"sideways"}}, {Datasets: []string{"d"}, Every: time.Second, Timeout: 1}}, nil)
 	for _, what := range []string{"no query node", "reader 0 (r): it has no datasets", `no shape "sideways"`, "asks every 0s", "timeout is 0s", "reader 1: it has no shapes"} {
 		if err == nil || !strings.Contains(err.Error(), what) {
 			t.Errorf("the error does not name %q: %v", what, err)
 		}
 	}
-	if a, err := StartReaders(context.Background(), rt.NewWall(1), ReaderOptions{}, nil, nil); err != nil {
+	if a, err := StartReaders(context.Background(), rt.NewWall(1), Options{}, nil, nil); err != nil {
 		t.Errorf("no readers are fine: %v", err)
 	} else if a.Stop(context.Background()); len(a.Ops()) != 0 {
 		t.Error("nobody asked, but something was")

@@ -74,17 +74,30 @@ type Target struct {
 	Ingest shepherd.Ingest
 }
 
-// Options are what all traffics of a load share.
+// Options are what all traffics of a load share, or all readers.
 type Options struct {
-	// Epoch is the zero of all durations in the history, on the runtime's clock. The zero Time means the start of the load.
+	// Epoch is the zero of all durations in the history, on the runtime's clock. The zero Time means the start.
 	Epoch time.Time
-	// Team is the API key of traffics that name none; empty means "ratel".
+	// Team is the API key of traffics and readers that name none; empty means "ratel".
 	Team string
 	// Receipts asks shepherds where in Kafka they put the events.
 	Receipts bool
-	// MaxInFlight bounds how many requests wait for an answer at once, over all traffics; 0 means 10,000. A request beyond
-	// it is not sent, and the history says so.
+	// MaxInFlight bounds how many requests wait for an answer at once, over all traffics, or all readers; 0 means 10,000
+	// for a load and 200 for readers. A request beyond it is not sent, and the history says so.
 	MaxInFlight int
+}
+
+func (o Options) withDefaults(now time.Time, maxInFlight int) Options {
+	if o.Epoch.IsZero() {
+		o.Epoch = now
+	}
+	if o.Team == "" {
+		o.Team = "ratel"
+	}
+	if o.MaxInFlight <= 0 {
+		o.MaxInFlight = maxInFlight
+	}
+	return o
 }
 
 const defaultMaxInFlight = 10_000
@@ -94,6 +107,15 @@ const maxEventBytes = 60_000
 
 // Dataset is the name of one of a traffic's datasets: traffics and their datasets are numbered from 0.
 func Dataset(traffic, n int) string { return "load-" + strconv.Itoa(traffic) + "-" + strconv.Itoa(n) }
+
+// DatasetNames are the names of a traffic's first n datasets.
+func DatasetNames(traffic, n int) []string {
+	names := make([]string, n)
+	for i := range names {
+		names[i] = Dataset(traffic, i)
+	}
+	return names
+}
 
 // EventTime is the time of the event at an index of a batch that was sent at a moment: each is a microsecond after the
 // one before, so that they have an order.
@@ -165,12 +187,4 @@ func (s *Spec) check(index int) error {
 		bad("timeout", s.Timeout, "more than 0")
 	}
 	return errors.Join(errs...)
-}
-
-// team is the API key of the traffic's requests.
-func (s *Spec) team(o *Options) string {
-	if s.Team != "" {
-		return s.Team
-	}
-	return o.Team
 }
