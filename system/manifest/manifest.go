@@ -3,9 +3,9 @@
 package manifest
 
 import (
-	"context"
+	"fmt"
+	"slices"
 
-	"github.com/ratel-sim/ratel/system/port"
 	"github.com/ratel-sim/ratel/system/segment"
 )
 
@@ -23,26 +23,106 @@ type Manifest struct {
 // Seal is one range of offsets that became segments together.
 type Seal struct {
 	First, Next int64
-	Segments    []segment.Info // by dataset, then hour
+	// At is the log's time (Unix nanoseconds) at which it was made; see [Manifest.SealedAt].
+	At       int64
+	Segments []segment.Info // by dataset, then hour
 	// IDs is the object with the event IDs of this range, for deduplication after a bootstrap; empty if there were none.
 	IDs string
+	// Records and Missed count the Kafka records that were read, and the offsets that could not be.
+	Records, Missed int64
 }
 
-// Loaded is a manifest and the ETag to replace it by.
-type Loaded struct {
-	Manifest
-	ETag string // empty: there is none yet
+// Key is the object that holds a partition's manifest.
+func Key(partition int32) string { return fmt.Sprintf("manifests/%d", partition) }
+
+// Folder is where the segments of a partition are: the prefix of their keys.
+func Folder(partition int32) string { return fmt.Sprintf("segments/%d/", partition) }
+
+// SegmentKey is the object that holds a segment. It is content-addressed: whoever makes the same segment, makes the same
+// key, and no other content is ever written under it.
+func SegmentKey(i segment.Info) string {
+	return fmt.Sprintf("%s%d-%d/%d-%d-%08x.parquet", Folder(i.Partition), i.First, i.Next, i.Dataset, i.Hour, i.CRC)
 }
 
-// Store reads and writes the manifests of one deployment.
-type Store struct{ blobs port.Blobs }
+// IDsKey is the object that holds the IDs of a seal, content-addressed too.
+func IDsKey(partition int32, first, next int64, crc uint32) string {
+	return fmt.Sprintf("%s%d-%d/ids-%08x", Folder(partition), first, next, crc)
+}
 
-// NewStore makes a store.
-func NewStore(blobs port.Blobs) *Store { return &Store{blobs} }
+// Names says whether the manifest refers to an object.
+func (m *Manifest) Names(key string) bool {
+	for i := range m.Seals {
+		if m.Seals[i].Names(key) {
+			return true
+		}
+	}
+	return false
+}
 
-// Load reads a partition's manifest. Without one, it is empty with generation 0. Errors: port.ErrCorrupt names the object
-// whose bytes do not match their checksum; else the object store's.
-func (s *Store) Load(ctx context.Context, partition int32) (Loaded, error) {
-	data, info, err := s.blobs.Get(ctx, Key(partition))
-	return s.loaded(partition, data, info, err)
+// Names says whether the seal refers to an object.
+func (s *Seal) Names(key string) bool {
+	return s.IDs == key && key != "" || slices.ContainsFunc(s.Segments, func(i segment.Info) bool { return i.Key == key })
+}
+
+// Same says whether two seals are of the same range and refer to the same objects.
+func (s *Seal) Same(o *Seal) bool {
+	return s.First == o.First && s.Next == o.Next && s.IDs == o.IDs &&
+		slices.EqualFunc(s.Segments, o.Segments, func(a, b segment.Info) bool { return a.Key == b.Key && a.CRC == b.CRC })
+}
+
+// Seal finds the seal that begins at an offset.
+func (m *Manifest) Seal(first int64) (*Seal, bool) {
+	i, ok := slices.BinarySearchFunc(m.Seals, first, func(s Seal, first int64) int {
+		switch {
+		case s.First < first:
+			return -1
+		case s.First > first:
+			return 1
+		}
+		return 0
+	})
+	if !ok {
+		return nil, false
+	}
+	return &m.Seals[i], true
+}
+
+// Rows counts the rows of all segments.
+func (s *Seal) Rows() int64 {
+	n := int64(0)
+	for i := range s.Segments {
+		n += s.Segments[i].Rows
+	}
+	return n
+}
+
+// Bytes adds up the sizes of all segments.
+func (s *Seal) Bytes() int64 {
+	n := int64(0)
+	for i := range s.Segments {
+		n += s.Segments[i].Bytes
+	}
+	return n
+}
+
+// check says what contradicts itself in a manifest.
+func (m *Manifest) check() error {
+	for i := range m.Seals {
+		s := &m.Seals[i]
+		if s.First < 0 || s.Next <= s.First {
+			return fmt.Errorf("seal %d is of offsets %d to %d", i, s.First, s.Next)
+		}
+		if i > 0 && s.First != m.Seals[i-1].Next {
+			return fmt.Errorf("seal %d begins at offset %d, the one before ends at %d", i, s.First, m.Seals[i-1].Next)
+		}
+		for j := range s.Segments {
+			if g := &s.Segments[j]; g.First != s.First || g.Next != s.Next || g.Partition != m.Partition {
+				return fmt.Errorf("segment %s is not of its seal", g.Key)
+			}
+		}
+	}
+	if n := len(m.Seals); n > 0 && m.Seals[n-1].Next != m.Next {
+		return fmt.Errorf("the last seal ends at offset %d, the manifest says %d", m.Seals[n-1].Next, m.Next)
+	}
+	return nil
 }

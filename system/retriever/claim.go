@@ -21,8 +21,8 @@ const (
 
 var errLookAgain = errors.New("the claim has just changed")
 
-// claim holds a partition's claim: the ephemeral znode /ratel/claims/<topic>/<partition>, whose data is the owner's
-// unique id. A create whose answer was lost is found again by that id, so the recipe never waits behind its own znode.
+// claim holds a partition's claim for a zone: the ephemeral znode /ratel/claims/<topic>/<partition>/<zone>, whose data is
+// the owner's unique id. So two of a pair never follow a partition from one zone. A create whose answer was lost is found again by that id, so the recipe never waits behind its own znode.
 //
 // What depends on the claim is who follows the partition. A lost connection to ZooKeeper, even a lost session, does not
 // stop a follower: its log is its own, so two followers do no harm, while none does. Only another owner stops it.
@@ -33,6 +33,7 @@ type claim struct {
 	announce  func(kind, detail string)
 	topic     string
 	partition int32
+	place     string // the zone
 	owner     string // unique to this incarnation
 
 	mu      sync.Mutex // never held across a blocking call
@@ -42,7 +43,9 @@ type claim struct {
 	changed *rt.Future[struct{}]
 }
 
-func (c *claim) path() string { return fmt.Sprintf("/ratel/claims/%s/%d", c.topic, c.partition) }
+func (c *claim) path() string {
+	return fmt.Sprintf("/ratel/claims/%s/%d/%s", c.topic, c.partition, c.place)
+}
 
 // holds says whether the claim is held as far as can be known.
 func (c *claim) holds() bool {
@@ -181,7 +184,7 @@ func (c *claim) take(ctx context.Context, s port.Session) (owner string, watch *
 
 func (c *claim) parents(ctx context.Context, s port.Session) error {
 	path := ""
-	for _, part := range strings.Split(fmt.Sprintf("ratel/claims/%s", c.topic), "/") {
+	for _, part := range strings.Split(fmt.Sprintf("ratel/claims/%s/%d", c.topic, c.partition), "/") {
 		path += "/" + part
 		if _, err := s.Create(ctx, path, nil, port.Persistent); err != nil && !errors.Is(err, port.ErrNodeExists) {
 			return err

@@ -1,6 +1,10 @@
 package retriever
 
-import "time"
+import (
+	"errors"
+	"fmt"
+	"time"
+)
 
 // Config is how a retriever is set up.
 type Config struct {
@@ -34,4 +38,24 @@ func DefaultConfig() Config {
 		SealEvery: 10 * time.Second, SnapshotEvery: 10 * time.Second, KeepLocal: 30 * time.Second,
 		MaxLocalBytes: 4 << 30, MaxMemoryBytes: 256 << 20,
 	}
+}
+
+// check says what of a configuration cannot work.
+func (c *Config) check() error {
+	var errs []error
+	need := func(ok bool, name string, value any, expected string) {
+		if !ok {
+			errs = append(errs, fmt.Errorf("retriever configuration: %s is %v, expected %s", name, value, expected))
+		}
+	}
+	need(c.SyncEvery > 0, "sync_every", c.SyncEvery, "more than 0")
+	need(c.DedupWindow >= 1 && c.DedupWindow <= 1<<30, "dedup_window", c.DedupWindow, fmt.Sprintf("1 to %d", 1<<30))
+	need(c.SessionTimeout > 0, "session_timeout", c.SessionTimeout, "more than 0")
+	need(c.SealEvery >= time.Millisecond, "seal_every", c.SealEvery, "1ms or more")
+	need(c.SnapshotEvery >= time.Millisecond, "snapshot_every", c.SnapshotEvery, "1ms or more")
+	need(c.KeepLocal >= 0, "keep_local", c.KeepLocal, "0 or more")
+	need(c.MaxLocalBytes > 0, "max_local_bytes", c.MaxLocalBytes, "more than 0")
+	need(c.MaxMemoryBytes > 0, "max_memory_bytes", c.MaxMemoryBytes, "more than 0")
+	need(c.Retention == 0 || c.Retention >= c.KeepLocal, "retention", c.Retention, "0 (keep everything), or keep_local or more")
+	return errors.Join(errs...)
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/ratel-sim/ratel/system/event"
+	"github.com/ratel-sim/ratel/system/planted"
 	"github.com/ratel-sim/ratel/system/port"
 	"github.com/ratel-sim/ratel/system/rt"
 )
@@ -197,6 +198,15 @@ func (l *memLog) add(values ...[]byte) {
 	}
 }
 
+// at adds records with a CreateTime.
+func (l *memLog) at(t time.Time, values ...[]byte) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, v := range values {
+		l.records = append(l.records, port.Fetched{Offset: l.start + int64(len(l.records)), Record: port.Record{Value: v, Time: t}})
+	}
+}
+
 func (l *memLog) end() int64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -308,6 +318,10 @@ type rig struct {
 	disk   *memDisk
 	log    *memLog
 	zk     *memZK
+	blobs  *memBlobs
+	peers  *memPeers
+	place  Place
+	bugs   planted.Set
 	seen   *sink
 	cfg    Config
 	wall   *rt.Wall
@@ -320,17 +334,31 @@ func newRig(t testing.TB) *rig {
 	t.Helper()
 	cfg := DefaultConfig()
 	cfg.SyncEvery = 5 * time.Millisecond
-	return &rig{t: t, disk: newMemDisk(), log: &memLog{}, zk: newMemZK(), seen: &sink{}, cfg: cfg}
+	cfg.SnapshotEvery = 20 * time.Millisecond
+	return &rig{t: t, disk: newMemDisk(), log: &memLog{}, zk: newMemZK(), blobs: newMemBlobs(), peers: &memPeers{nodes: map[string]port.PeerServer{}}, seen: &sink{}, cfg: cfg,
+		place: Place{Topic: "events", Node: "retriever1", Zone: "a"}}
+}
+
+// other makes the other of the pair, over a disk of its own.
+func (g *rig) other() *rig {
+	o := *g
+	o.disk, o.seen = newMemDisk(), &sink{}
+	o.place = Place{Topic: "events", Replica: 1, Node: "retriever2", Zone: "b", Peers: []string{"retriever1"}}
+	g.place.Peers = []string{"retriever2"}
+	return &o
 }
 
 func (g *rig) start() {
 	g.t.Helper()
 	g.wall = rt.NewWall(uint64(time.Now().UnixNano()))
 	var err error
-	g.re, err = New(g.wall, port.Ports{Log: memLogClient{g.log, g.wall}, Coordination: g.zk.client(g.wall), Disk: g.disk, Events: g.seen}, g.cfg, "events", 0, "retriever1")
+	g.re, err = New(g.wall, port.Ports{
+		Log: memLogClient{g.log, g.wall}, Coordination: g.zk.client(g.wall), Disk: g.disk, Blobs: g.blobs, Peers: g.peers, Events: g.seen,
+	}, g.cfg, g.place, g.bugs)
 	if err != nil {
 		g.t.Fatal(err)
 	}
+	g.peers.set(g.place.Node, g.re)
 	re, wall, ran, cancel := g.re, g.wall, make(chan error, 1), make(chan context.CancelFunc, 1)
 	wall.Go("retriever", func(ctx context.Context) {
 		ctx, stop := wall.WithCancel(ctx)
@@ -349,12 +377,14 @@ func (g *rig) stop() {
 		g.t.Fatal(err)
 	}
 	g.wall.Wait()
+	g.peers.set(g.place.Node, nil)
 }
 
 // kill ends it at once; its ZooKeeper session stays until it expires.
 func (g *rig) kill() {
 	g.wall.Kill()
 	g.wall.Wait()
+	g.peers.set(g.place.Node, nil)
 }
 
 func (g *rig) status() Status {

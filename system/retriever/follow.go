@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/ratel-sim/ratel/system/event"
+	"github.com/ratel-sim/ratel/system/planted"
 	"github.com/ratel-sim/ratel/system/port"
 )
 
@@ -18,28 +19,30 @@ const (
 	resetPatience = 10
 )
 
-// follow reads the partition from where the store ends and keeps what it reads, until ctx ends or the disk fails.
-func (re *Retriever) follow(ctx context.Context, s *store) error {
-	reader, err := re.open(ctx, s.staged.next)
+// follow reads the partition from where the store ends and keeps what it reads, until ctx ends, the disk fails, or the
+// local data has to be given up.
+func (re *Retriever) follow(ctx context.Context, st *state) error {
+	s := st.store
+	reader, err := re.reader(ctx, s.staged.next)
 	if err != nil {
 		return err
 	}
 	defer func() { reader.Close() }()
 	outside := 0 // how often in a row the offset was out of range
 	for ctx.Err() == nil {
-		if err := re.await(ctx, s); err != nil {
+		if err := re.await(ctx, st); err != nil {
 			return re.bye(ctx, s, err)
 		}
-		batch, err := re.fetch(ctx, s, reader)
+		batch, err := re.poll(ctx, s, reader)
 		switch {
 		case err == nil:
 			outside = 0
-			if err := re.keep(ctx, s, batch); err != nil {
+			if err := re.keep(ctx, st, batch); err != nil {
 				return re.bye(ctx, s, err)
 			}
 			continue
 		case errors.Is(err, errDue):
-			if err := s.sync(ctx); err != nil {
+			if err := re.settle(ctx, s); err != nil {
 				return re.bye(ctx, s, err)
 			}
 			continue
@@ -47,19 +50,19 @@ func (re *Retriever) follow(ctx context.Context, s *store) error {
 			return re.bye(ctx, s, ctx.Err())
 		case errors.Is(err, port.ErrOffsetOutOfRange):
 			outside++
-			if err := re.reset(ctx, s, outside); err != nil {
+			if err := re.reset(ctx, st, outside); err != nil {
 				return re.bye(ctx, s, err)
 			}
 		}
 		// Any other error is the log's: everything that was read is kept, so go on from there with a new reader.
-		if err := s.sync(ctx); err != nil {
+		if err := re.settle(ctx, s); err != nil {
 			return re.bye(ctx, s, err)
 		}
 		if re.r.Sleep(ctx, fetchPause) != nil {
 			break
 		}
 		reader.Close()
-		if reader, err = re.open(ctx, s.staged.next); err != nil {
+		if reader, err = re.reader(ctx, s.staged.next); err != nil {
 			return re.bye(ctx, s, err)
 		}
 	}
@@ -73,43 +76,79 @@ func (re *Retriever) bye(ctx context.Context, s *store, err error) error {
 	}
 	ctx, cancel := re.r.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
+	return re.settle(ctx, s)
+}
+
+// settle makes everything that was read durable.
+func (re *Retriever) settle(ctx context.Context, s *store) error {
+	if err := s.flush(ctx); err != nil {
+		return err
+	}
 	return s.sync(ctx)
 }
 
-// open makes a reader, trying until ctx ends.
-func (re *Retriever) open(ctx context.Context, offset int64) (port.Reader, error) {
+// reader makes a reader, trying until ctx ends.
+func (re *Retriever) reader(ctx context.Context, offset int64) (port.Reader, error) {
 	for {
-		reader, err := re.log.NewReader(port.DefaultReaderConfig(re.name), re.topic, re.partition, offset)
+		reader, err := re.log.NewReader(port.DefaultReaderConfig(re.place.Node), re.place.Topic, re.place.Partition, offset)
 		if err == nil {
 			return reader, nil
 		}
 		if re.r.Sleep(ctx, fetchPause) != nil {
-			return nil, fmt.Errorf("open a reader of %s/%d: %w", re.topic, re.partition, err)
+			return nil, fmt.Errorf("open a reader of %s/%d: %w", re.place.Topic, re.place.Partition, err)
 		}
 	}
 }
 
+// localPause is how often a retriever whose disk is used up looks whether it may go on.
+const localPause = 200 * time.Millisecond
+
 // await returns when the partition may be followed. It makes durable what was written before it waits.
-func (re *Retriever) await(ctx context.Context, s *store) error {
+func (re *Retriever) await(ctx context.Context, st *state) error {
 	for {
+		re.mu.Lock()
+		restart := re.restart
+		re.mu.Unlock()
+		if restart != "" {
+			return re.giveUp(ctx, restart)
+		}
 		allowed, changed := re.claim.mayFollow()
-		if allowed {
+		full := re.full(st)
+		if allowed && !full {
 			return nil
 		}
-		if err := s.sync(ctx); err != nil {
+		if err := re.settle(ctx, st.store); err != nil {
 			return err
 		}
-		if _, err := changed.Wait(ctx); err != nil {
+		if full {
+			if err := re.r.Sleep(ctx, localPause); err != nil {
+				return err
+			}
+		} else if _, err := changed.Wait(ctx); err != nil {
 			return err
 		}
 	}
+}
+
+// full says whether reading must wait because the local disk is used up. It waits only for what a snapshot will let go.
+func (re *Retriever) full(st *state) bool {
+	re.mu.Lock()
+	seals := st.index.seals
+	full := len(seals) > 0 && seals[len(seals)-1].Next > re.known.Next && st.localBytes() > re.cfg.MaxLocalBytes
+	told := re.paused
+	re.paused = full
+	re.mu.Unlock()
+	if full && !told {
+		re.announce(port.EventDiskFull, fmt.Sprintf("max_local_bytes is used up by segments that S3 does not have yet: reading waits at offset %d", st.part.next))
+	}
+	return full
 }
 
 var errDue = errors.New("a sync is due")
 
-// fetch reads on, but not beyond the moment at which what was written must be made durable: a fetch may hang for long
+// poll reads on, but not beyond the moment at which what was written must be made durable: a fetch may hang for long
 // while a partition has no leader.
-func (re *Retriever) fetch(ctx context.Context, s *store, reader port.Reader) (port.Batch, error) {
+func (re *Retriever) poll(ctx context.Context, s *store, reader port.Reader) (port.Batch, error) {
 	if s.dirty.IsZero() {
 		return reader.Fetch(ctx)
 	}
@@ -127,89 +166,145 @@ func (re *Retriever) fetch(ctx context.Context, s *store, reader port.Reader) (p
 }
 
 // keep takes over what a fetch has returned.
-func (re *Retriever) keep(ctx context.Context, s *store, batch port.Batch) error {
-	for i := range batch.Records {
-		re.record(s, &batch.Records[i])
+func (re *Retriever) keep(ctx context.Context, st *state, batch port.Batch) error {
+	s := st.store
+	early := re.bugs.Has(planted.AutoCommitEarly)
+	if n := len(batch.Records); early && n > 0 {
+		if err := re.commitEarly(ctx, batch.Records[n-1].Offset+1); err != nil {
+			return err
+		}
 	}
-	if err := s.flush(ctx); err != nil {
-		return err
+	for i := range batch.Records {
+		if err := re.record(ctx, st, &batch.Records[i]); err != nil {
+			return err
+		}
+	}
+	if early && s.dirty.IsZero() && len(s.pending) > 0 {
+		s.dirty = re.r.Now() // written when the sync is due
+	} else if !early {
+		if err := s.flush(ctx); err != nil {
+			return err
+		}
 	}
 	re.mu.Lock()
 	re.next, re.highWater = s.staged.next, batch.HighWatermark
+	if s.staged.next >= batch.HighWatermark {
+		re.freshAt = re.r.Now()
+	}
 	re.mu.Unlock()
 	return nil
 }
 
-// record stages one Kafka record: the whole chunk if all its events are new, as nearly always, else those that are.
-func (re *Retriever) record(s *store, rec *port.Fetched) {
+// record stages one Kafka record, and seals what came before if that ends there: the whole chunk if all its events are
+// new, as nearly always, else those that are.
+func (re *Retriever) record(ctx context.Context, st *state, rec *port.Fetched) error {
+	s := st.store
 	if rec.Offset < s.staged.next {
-		return // from before the offset asked for
+		return nil // from before the offset asked for
 	}
 	if rec.Offset > s.staged.next {
-		re.missed(s, rec.Offset, "the log has no records there")
+		re.missed(st, rec.Offset, "the log has no records there")
 	}
-	ids, err := event.ChunkIDs(re.ids[:0], rec.Value)
-	re.ids = ids
-	if err != nil {
-		s.put(&frame{kind: frameAside, offset: rec.Offset, payload: rec.Value})
-		return
-	}
-	fresh := 0
-	for i, id := range ids {
-		if re.seen.add(id) {
-			if fresh != i {
-				ids[fresh] = id
-			}
-			fresh++
+	f := frame{offset: rec.Offset, time: unixNano(rec.Time), payload: rec.Value}
+	bucket := bucketOf(f.time, re.cfg.SealEvery)
+	if ends, begins := st.part.ends(bucket, re.cfg.MaxMemoryBytes/2); ends && rec.Offset > st.part.first {
+		if err := re.seal(ctx, st, rec.Offset, begins); err != nil {
+			return err
 		}
 	}
-	switch fresh {
-	case len(ids):
-		s.put(&frame{kind: frameEvents, offset: rec.Offset, events: fresh, payload: rec.Value})
-	case 0:
-		s.put(&frame{kind: frameEmpty, offset: rec.Offset, dropped: len(ids)})
-	default:
-		s.put(&frame{kind: frameEvents, offset: rec.Offset, events: fresh, dropped: len(ids) - fresh, payload: re.only(rec.Value, ids[:fresh])})
+	c, err := re.decoder.Decode(rec.Value)
+	if err != nil {
+		f.kind = frameAside
+		s.put(&f)
+		re.stage(st, &f, event.Chunk{}, nil)
+		return nil
 	}
+	re.kept, re.places = re.kept[:0], re.places[:0]
+	for i := range c.Events {
+		if st.seen.add(c.Events[i].ID) {
+			re.kept, re.places = append(re.kept, c.Events[i]), append(re.places, int32(i))
+		}
+	}
+	f.events, f.dropped = len(re.kept), len(c.Events)-len(re.kept)
+	var places []int32
+	switch {
+	case f.events == 0:
+		f.kind, f.payload = frameEmpty, nil
+	case f.dropped == 0:
+		f.kind = frameEvents
+	default:
+		f.kind, places = frameSome, re.places
+		f.payload = nil
+		for _, at := range places {
+			f.payload = binary.AppendUvarint(f.payload, uint64(at))
+		}
+		f.payload = event.AppendChunk(f.payload, c.Dataset, re.kept)
+	}
+	s.put(&f)
+	c.Events = re.kept
+	re.stage(st, &f, c, places)
+	return nil
 }
 
-// only encodes a chunk again with just the first event of each of the given IDs, which are in its order.
-func (re *Retriever) only(value []byte, fresh []event.ID) []byte {
-	// ChunkIDs has checked all that DecodeChunk checks.
-	c, _ := event.DecodeChunk(value)
-	re.fresh = re.fresh[:0]
-	for i := range c.Events {
-		if len(fresh) > 0 && c.Events[i].ID == fresh[0] {
-			re.fresh, fresh = append(re.fresh, c.Events[i]), fresh[1:]
-		}
+// stage makes a record part of what is not sealed, visible to queries at once.
+func (re *Retriever) stage(st *state, f *frame, c event.Chunk, places []int32) {
+	re.mu.Lock()
+	defer re.mu.Unlock()
+	p := st.part
+	switch f.kind {
+	case frameMissed:
+		p.missed += f.missed()
+	case frameAside:
+		p.begin(bucketOf(f.time, re.cfg.SealEvery))
+		p.aside = append(p.aside, *f)
+	case frameEmpty:
+		p.begin(bucketOf(f.time, re.cfg.SealEvery))
+	default:
+		p.begin(bucketOf(f.time, re.cfg.SealEvery))
+		p.add(f.offset, c.Dataset, c.Events, places, len(f.payload))
 	}
-	return event.AppendChunk(nil, c.Dataset, re.fresh)
+	p.next = f.next()
+}
+
+// unixNano is a record's CreateTime; 0 if it has none.
+func unixNano(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixNano()
 }
 
 // missed notes that the offsets up to next cannot be read, durably, and tells.
-func (re *Retriever) missed(s *store, next int64, why string) {
-	from := s.staged.next
+func (re *Retriever) missed(st *state, next int64, why string) {
+	from := st.store.staged.next
 	n := next - from
-	s.put(&frame{kind: frameMissed, offset: from, payload: binary.LittleEndian.AppendUint64(nil, uint64(n))})
+	f := frame{kind: frameMissed, offset: from, payload: binary.LittleEndian.AppendUint64(nil, uint64(n))}
+	st.store.put(&f)
+	re.stage(st, &f, event.Chunk{}, nil)
 	re.announce(port.EventOffsetReset, fmt.Sprintf("%d records from offset %d on cannot be read: %s", n, from, why))
 }
 
 // reset finds out what an offset out of range means. Below the log's start, records have expired before they were read:
-// they are noted as missed. Beyond its end, the log was truncated: what is there now is read from its start again, and
-// what was stored already is dropped as a duplicate, as far as the dedup window reaches.
-func (re *Retriever) reset(ctx context.Context, s *store, times int) error {
-	start, high, err := re.log.Admin().Offsets(ctx, re.topic, re.partition)
+// they are noted as missed. Beyond its end, the log was truncated: what it has now is the truth, so the snapshot is cut
+// where it still agrees, the local data is given up, and the log is read again from there.
+func (re *Retriever) reset(ctx context.Context, st *state, times int) error {
+	start, high, err := re.log.Admin().Offsets(ctx, re.place.Topic, re.place.Partition)
 	if err != nil {
 		return ctx.Err() // asked again after a pause
 	}
-	next := s.staged.next
+	next := st.store.staged.next
 	switch {
 	case next < start:
-		re.missed(s, start, fmt.Sprintf("the log begins at offset %d", start))
-		return s.flush(ctx)
+		re.missed(st, start, fmt.Sprintf("the log begins at offset %d", start))
+		return st.store.flush(ctx)
 	case next > high && times >= resetPatience:
-		re.announce(port.EventOffsetReset, fmt.Sprintf("offset %d is beyond the log's end %d: it was truncated; reading again from its start %d", next, high, start))
-		s.rewind(start)
+		why := fmt.Sprintf("offset %d is beyond the log's end %d: it was truncated", next, high)
+		re.announce(port.EventOffsetReset, why+"; reading again from the last seal before that")
+		if err := re.cutManifest(ctx, high); err != nil {
+			re.announce(port.EventSnapshotFailed, "cutting the manifest: "+err.Error())
+			return ctx.Err() // tried again after a pause
+		}
+		return re.giveUp(ctx, why)
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
+	"math"
 	"strconv"
 	"strings"
 )
@@ -19,13 +20,14 @@ import (
 //	bytes 12-19  Kafka offset
 //	bytes 20-23  number of events in the payload
 //	bytes 24-27  number of events of the record that were dropped as duplicates
+//	bytes 28-35  the record's CreateTime, Unix nanoseconds
 //	then         the payload
 //
 // A position in the log counts the bytes of frames in all files before it, headers left out. A file's name is its
 // first position, so positions mean the same after a restart.
 const (
 	fileHeader  = 32
-	frameHeader = 28
+	frameHeader = 36
 	crcOffset   = 8
 	bodyOffset  = 12
 )
@@ -36,10 +38,11 @@ const (
 	frameEmpty  = 2 // every event of the record was a duplicate
 	frameAside  = 3 // payload: a record's value that could not be decoded
 	frameMissed = 4 // payload: 8 bytes, how many offsets from Offset on could not be read any more
+	frameSome   = 5 // payload: for each event its place in the record (uvarint), then a chunk of the record's new events
 )
 
 const (
-	fileMagic  = "RTLRLOG1"
+	fileMagic  = "RTLRLOG2"
 	fileSuffix = ".log"
 	badSuffix  = ".bad"
 )
@@ -52,6 +55,7 @@ type frame struct {
 	offset  int64
 	events  int
 	dropped int
+	time    int64
 	payload []byte
 }
 
@@ -72,6 +76,26 @@ func (f *frame) missed() int64 {
 	return int64(binary.LittleEndian.Uint64(f.payload))
 }
 
+// holds says whether the frame has events.
+func (f *frame) holds() bool { return f.kind == frameEvents || f.kind == frameSome }
+
+// chunk is the chunk of a frame that holds events, and the events' places in their record, appended to places; none if
+// they are 0, 1, 2 and so on. ok is false if the payload is not what a frame of its kind has.
+func (f *frame) chunk(places []int32) (chunk []byte, at []int32, ok bool) {
+	chunk = f.payload
+	if f.kind != frameSome {
+		return chunk, places, true
+	}
+	for range f.events {
+		n, used := binary.Uvarint(chunk)
+		if used <= 0 || n > math.MaxInt32 {
+			return nil, places, false
+		}
+		places, chunk = append(places, int32(n)), chunk[used:]
+	}
+	return chunk, places, true
+}
+
 func appendFrame(dst []byte, f *frame) []byte {
 	start := len(dst)
 	dst = append(dst, 'R', 'f', f.kind, 0)
@@ -80,6 +104,7 @@ func appendFrame(dst []byte, f *frame) []byte {
 	dst = binary.LittleEndian.AppendUint64(dst, uint64(f.offset))
 	dst = binary.LittleEndian.AppendUint32(dst, uint32(f.events))
 	dst = binary.LittleEndian.AppendUint32(dst, uint32(f.dropped))
+	dst = binary.LittleEndian.AppendUint64(dst, uint64(f.time))
 	dst = append(dst, f.payload...)
 	binary.LittleEndian.PutUint32(dst[start+crcOffset:], frameSum(dst[start:]))
 	return dst
@@ -96,7 +121,7 @@ func parseFrame(b []byte) (f frame, need int, ok bool) {
 		return frame{}, frameHeader, false
 	}
 	length := int64(binary.LittleEndian.Uint32(b[4:]))
-	if b[0] != 'R' || b[1] != 'f' || b[2] < frameEvents || b[2] > frameMissed || b[3] != 0 || length < frameHeader-bodyOffset || length > maxFrame {
+	if b[0] != 'R' || b[1] != 'f' || b[2] < frameEvents || b[2] > frameSome || b[3] != 0 || length < frameHeader-bodyOffset || length > maxFrame {
 		return frame{}, 0, false
 	}
 	need = bodyOffset + int(length)
@@ -112,6 +137,7 @@ func parseFrame(b []byte) (f frame, need int, ok bool) {
 		offset:  int64(binary.LittleEndian.Uint64(b[12:])),
 		events:  int(binary.LittleEndian.Uint32(b[20:])),
 		dropped: int(binary.LittleEndian.Uint32(b[24:])),
+		time:    int64(binary.LittleEndian.Uint64(b[28:])),
 		payload: b[frameHeader:],
 	}
 	return f, need, f.offset >= 0 && f.missed() >= 0 && f.next() >= 0

@@ -1,12 +1,15 @@
 package retriever
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/ratel-sim/ratel/system/event"
 	"github.com/ratel-sim/ratel/system/port"
+	"github.com/ratel-sim/ratel/system/segment"
 )
 
 // Bounds of a page.
@@ -14,88 +17,214 @@ const (
 	maxPageEvents = 100_000
 	pageBlock     = 256 << 10 // read at once
 	maxPageBytes  = 8 << 20   // a page ends here, however few events it has
+	readAgain     = 3         // if what was to be read was sealed meanwhile
 )
 
-// ErrCursor is matched by the error for a cursor that no page has returned.
+// ErrCursor is matched by the error for a cursor that is beyond what is held.
 var ErrCursor = errors.New("no such cursor")
 
-// Holdings implements [Holder]. Only durable events are returned, each from bytes whose checksum was verified.
+// Holdings implements [Holder]. Only durable events are returned, each from bytes whose checksum was verified. A cursor is
+// a Kafka offset; below what is held locally, the page begins with what is.
 func (re *Retriever) Holdings(ctx context.Context, cursor int64, limit int) (Page, error) {
-	var page Page
-	next, done, err := re.frames(ctx, cursor, limit, func(f *frame) error {
-		c, err := event.DecodeChunk(f.payload)
-		if err != nil {
-			return err
-		}
-		if page.Held == nil {
-			page.Held = make([]Held, 0, min(max(limit, 1), 4096)+len(c.Events))
-		}
-		for i := range c.Events {
-			page.Held = append(page.Held, Held{Offset: f.offset, Dataset: c.Dataset, Event: c.Events[i]})
-		}
-		return nil
-	})
+	records, err := re.HeldRecords(ctx, cursor, limit)
 	if err != nil {
 		return Page{}, err
 	}
-	page.Cursor, page.Done = next, done
+	page := Page{Cursor: records.Cursor, Done: records.Done, Held: make([]Held, 0, records.Events)}
+	for _, r := range records.Records {
+		c, err := event.DecodeChunk(r.Chunk)
+		if err != nil {
+			return Page{}, fmt.Errorf("the record at offset %d: %w", r.Offset, err)
+		}
+		for i := range c.Events {
+			page.Held = append(page.Held, Held{Offset: r.Offset, Dataset: c.Dataset, Event: c.Events[i]})
+		}
+	}
 	return page, nil
 }
 
-// HeldRecords implements [RecordHolder]. Each chunk is from bytes whose checksum was verified; what is in it is for the
-// caller to check, as with a record of Kafka's.
+// HeldRecords implements [RecordHolder]. Rows of segments are put together as records again, one chunk each.
 func (re *Retriever) HeldRecords(ctx context.Context, cursor int64, limit int) (RecordPage, error) {
-	var page RecordPage
-	next, done, err := re.frames(ctx, cursor, limit, func(f *frame) error {
-		page.Records = append(page.Records, HeldRecord{Offset: f.offset, Chunk: f.payload[:len(f.payload):len(f.payload)]})
-		page.Events += f.events
-		return nil
-	})
+	limit = min(max(limit, 1), maxPageEvents)
+	var err error
+	for range readAgain {
+		var page RecordPage
+		if page, err = re.heldRecords(ctx, cursor, limit); err == nil || !errors.Is(err, port.ErrNotExist) {
+			return page, err
+		}
+	}
+	return RecordPage{}, err
+}
+
+func (re *Retriever) heldRecords(ctx context.Context, cursor int64, limit int) (RecordPage, error) {
+	st, seals, release := re.pin()
+	defer release()
+	if st == nil {
+		if cursor == 0 {
+			return RecordPage{Done: true}, nil
+		}
+		return RecordPage{}, fmt.Errorf("%w: %d, and the local data is not open yet", ErrCursor, cursor)
+	}
+	if end := st.store.published().next; cursor < 0 || cursor > end {
+		return RecordPage{}, fmt.Errorf("%w: %d is not between 0 and %d", ErrCursor, cursor, end)
+	}
+	page := RecordPage{Cursor: cursor}
+	bytes := 0
+	// take adds the records from the cursor on, whole offsets at a time.
+	take := func(records []pageRow) (full bool) {
+		at, _ := slices.BinarySearchFunc(records, page.Cursor, func(r pageRow, offset int64) int { return cmp.Compare(r.Offset, offset) })
+		for records = records[at:]; len(records) > 0; records = records[1:] {
+			r := records[0]
+			if (page.Events >= limit || bytes >= maxPageBytes) && r.Offset >= page.Cursor {
+				return true
+			}
+			page.Records, page.Events, bytes = append(page.Records, r.HeldRecord), page.Events+r.events, bytes+len(r.Chunk)
+			page.Cursor = r.Offset + 1
+		}
+		return false
+	}
+	for i := range seals {
+		s := &seals[i]
+		if s.Next <= page.Cursor {
+			continue
+		}
+		records, err := re.sealRecords(ctx, s)
+		if err != nil {
+			return RecordPage{}, err
+		}
+		if take(records) {
+			return page, nil
+		}
+		page.Cursor = s.Next
+	}
+	records, end, more, err := st.store.records(ctx, page.Cursor, limit-page.Events)
 	if err != nil {
 		return RecordPage{}, err
 	}
-	page.Cursor, page.Done = next, done
+	if take(records) || more {
+		return page, nil
+	}
+	page.Cursor, page.Done = max(page.Cursor, end), true
 	return page, nil
 }
 
-// frames calls f with the durable frames that hold events, from a cursor on, until about limit events. It returns the
-// cursor behind them. f may keep a frame's payload.
-func (re *Retriever) frames(ctx context.Context, cursor int64, limit int, f func(f *frame) error) (next int64, done bool, err error) {
-	re.mu.Lock()
-	s := re.store
-	re.mu.Unlock()
-	if s == nil {
-		if cursor == 0 {
-			return 0, true, nil
+// pageRow is a record and how many events it has.
+type pageRow struct {
+	HeldRecord
+	events int
+}
+
+// records reads the durable records from an offset on until about limit events, in order. more says that there are others.
+func (s *store) records(ctx context.Context, offset int64, limit int) (out []pageRow, end int64, more bool, err error) {
+	position, durable := s.find(offset)
+	s.mu.Lock()
+	sorted := !s.rewound
+	s.mu.Unlock()
+	for events, bytes := 0, 0; position < durable.end; {
+		if sorted && (events > limit || bytes > maxPageBytes) {
+			return out, durable.next, true, nil
 		}
-		return 0, false, fmt.Errorf("%w: %d, and the log is not open yet", ErrCursor, cursor)
-	}
-	limit = min(max(limit, 1), maxPageEvents)
-	end := s.published().end
-	if cursor < 0 || cursor > end {
-		return 0, false, fmt.Errorf("%w: %d is not between 0 and %d", ErrCursor, cursor, end)
-	}
-	first := cursor
-	for events := 0; cursor < end && events < limit && cursor-first < maxPageBytes; {
-		start, fileEnd := s.fileAt(cursor)
-		before := cursor
-		cursor, err = readFrames(ctx, s.disk, start, cursor, fileEnd, func(fr *frame) (bool, error) {
-			if fr.kind == frameEvents {
-				if err := f(fr); err != nil {
-					return false, err
-				}
-				events += fr.events
+		start, fileEnd := s.fileAt(position)
+		before := position
+		position, err = readFrames(ctx, s.disk, start, position, min(fileEnd, durable.end), func(f *frame) (bool, error) {
+			if f.offset < offset || !f.holds() {
+				return true, nil
 			}
-			return events < limit, nil
+			chunk, _, ok := f.chunk(nil)
+			if !ok {
+				return false, fmt.Errorf("the record at offset %d: %w", f.offset, port.ErrCorrupt)
+			}
+			out = append(out, pageRow{HeldRecord{f.offset, chunk[:len(chunk):len(chunk)]}, f.events})
+			events, bytes = events+f.events, bytes+len(chunk)
+			return !sorted || events <= limit && bytes <= maxPageBytes, nil
 		})
 		if err != nil {
-			return 0, false, err
+			return nil, 0, false, err
 		}
-		if cursor == before {
-			return 0, false, fmt.Errorf("%s: no progress at position %d", fileName(start), cursor)
+		if position == before {
+			return nil, 0, false, fmt.Errorf("%s: no progress at position %d", fileName(start), position)
 		}
 	}
-	return cursor, cursor >= end, nil
+	slices.SortStableFunc(out, func(a, b pageRow) int { return cmp.Compare(a.Offset, b.Offset) })
+	return out, durable.next, false, nil
+}
+
+// sealPage is a seal whose rows were put together as records.
+type sealPage struct {
+	pack    string
+	records []pageRow
+}
+
+// sealRecords reads a seal's rows as records. The last one is remembered: pages follow one another.
+func (re *Retriever) sealRecords(ctx context.Context, s *localSeal) ([]pageRow, error) {
+	re.mu.Lock()
+	last := re.pages
+	re.mu.Unlock()
+	if last != nil && last.pack == s.pack {
+		return last.records, nil
+	}
+	rows, err := re.rowsOf(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	var records []pageRow
+	var events []event.Event
+	for i := 0; i < len(rows); {
+		events = events[:0]
+		first := &rows[i]
+		for ; i < len(rows) && rows[i].Offset == first.Offset && rows[i].dataset == first.dataset; i++ {
+			events = append(events, rows[i].Event)
+		}
+		chunk := event.AppendChunk(nil, datasetOf(s.datasets, first.dataset), events)
+		records = append(records, pageRow{HeldRecord{first.Offset, chunk}, len(events)})
+	}
+	re.mu.Lock()
+	re.pages = &sealPage{s.pack, records}
+	re.mu.Unlock()
+	return records, nil
+}
+
+// datasetRow is a row and its dataset.
+type datasetRow struct {
+	segment.Row
+	dataset int64
+}
+
+// rowsOf reads all rows of a local seal in the order in which they arrived.
+func (re *Retriever) rowsOf(ctx context.Context, s *localSeal) ([]datasetRow, error) {
+	rows := make([]datasetRow, 0, s.Rows())
+	for i := range s.Segments {
+		data, err := re.readSegment(ctx, s, i)
+		if errors.Is(err, port.ErrCorrupt) {
+			re.found(s.Segments[i].Key, err)
+		}
+		if err != nil {
+			return nil, err
+		}
+		if rows, err = appendRows(ctx, rows, &s.Segments[i], data); err != nil {
+			return nil, err
+		}
+	}
+	sortRows(rows)
+	return rows, nil
+}
+
+func appendRows(ctx context.Context, rows []datasetRow, info *segment.Info, data []byte) ([]datasetRow, error) {
+	seg, err := segment.Open(*info, data)
+	if err != nil {
+		return nil, err
+	}
+	err = seg.Rows(ctx, func(row *segment.Row) error {
+		rows = append(rows, datasetRow{*row, info.Dataset})
+		return nil
+	})
+	return rows, err
+}
+
+func sortRows(rows []datasetRow) {
+	slices.SortStableFunc(rows, func(a, b datasetRow) int {
+		return cmp.Or(cmp.Compare(a.Offset, b.Offset), cmp.Compare(a.Index, b.Index))
+	})
 }
 
 // readFrames calls f with the frames of one file between two positions until f returns false, and returns the position behind the last.
@@ -123,7 +252,7 @@ func readFrames(ctx context.Context, disk port.Disk, start, from, to int64, f fu
 					}
 					break
 				}
-				return from, fmt.Errorf("%s, byte %d: %w: no valid record begins there; the cursor is wrong or the file is damaged", name, at+int64(used), port.ErrCorrupt)
+				return from, fmt.Errorf("%s, byte %d: %w: no valid record begins there; the file is damaged", name, at+int64(used), port.ErrCorrupt)
 			}
 			more, err := f(&fr)
 			if err != nil {

@@ -17,6 +17,7 @@ const (
 	pathStatus   = "/status"
 	pathHealthz  = "/healthz"
 	pathHoldings = "/1/holdings"
+	pathRanges   = "/1/ranges"
 	typeJSON     = "application/json"
 	typePage     = "application/vnd.ratel.holdings-v1"
 	defaultLimit = 1000
@@ -25,8 +26,8 @@ const (
 // maxReply bounds what a client reads: a page and the one record that may exceed its bound.
 const maxReply = maxPageBytes + maxFrame + 1<<20
 
-// Handler serves GET /status (JSON, [Status]), GET /healthz (200 while the claim is held, else 503) and GET
-// /1/holdings?cursor=0&limit=1000 (a binary page; see page.go).
+// Handler serves GET /status (JSON, [Status]), GET /healthz (200 while the claim is held, else 503), GET /1/ranges (JSON,
+// a list of [Range]) and GET /1/holdings?cursor=0&limit=1000 (a binary page; see page.go).
 func Handler(re *Retriever) http.Handler { return &handler{re} }
 
 type handler struct{ re *Retriever }
@@ -34,8 +35,8 @@ type handler struct{ re *Retriever }
 // ServeHTTP implements http.Handler.
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	path := r.URL.Path
-	if path != pathStatus && path != pathHealthz && path != pathHoldings {
-		fail(w, http.StatusNotFound, "unknown path: there are GET /status, GET /healthz and GET /1/holdings")
+	if path != pathStatus && path != pathHealthz && path != pathHoldings && path != pathRanges {
+		fail(w, http.StatusNotFound, "unknown path: there are GET /status, GET /healthz, GET /1/ranges and GET /1/holdings")
 		return
 	}
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
@@ -43,8 +44,12 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusMethodNotAllowed, "method "+r.Method+" is not allowed here: use GET")
 		return
 	}
-	if path == pathHoldings {
+	switch path {
+	case pathHoldings:
 		h.holdings(w, r)
+		return
+	case pathRanges:
+		h.ranges(w, r)
 		return
 	}
 	st, err := h.re.Status(r.Context())
@@ -74,20 +79,30 @@ func (h *handler) holdings(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusBadRequest, err.Error())
 		return
 	}
-	page := []byte(pageMagic)
-	next, done, err := h.re.frames(r.Context(), cursor, int(min(limit, maxPageEvents)), func(f *frame) error {
-		page = appendPageRecord(page, f)
-		return nil
-	})
+	held, err := h.re.HeldRecords(r.Context(), cursor, int(min(limit, maxPageEvents)))
 	switch {
 	case errors.Is(err, ErrCursor):
 		fail(w, http.StatusBadRequest, err.Error())
 	case err != nil:
 		fail(w, http.StatusInternalServerError, err.Error())
 	default:
+		page := []byte(pageMagic)
+		for _, record := range held.Records {
+			page = appendPageRecord(page, record)
+		}
 		w.Header().Set("Content-Type", typePage)
-		_, _ = w.Write(appendPageEnd(page, next, done))
+		_, _ = w.Write(appendPageEnd(page, held.Cursor, held.Done))
 	}
+}
+
+func (h *handler) ranges(w http.ResponseWriter, r *http.Request) {
+	ranges, err := h.re.Ranges(r.Context())
+	if err != nil {
+		fail(w, http.StatusInternalServerError, err.Error())
+		return
+	}
+	w.Header().Set("Content-Type", typeJSON)
+	_ = json.NewEncoder(w).Encode(ranges)
 }
 
 func number(query url.Values, name string, otherwise int64) (int64, error) {
@@ -135,6 +150,19 @@ func (c *Client) Status(ctx context.Context) (Status, error) {
 		return Status{}, fmt.Errorf("GET %s%s: %w", c.base, pathStatus, err)
 	}
 	return st, nil
+}
+
+// Ranges implements [Holder].
+func (c *Client) Ranges(ctx context.Context) ([]Range, error) {
+	body, err := c.get(ctx, pathRanges)
+	if err != nil {
+		return nil, err
+	}
+	var ranges []Range
+	if err := json.Unmarshal(body, &ranges); err != nil {
+		return nil, fmt.Errorf("GET %s%s: %w", c.base, pathRanges, err)
+	}
+	return ranges, nil
 }
 
 // Holdings implements [Holder].

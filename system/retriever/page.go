@@ -21,11 +21,11 @@ const (
 // errPage is matched by the error for bytes that are not a page.
 var errPage = errors.New("not a page of holdings")
 
-func appendPageRecord(dst []byte, f *frame) []byte {
+func appendPageRecord(dst []byte, r HeldRecord) []byte {
 	dst = append(dst, pageRecord)
-	dst = binary.AppendUvarint(dst, uint64(f.offset))
-	dst = binary.AppendUvarint(dst, uint64(len(f.payload)))
-	return append(dst, f.payload...)
+	dst = binary.AppendUvarint(dst, uint64(r.Offset))
+	dst = binary.AppendUvarint(dst, uint64(len(r.Chunk)))
+	return append(dst, r.Chunk...)
 }
 
 func appendPageEnd(page []byte, cursor int64, done bool) []byte {

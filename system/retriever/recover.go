@@ -7,17 +7,17 @@ import (
 	"io"
 	"slices"
 
-	"github.com/ratel-sim/ratel/system/event"
 	"github.com/ratel-sim/ratel/system/port"
 	"github.com/ratel-sim/ratel/system/rt"
 )
 
-// openStore opens the local log and brings it back to a sound state: a torn end is cut off, damaged bytes and all that
-// follows them are set aside, to be read from Kafka again. seen gets the IDs of what is kept. limit, unless negative,
-// is a position beyond which nothing may be believed, because making it durable has failed.
-func openStore(ctx context.Context, r rt.Runtime, disk port.Disk, partition int32, limit int64, seen *window, announce func(kind, detail string)) (*store, error) {
-	s := &store{r: r, disk: disk, partition: partition, rollAt: rollAt, announce: announce}
-	rc := recovery{store: s, seen: seen}
+// openStore opens the local log from a position on and brings it back to a sound state: a torn end is cut off, damaged
+// bytes and all that follows them are set aside, to be read from Kafka again. base is what comes before it: it is in
+// segments. replay takes over what is kept, in order; it says false for a frame whose payload is not sound. limit, unless
+// negative, is a position beyond which nothing may be believed, because making it durable has failed.
+func openStore(ctx context.Context, r rt.Runtime, disk port.Disk, partition int32, limit int64, base tally, replay func(f *frame) bool, announce func(kind, detail string)) (*store, error) {
+	s := &store{r: r, disk: disk, partition: partition, rollAt: rollAt, announce: announce, written: base}
+	rc := recovery{store: s, replay: replay}
 	starts, err := rc.list(ctx)
 	if err == nil && limit >= 0 {
 		starts, err = rc.rollback(ctx, starts, limit)
@@ -32,6 +32,8 @@ func openStore(ctx context.Context, r rt.Runtime, disk port.Disk, partition int3
 		return nil, fmt.Errorf("retriever: recover the local log: %w", err)
 	}
 	s.staged = s.written
+	s.mark(s.written.next)
+	s.rewound = true // there are no marks within what was recovered
 	if err := s.reopen(ctx); err != nil {
 		return nil, fmt.Errorf("retriever: open the local log: %w", err)
 	}
@@ -62,13 +64,12 @@ func (s *store) reopen(ctx context.Context) error {
 }
 
 type recovery struct {
-	store *store
-	seen  *window
-	ids   []event.ID
-	note  string // for the announcement
+	store  *store
+	replay func(f *frame) bool
+	note   string // for the announcement
 }
 
-// list returns the first positions of the log's files, ascending.
+// list returns the first positions of the log's files, ascending. Files of before its beginning are removed.
 func (rc *recovery) list(ctx context.Context) ([]int64, error) {
 	names, err := rc.store.disk.List(ctx)
 	if err != nil {
@@ -76,7 +77,12 @@ func (rc *recovery) list(ctx context.Context) ([]int64, error) {
 	}
 	var starts []int64
 	for _, name := range names {
-		if start, ok := parseFileName(name); ok {
+		start, ok := parseFileName(name)
+		if ok && start < rc.store.written.end {
+			if err := rc.store.disk.Remove(ctx, name); err != nil {
+				return nil, fmt.Errorf("%s: remove: %w", name, err)
+			}
+		} else if ok {
 			starts = append(starts, start)
 		}
 	}
@@ -143,15 +149,8 @@ func (rc *recovery) frames(data []byte) int {
 		if !ok {
 			return at
 		}
-		if f.kind == frameEvents {
-			ids, err := event.ChunkIDs(rc.ids[:0], f.payload)
-			rc.ids = ids
-			if err != nil || len(ids) != f.events {
-				return at
-			}
-			for _, id := range ids {
-				rc.seen.add(id)
-			}
+		if !rc.replay(&f) {
+			return at
 		}
 		rc.store.written.add(&f)
 		at += need

@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/ratel-sim/ratel/system/event"
+	"github.com/ratel-sim/ratel/system/manifest"
+	"github.com/ratel-sim/ratel/system/planted"
 	"github.com/ratel-sim/ratel/system/port"
 	"github.com/ratel-sim/ratel/system/rt"
 )
@@ -15,73 +18,113 @@ import (
 // restartPause is how long a retriever waits before it opens its log again after the disk has failed.
 const restartPause = 500 * time.Millisecond
 
-// Retriever follows one partition and keeps its events. It implements [Holder].
+// Place says which retriever it is: one of those that follow a partition, each from a zone of its own.
+type Place struct {
+	Topic     string
+	Partition int32
+	Replica   int // from 0
+	Node      string
+	Zone      string
+	Peers     []string // the nodes of the others that follow the partition
+}
+
+// Retriever follows one partition and keeps its events. It implements [RecordHolder] and [port.PeerServer].
 type Retriever struct {
 	r         rt.Runtime
 	log       port.Log
 	disk      port.Disk
+	blobs     port.Blobs
+	peers     port.Peers
 	events    port.Events
+	manifests *manifest.Store
 	cfg       Config
-	topic     string
-	partition int32
-	name      string
+	place     Place
+	bugs      planted.Set
 	claim     *claim
+	indexing  *rt.Mutex // held while the disk's index changes
+	cache     *cache
 
 	mu        sync.Mutex // never held across a blocking call
-	store     *store     // nil before the first recovery
+	st        *state     // nil before the first recovery
 	next      int64
 	highWater int64
+	freshAt   time.Time // when everything up to the high watermark was last known to be here; zero: never
+	known     manifest.Loaded
+	repaired  int64
+	damaged   []string             // keys of local segments that are not served
+	restart   string               // why the local data must be given up for what the manifest has; else empty
+	pages     *sealPage            // the seal that was read for a page last
+	wake      *rt.Future[struct{}] // done when the keeper should look at once
+	paused    bool                 // reading waits for local space
+
+	collected int64 // of the keeper alone: objects below this offset that the manifest does not name are removed
 
 	// Of the following task alone.
-	seen  *window
-	ids   []event.ID
-	fresh []event.Event
+	decoder event.Decoder
+	kept    []event.Event
+	places  []int32
 }
 
-var _ Holder = (*Retriever)(nil)
+// state is the local data as it was opened once.
+type state struct {
+	store *store
+	seen  *window
+	part  *part  // changed and viewed under Retriever.mu
+	index *index // replaced, never changed, under Retriever.mu; by who holds indexing
+	pins  map[string]int
+	gone  []string // files that the index does not name any more
+}
 
-// New makes a retriever of one partition of a topic. name is its node's. Errors: a configuration that cannot work.
-func New(r rt.Runtime, ports port.Ports, cfg Config, topic string, partition int32, name string) (*Retriever, error) {
-	var errs []error
-	if cfg.SyncEvery <= 0 {
-		errs = append(errs, fmt.Errorf("retriever configuration: sync_every is %v, expected more than 0", cfg.SyncEvery))
+var (
+	_ RecordHolder    = (*Retriever)(nil)
+	_ port.PeerServer = (*Retriever)(nil)
+)
+
+// New makes a retriever. Errors: a configuration or a place that cannot work.
+func New(r rt.Runtime, ports port.Ports, cfg Config, place Place, bugs planted.Set) (*Retriever, error) {
+	errs := []error{cfg.check()}
+	if place.Partition < 0 {
+		errs = append(errs, fmt.Errorf("retriever: partition is %d, expected 0 or more", place.Partition))
 	}
-	if cfg.DedupWindow < 1 || cfg.DedupWindow > 1<<30 {
-		errs = append(errs, fmt.Errorf("retriever configuration: dedup_window is %d, expected 1 to %d", cfg.DedupWindow, 1<<30))
-	}
-	if cfg.SessionTimeout <= 0 {
-		errs = append(errs, fmt.Errorf("retriever configuration: session_timeout is %v, expected more than 0", cfg.SessionTimeout))
-	}
-	if partition < 0 {
-		errs = append(errs, fmt.Errorf("retriever: partition is %d, expected 0 or more", partition))
+	for _, name := range []struct{ what, text string }{{"topic", place.Topic}, {"node", place.Node}, {"zone", place.Zone}} {
+		if name.text == "" || strings.Contains(name.text, "/") {
+			errs = append(errs, fmt.Errorf("retriever: %s is %q, expected a name without a slash", name.what, name.text))
+		}
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
 	re := &Retriever{
-		r: r, log: ports.Log, disk: ports.Disk, events: ports.Events, cfg: cfg, topic: topic, partition: partition, name: name,
+		r: r, log: ports.Log, disk: ports.Disk, blobs: ports.Blobs, peers: ports.Peers, events: ports.Events,
+		manifests: manifest.NewStore(ports.Blobs), cfg: cfg, place: place, bugs: bugs,
+		indexing: rt.NewMutex(r), cache: newCache(), wake: rt.NewFuture[struct{}](r),
 	}
 	if re.events == nil {
 		re.events = port.Discard{}
 	}
 	re.claim = &claim{
-		r: r, zk: ports.Coordination, timeout: cfg.SessionTimeout, announce: re.announce, topic: topic, partition: partition,
+		r: r, zk: ports.Coordination, timeout: cfg.SessionTimeout, announce: re.announce, topic: place.Topic, partition: place.Partition, place: place.Zone,
 		// The clock keeps two incarnations apart even if their random sources were seeded alike.
-		owner:   fmt.Sprintf("%s-%016x-%x", name, r.Rand().Uint64(), r.Now().UnixNano()),
+		owner:   fmt.Sprintf("%s-%016x-%x", place.Node, r.Rand().Uint64(), r.Now().UnixNano()),
 		changed: rt.NewFuture[struct{}](r),
+	}
+	if bugs.Has(planted.SameZonePair) {
+		re.claim.place = place.Node
 	}
 	return re, nil
 }
 
 func (re *Retriever) announce(kind, detail string) {
-	re.events.Announce(port.Event{Kind: kind, Node: re.name, Topic: re.topic, Part: re.partition, Detail: detail})
+	re.events.Announce(port.Event{Kind: kind, Node: re.place.Node, Topic: re.place.Topic, Part: re.place.Partition, Detail: detail})
 }
 
-// Run recovers the local log, claims the partition and follows it until ctx ends; what it has then is made durable. It
-// returns an error if the local log cannot be opened, or if at the end it cannot be synced.
+// Run recovers what is on the local disk or begins from the snapshot, claims the partition and follows it until ctx ends;
+// what it has then is made durable. It returns an error if the local disk cannot be read or written, or if at the end it
+// cannot be synced.
 func (re *Retriever) Run(ctx context.Context) error {
 	group, inner := rt.NewGroup(re.r, ctx)
 	group.Go("follow", re.run)
+	group.Go("keep", re.keeper)
 	group.Go("claim", re.claim.run)
 	// The group ends by itself when ctx does, and is waited for.
 	err := group.Wait(context.WithoutCancel(inner))
@@ -91,41 +134,78 @@ func (re *Retriever) Run(ctx context.Context) error {
 	return err
 }
 
+// errStartOver is matched when the local data was given up.
+var errStartOver = errors.New("starting over from the snapshot")
+
 // run follows the partition, and begins again from what is durable when the disk has failed.
 func (re *Retriever) run(ctx context.Context) error {
 	limit := int64(-1)
 	for {
-		re.seen = newWindow(re.cfg.DedupWindow)
-		s, err := openStore(ctx, re.r, re.disk, re.partition, limit, re.seen, re.announce)
+		st, err := re.open(ctx, limit)
 		if err != nil {
 			return err
 		}
-		re.mu.Lock()
-		re.store, re.next = s, s.durable.next
-		re.mu.Unlock()
-		err = re.follow(ctx, s)
-		s.close()
+		err = re.follow(ctx, st)
+		st.store.close()
 		if ctx.Err() != nil {
 			return err
 		}
-		re.announce(port.EventDiskCorrupt, fmt.Sprintf("the local log failed, going back to what is durable, position %d: %v", s.published().end, err))
-		limit = s.published().end
+		limit = st.store.published().end
+		if errors.Is(err, errStartOver) {
+			limit = -1
+		} else {
+			re.announce(port.EventDiskCorrupt, fmt.Sprintf("the local log failed, going back to what is durable, position %d: %v", limit, err))
+		}
 		if err := re.r.Sleep(ctx, restartPause); err != nil {
 			return err
 		}
 	}
 }
 
+// present is the local data as it is open now; nil before that.
+func (re *Retriever) present() *state {
+	re.mu.Lock()
+	defer re.mu.Unlock()
+	return re.st
+}
+
 // Status implements [Holder].
 func (re *Retriever) Status(context.Context) (Status, error) {
-	st := Status{Partition: re.partition, Claimed: re.claim.holds()}
+	st := Status{Partition: re.place.Partition, Zone: re.place.Zone, Claimed: re.claim.holds()}
 	re.mu.Lock()
-	s := re.store
-	st.Next, st.HighWater = re.next, re.highWater
-	re.mu.Unlock()
-	if s != nil {
-		t := s.published()
-		st.Durable, st.Held, st.Duplicates, st.Corrupt, st.Missed = t.next, t.held, t.duplicates, t.corrupt, t.missed
+	defer re.mu.Unlock()
+	st.Next, st.HighWater, st.Repaired = re.next, re.highWater, re.repaired
+	st.Committed, st.Generation = re.known.Next, re.known.Generation
+	if re.st == nil {
+		return st, nil
 	}
+	t := re.st.store.published()
+	st.Durable, st.Held, st.Duplicates, st.Corrupt, st.Missed = t.next, t.held, t.duplicates, t.corrupt, t.missed
+	for i := range re.st.index.seals {
+		st.Held += re.st.index.seals[i].Rows()
+	}
+	st.Floor = re.st.floor()
+	st.LocalBytes = re.st.localBytes()
+	st.MemBytes = re.st.part.bytes()
 	return st, nil
+}
+
+// floor is the Kafka offset at which what is here begins.
+func (st *state) floor() int64 {
+	if len(st.index.seals) > 0 {
+		return st.index.seals[0].First
+	}
+	return st.part.first
+}
+
+// localBytes is about what is used of the disk.
+func (st *state) localBytes() int64 {
+	n := st.store.published().end - st.index.wal
+	for i := range st.index.seals {
+		n += st.index.seals[i].Bytes()
+	}
+	for _, f := range st.index.window {
+		n += f.count * idBytes
+	}
+	return n
 }

@@ -8,12 +8,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/ratel-sim/ratel/system/event"
+	"github.com/ratel-sim/ratel/system/planted"
 	"github.com/ratel-sim/ratel/system/port"
-	"github.com/ratel-sim/ratel/system/rt"
 )
 
-const claimPath = "/ratel/claims/events/0"
+const claimPath = "/ratel/claims/events/0/a"
 
 func TestFollowsAndHoldsDurably(t *testing.T) {
 	t.Parallel()
@@ -30,8 +29,12 @@ func TestFollowsAndHoldsDurably(t *testing.T) {
 			t.Errorf("%+v", held)
 		}
 	}
-	want := Status{Partition: 0, Claimed: true, Next: 3, Durable: 3, HighWater: 3, Held: 6}
-	if st := g.status(); st != want {
+	want := Status{Partition: 0, Zone: "a", Claimed: true, Next: 3, Durable: 3, HighWater: 3, Held: 6}
+	st := g.status()
+	if st.LocalBytes == 0 || st.MemBytes == 0 {
+		t.Errorf("%+v", st)
+	}
+	if st.LocalBytes, st.MemBytes = 0, 0; st != want {
 		t.Errorf("%+v, want %+v", st, want)
 	}
 	g.stop()
@@ -221,7 +224,7 @@ func TestTruncatedLogIsReadAgain(t *testing.T) {
 	g.log.add(chunk(1, 7)) // at offset 1: below what the retriever asks for
 	eventually(t, "reset", func() bool { return len(g.seen.of(port.EventOffsetReset)) == 1 })
 	g.caughtUp()
-	if got := seqs(g.held(10)); !slices.Equal(got, []uint64{0, 1, 2, 7}) {
+	if got := seqs(g.held(10)); !slices.Equal(got, []uint64{0, 7}) {
 		t.Errorf("%v", got)
 	}
 }
@@ -291,8 +294,8 @@ func TestFailedSyncAtTheEndIsTold(t *testing.T) {
 
 func TestConfigIsChecked(t *testing.T) {
 	t.Parallel()
-	_, err := New(nil, port.Ports{}, Config{}, "events", -1, "x")
-	for _, what := range []string{"sync_every", "dedup_window", "session_timeout", "partition"} {
+	_, err := New(nil, port.Ports{}, Config{}, Place{Topic: "events", Partition: -1, Node: "a/b"}, planted.Set{})
+	for _, what := range []string{"sync_every", "dedup_window", "session_timeout", "seal_every", "snapshot_every", "max_local_bytes", "max_memory_bytes", "partition", "node", "zone"} {
 		if err == nil || !strings.Contains(err.Error(), what) {
 			t.Errorf("the error does not name %s: %v", what, err)
 		}
@@ -305,52 +308,9 @@ func TestBadCursors(t *testing.T) {
 	g.log.add(chunk(1, 0), chunk(1, 1))
 	g.start()
 	g.caughtUp()
-	for _, cursor := range []int64{-1, 1, 1 << 40} {
+	for _, cursor := range []int64{-1, 1 << 40} {
 		if _, err := g.re.Holdings(context.Background(), cursor, 10); err == nil {
 			t.Errorf("cursor %d was taken", cursor)
-		}
-	}
-}
-
-func BenchmarkRecord(b *testing.B) {
-	g := newRig(b)
-	s, err := openStore(context.Background(), rt.NewWall(1), g.disk, 0, -1, newWindow(1<<17), func(string, string) {})
-	if err != nil {
-		b.Fatal(err)
-	}
-	re := &Retriever{seen: newWindow(1 << 17)}
-	var value []byte
-	events := make([]event.Event, 10)
-	for i := range events {
-		events[i] = event.Event{SampleRate: 1, Fields: []event.Field{
-			{Name: "ratel.producer", Value: event.IntValue(3)}, {Name: "ratel.seq", Value: event.IntValue(int64(i))}, {Name: "ratel.sum", Value: event.IntValue(1 << 61)},
-			{Name: "service.name", Value: event.StringValue("checkout")}, {Name: "name", Value: event.StringValue("GET /item")}, {Name: "duration_ms", Value: event.FloatValue(12.375)},
-			{Name: "status_code", Value: event.IntValue(200)}, {Name: "payload", Value: event.StringValue(strings.Repeat("x", 50))},
-		}}
-	}
-	values := make([][]byte, 1000)
-	seq := uint64(0)
-	refill := func() {
-		for i := range values {
-			values[i] = event.AppendChunkFrom(nil, event.Dataset{ID: 1, Name: "data"}, events, event.ID{Source: 1, Seq: seq})
-			seq += 10
-		}
-	}
-	refill()
-	b.ReportAllocs()
-	b.ResetTimer()
-	for i := 0; i < b.N; i++ {
-		if i%len(values) == 0 && i > 0 {
-			b.StopTimer()
-			refill()
-			s.disk.(*memDisk).files[s.name()].data = make([]byte, fileHeader)
-			s.size = fileHeader
-			b.StartTimer()
-		}
-		value = values[i%len(values)]
-		re.record(s, &port.Fetched{Offset: int64(i), Record: port.Record{Value: value}})
-		if err := s.flush(context.Background()); err != nil {
-			b.Fatal(err)
 		}
 	}
 }

@@ -22,11 +22,11 @@ const (
 	fullPauseMax = time.Second
 )
 
-// tally is what the log amounts to at some position.
+// tally is what the log amounts to at some position, what was sealed before it included.
 type tally struct {
 	end        int64 // position
 	next       int64 // Kafka offset to read next
-	held       int64
+	held       int64 // events that are in no segment yet
 	duplicates int64
 	corrupt    int64
 	missed     int64
@@ -38,7 +38,7 @@ func (t *tally) add(f *frame) {
 	t.duplicates += int64(f.dropped)
 	t.missed += f.missed()
 	switch f.kind {
-	case frameEvents:
+	case frameEvents, frameSome:
 		t.held += int64(f.events)
 	case frameAside:
 		t.corrupt++
@@ -63,7 +63,12 @@ type store struct {
 	mu      sync.Mutex // never held across a blocking call
 	durable tally
 	starts  []int64 // first positions of the files, ascending
+	marks   []mark  // a sparse index of what is written
+	rewound bool    // offsets do not go up everywhere
 }
+
+// mark says that frames from an offset on are at a position or behind it.
+type mark struct{ offset, position int64 }
 
 // put stages a frame. It is not on the disk before flush.
 func (s *store) put(f *frame) {
@@ -99,6 +104,9 @@ func (s *store) flush(ctx context.Context) error {
 	}
 	s.size += int64(len(s.pending))
 	s.pending = s.pending[:0]
+	s.mu.Lock()
+	s.mark(s.written.next)
+	s.mu.Unlock()
 	s.written = s.staged
 	if s.dirty.IsZero() {
 		s.dirty = s.r.Now()
@@ -150,6 +158,9 @@ func (s *store) roll(ctx context.Context) error {
 		return err
 	}
 	start := s.written.end
+	if s.file != nil && s.starts[len(s.starts)-1] == start {
+		return nil // it has nothing in it
+	}
 	name := fileName(start)
 	file, err := s.create(ctx, name, start)
 	if err != nil {
@@ -184,13 +195,50 @@ func (s *store) create(ctx context.Context, name string, start int64) (port.File
 	return file, nil
 }
 
-// rewind makes an earlier Kafka offset the next to read. It is called with nothing pending, and before anything that is
-// read again can be called durable.
+// rewind makes another Kafka offset the next to read. It is called with nothing pending. What is read again and stored
+// was durable before.
 func (s *store) rewind(offset int64) {
 	s.staged.next, s.written.next = offset, offset
 	s.mu.Lock()
-	s.durable.next = min(s.durable.next, offset)
+	s.durable.next = offset
+	s.mark(offset)
 	s.mu.Unlock()
+}
+
+// sealed forgets what the files before the last hold: it is in segments now. It returns their names.
+func (s *store) sealed() (gone []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	last := len(s.starts) - 1
+	for _, start := range s.starts[:last] {
+		gone = append(gone, fileName(start))
+	}
+	s.starts = s.starts[last:]
+	s.staged.held, s.written.held, s.durable.held = 0, 0, 0
+	s.marks, s.rewound = append(s.marks[:0], mark{s.written.next, s.written.end}), false
+	return gone
+}
+
+// mark notes that what is read from offset on is behind the present end. mu is held.
+func (s *store) mark(offset int64) {
+	n := len(s.marks)
+	if n > 0 && s.marks[n-1].offset > offset {
+		s.rewound = true
+	}
+	if n == 0 || s.marks[n-1].position < s.written.end {
+		s.marks = append(s.marks, mark{offset, s.written.end})
+	}
+}
+
+// find returns a position at or before that of the first frame of an offset, and what is durable.
+func (s *store) find(offset int64) (from int64, durable tally) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	i := sort.Search(len(s.marks), func(i int) bool { return s.marks[i].offset > offset }) - 1
+	if s.rewound || i < 0 {
+		return s.starts[0], s.durable
+	}
+	return max(s.marks[i].position, s.starts[0]), s.durable
 }
 
 func (s *store) name() string {

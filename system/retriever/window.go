@@ -36,7 +36,7 @@ func (w *window) add(id event.ID) bool {
 	}
 	if w.n == len(w.ring) {
 		if w.n < w.limit {
-			w.resize(min(2*w.n, w.limit))
+			w.resize(max(min(2*w.n, w.limit), 1))
 		} else {
 			w.forget()
 		}
@@ -78,11 +78,14 @@ func (w *window) forget() {
 	}
 }
 
-// resize makes room for n IDs. It is only called while nothing has been forgotten, so the ring begins at its start.
+// resize makes room for n IDs, at least as many as there are.
 func (w *window) resize(n int) {
 	ring := make([]event.ID, n)
-	copy(ring, w.ring[:w.n])
-	w.ring = ring
+	if w.n > 0 {
+		first := copy(ring, w.ring[w.head:min(w.head+w.n, len(w.ring))])
+		copy(ring[first:w.n], w.ring)
+	}
+	w.ring, w.head = ring, 0
 	w.index = make([]uint32, 1<<bits.Len(uint(2*n-1)))
 	mask := len(w.index) - 1
 	for i := range w.n {
@@ -97,4 +100,11 @@ func (w *window) resize(n int) {
 func hash(id event.ID) int {
 	hi, lo := bits.Mul64(id.Source^0x9e3779b97f4a7c15, id.Seq^0xd6e8feb86659fd93)
 	return int((hi ^ lo) >> 1)
+}
+
+// trim forgets the oldest IDs until at most n are left.
+func (w *window) trim(n int) {
+	for w.n > n {
+		w.forget()
+	}
 }

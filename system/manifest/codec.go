@@ -1,0 +1,235 @@
+package manifest
+
+import (
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
+	"math"
+
+	"github.com/ratel-sim/ratel/system/port"
+	"github.com/ratel-sim/ratel/system/segment"
+)
+
+// The encoding, version 1: "RMF1"; partition, generation, next and sealing time as varints; the writer; the number of
+// seals, then each; at last the CRC32C of all of it, little endian. Texts are a number: 0 and then length and bytes, or n
+// for the n-th text that was spelt out before. A segment's key is left out where it follows from the rest.
+const magic = "RMF1"
+
+// MaxBytes is the largest encoding that is decoded.
+const MaxBytes = 256 << 20
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// Encode is the manifest's encoding, with a checksum. Equal manifests have equal encodings.
+func (m Manifest) Encode() []byte {
+	w := writer{b: append(make([]byte, 0, 256+512*len(m.Seals)), magic...), known: map[string]uint64{}}
+	w.int(int64(m.Partition), m.Generation, m.Next, m.SealedAt)
+	w.text(m.Writer)
+	w.int(int64(len(m.Seals)))
+	for i := range m.Seals {
+		s := &m.Seals[i]
+		w.int(s.First, s.Next, s.At, s.Records, s.Missed)
+		w.text(s.IDs)
+		w.int(int64(len(s.Segments)))
+		for j := range s.Segments {
+			w.segment(&s.Segments[j])
+		}
+	}
+	return binary.LittleEndian.AppendUint32(w.b, crc32.Checksum(w.b, castagnoli))
+}
+
+type writer struct {
+	b     []byte
+	known map[string]uint64
+}
+
+func (w *writer) int(values ...int64) {
+	for _, v := range values {
+		w.b = binary.AppendVarint(w.b, v)
+	}
+}
+
+func (w *writer) text(s string) {
+	if n := w.known[s]; n > 0 {
+		w.b = binary.AppendUvarint(w.b, n)
+		return
+	}
+	w.known[s] = uint64(len(w.known) + 1)
+	w.b = binary.AppendUvarint(append(w.b, 0), uint64(len(s)))
+	w.b = append(w.b, s...)
+}
+
+func (w *writer) segment(i *segment.Info) {
+	w.int(int64(i.Partition), i.Dataset, i.Hour, i.First, i.Next, i.Rows, i.Bytes, int64(i.CRC), i.MinTime, i.MaxTime)
+	if i.Key == SegmentKey(*i) {
+		w.int(0)
+	} else {
+		w.int(1)
+		w.text(i.Key)
+	}
+	w.int(int64(len(i.Columns)))
+	for j := range i.Columns {
+		c := &i.Columns[j]
+		w.text(c.Name)
+		w.int(int64(c.Kinds), c.Nulls)
+		w.b = binary.LittleEndian.AppendUint64(w.b, math.Float64bits(c.Min))
+		w.b = binary.LittleEndian.AppendUint64(w.b, math.Float64bits(c.Max))
+		w.text(c.MinText)
+		w.text(c.MaxText)
+	}
+}
+
+// Decode reads what Encode writes. Memory is bounded by a multiple of len(data). Errors match [port.ErrCorrupt].
+func Decode(data []byte) (Manifest, error) {
+	bad := func(why string) (Manifest, error) {
+		return Manifest{}, fmt.Errorf("%w: not a manifest: %s", port.ErrCorrupt, why)
+	}
+	if len(data) > MaxBytes {
+		return bad(fmt.Sprintf("%d bytes, more than the %d that one may have", len(data), MaxBytes))
+	}
+	if len(data) < len(magic)+4 || string(data[:len(magic)]) != magic {
+		return bad(fmt.Sprintf("%d bytes that do not begin with %s", len(data), magic))
+	}
+	body := data[:len(data)-4]
+	if want, got := binary.LittleEndian.Uint32(data[len(body):]), crc32.Checksum(body, castagnoli); want != got {
+		return bad(fmt.Sprintf("its CRC32C is %08x, its end says %08x; it was cut off or changed", got, want))
+	}
+	r := reader{b: body[len(magic):]}
+	var m Manifest
+	m.Partition = r.int32()
+	m.Generation, m.Next, m.SealedAt = r.int(), r.int(), r.int()
+	m.Writer = r.text()
+	m.Seals = make([]Seal, 0, r.count(7))
+	for range cap(m.Seals) {
+		s := Seal{First: r.int(), Next: r.int(), At: r.int(), Records: r.int(), Missed: r.int(), IDs: r.text()}
+		s.Segments = make([]segment.Info, 0, r.count(12))
+		for range cap(s.Segments) {
+			s.Segments = append(s.Segments, r.segment())
+			if r.bad {
+				return bad("a segment in it is cut off")
+			}
+		}
+		m.Seals = append(m.Seals, s)
+		if r.bad {
+			return bad("a seal in it is cut off")
+		}
+	}
+	if r.bad || len(r.b) != 0 {
+		return bad("its end cannot be read")
+	}
+	if err := m.check(); err != nil {
+		return bad(err.Error())
+	}
+	return m, nil
+}
+
+type reader struct {
+	b     []byte
+	known []string
+	bad   bool
+}
+
+func (r *reader) fail() int64 {
+	r.bad, r.b = true, nil
+	return 0
+}
+
+func (r *reader) int() int64 {
+	v, n := binary.Varint(r.b)
+	if n <= 0 {
+		return r.fail()
+	}
+	r.b = r.b[n:]
+	return v
+}
+
+func (r *reader) int32() int32 {
+	v := r.int()
+	if int64(int32(v)) != v {
+		r.fail()
+	}
+	return int32(v)
+}
+
+// count reads how many of something follow that takes at least size bytes each, which bounds what is allocated.
+func (r *reader) count(size int64) int64 {
+	n := r.int()
+	if n < 0 || n > int64(len(r.b))/size {
+		return r.fail()
+	}
+	return n
+}
+
+func (r *reader) uvarint() uint64 {
+	v, n := binary.Uvarint(r.b)
+	if n <= 0 {
+		return uint64(r.fail())
+	}
+	r.b = r.b[n:]
+	return v
+}
+
+func (r *reader) text() string {
+	n := r.uvarint()
+	if n > uint64(len(r.known)) {
+		r.fail()
+	}
+	if r.bad {
+		return ""
+	}
+	if n > 0 {
+		return r.known[n-1]
+	}
+	length := r.uvarint()
+	if length > uint64(len(r.b)) {
+		r.fail()
+		return ""
+	}
+	s := string(r.b[:length])
+	r.b = r.b[length:]
+	r.known = append(r.known, s)
+	return s
+}
+
+func (r *reader) float() float64 {
+	if len(r.b) < 8 {
+		r.fail()
+		return 0
+	}
+	f := math.Float64frombits(binary.LittleEndian.Uint64(r.b))
+	r.b = r.b[8:]
+	return f
+}
+
+func (r *reader) segment() segment.Info {
+	i := segment.Info{Partition: r.int32(), Dataset: r.int(), Hour: r.int(), First: r.int(), Next: r.int(), Rows: r.int(), Bytes: r.int()}
+	crc := r.int()
+	if crc < 0 || crc > math.MaxUint32 {
+		r.fail()
+	}
+	i.CRC = uint32(crc)
+	i.MinTime, i.MaxTime = r.int(), r.int()
+	switch r.int() {
+	case 0:
+		i.Key = SegmentKey(i)
+	case 1:
+		i.Key = r.text()
+	default:
+		r.fail()
+	}
+	i.Columns = make([]segment.ColumnStats, 0, r.count(21))
+	for range cap(i.Columns) {
+		c := segment.ColumnStats{Name: r.text()}
+		kinds := r.int()
+		if kinds < 0 || kinds > math.MaxUint8 {
+			r.fail()
+		}
+		c.Kinds, c.Nulls = uint8(kinds), r.int()
+		c.Min, c.Max = r.float(), r.float()
+		c.MinText, c.MaxText = r.text(), r.text()
+		if i.Columns = append(i.Columns, c); r.bad {
+			break
+		}
+	}
+	return i
+}

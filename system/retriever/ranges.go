@@ -1,0 +1,99 @@
+package retriever
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"hash/crc32"
+	"hash/fnv"
+
+	"github.com/ratel-sim/ratel/system/port"
+)
+
+// Ranges implements [Holder]. A range of which something is damaged is left out, and repaired.
+func (re *Retriever) Ranges(ctx context.Context) ([]Range, error) {
+	var err error
+	for range readAgain {
+		var ranges []Range
+		if ranges, err = re.ranges(ctx); err == nil || !errors.Is(err, port.ErrNotExist) {
+			return ranges, err
+		}
+	}
+	return nil, err
+}
+
+func (re *Retriever) ranges(ctx context.Context) ([]Range, error) {
+	re.mu.Lock()
+	st, seals, release := re.pinLocked()
+	var first int64
+	if st != nil {
+		first = st.part.first
+	}
+	re.mu.Unlock()
+	defer release()
+	if st == nil {
+		return nil, nil
+	}
+	var ranges []Range
+	for i := range seals {
+		s := &seals[i]
+		sum, sound := sum64{}, true
+		for j := range s.Segments {
+			data, err := re.readSegment(ctx, s, j)
+			switch {
+			case errors.Is(err, port.ErrCorrupt):
+				re.found(s.Segments[j].Key, err)
+				sound = false
+				continue
+			case err != nil:
+				return nil, err
+			}
+			sum.add(s.Segments[j].Dataset, s.Segments[j].Hour, int64(crc32.Checksum(data, castagnoli)), int64(len(data)))
+		}
+		if sound {
+			ranges = append(ranges, Range{First: s.First, Next: s.Next, Rows: s.Rows(), Sum: sum.sum()})
+		}
+	}
+	// What is not sealed: its rows, as they are in the log.
+	position, durable := st.store.find(0)
+	rest := Range{First: first, Next: durable.next}
+	sum := sum64{}
+	for position < durable.end {
+		start, fileEnd := st.store.fileAt(position)
+		var err error
+		position, err = readFrames(ctx, re.disk, start, position, min(fileEnd, durable.end), func(f *frame) (bool, error) {
+			if f.holds() {
+				chunk, _, ok := f.chunk(nil)
+				if !ok {
+					return false, port.ErrCorrupt
+				}
+				rest.Rows += int64(f.events)
+				sum.add(f.offset, int64(crc32.Checksum(chunk, castagnoli)), int64(len(chunk)))
+			}
+			return true, nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	rest.Sum = sum.sum()
+	if rest.Next > rest.First {
+		ranges = append(ranges, rest)
+	}
+	return ranges, nil
+}
+
+// sum64 sums up numbers in order.
+type sum64 struct{ b []byte }
+
+func (s *sum64) add(values ...int64) {
+	for _, v := range values {
+		s.b = binary.LittleEndian.AppendUint64(s.b, uint64(v))
+	}
+}
+
+func (s *sum64) sum() uint64 {
+	h := fnv.New64a()
+	h.Write(s.b)
+	return h.Sum64()
+}
