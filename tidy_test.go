@@ -34,7 +34,7 @@ var mayImport = map[string][]string{
 }
 
 // realWorld are the folders of system that face real servers and real time; all else in system and sim is deterministic.
-var realWorld = []string{"system/kafka", "system/zookeeper", "system/localdisk", "system/containers"}
+var realWorld = []string{"system/kafka", "system/zookeeper", "system/mysql", "system/s3", "system/localdisk", "system/containers"}
 
 // realFiles are single files that face real time or real goroutines inside deterministic folders, with the reason.
 var realFiles = map[string]string{
