@@ -236,8 +236,8 @@ func TestLengthEndsTheLoad(t *testing.T) {
 func TestSpecsAreChecked(t *testing.T) {
 	t.Parallel()
 	bad := Spec{Shape: "square", EventsPerSecond: -1, EventBytes: -1}
-	_, err := Start(context.Background(), rt.NewWall(1), Options{}, []Spec{fast(), bad, {Shape: Ramp}, {Shape: Wave, Amplitude: 1}}, nil)
-	for _, what := range []string{"no shepherd", "traffic 1: shape is square", "events per second", "events per batch", "datasets", "clients", "timeout", "event bytes", "ramp's length", "final rate", "wave's period", "wave's amplitude"} {
+	_, err := Start(context.Background(), rt.NewWall(1), Options{}, []Spec{fast(), bad, {Shape: Ramp}, {Shape: Wave, Amplitude: 1}, {Name: "big", Shape: Burst, BurstLength: 1, Events: "huge"}}, nil)
+	for _, what := range []string{"no shepherd", "traffic 1: shape is square", "events per second", "events per batch", "datasets", "clients", "timeout", "event bytes", "ramp's length", "final rate", "wave's period", "wave's amplitude", "traffic 4 (big): kind of events is huge", "within bursts", "burst to burst", "a burst's length"} {
 		if err == nil || !strings.Contains(err.Error(), what) {
 			t.Errorf("the error does not name %q: %v", what, err)
 		}

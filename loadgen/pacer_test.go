@@ -79,7 +79,7 @@ func TestBurstsMatchASlowCount(t *testing.T) {
 			Shape: Burst, EventsPerBatch: batch, EventsPerSecond: rate("low"), ToPerSecond: rate("high"),
 			BurstEvery: time.Duration(rapid.Int64Range(int64(10*time.Millisecond), int64(10*time.Second)).Draw(t, "every")), Clients: 1, Datasets: 1, Timeout: 1,
 		}
-		s.BurstLength = time.Duration(rapid.Int64Range(1, int64(s.BurstEvery)-1).Draw(t, "length"))
+		s.BurstLength = time.Duration(rapid.Int64Range(1, int64(s.BurstEvery)).Draw(t, "length"))
 		if err := s.check(0); err != nil {
 			t.Fatal(err)
 		}

@@ -161,8 +161,8 @@ func (s *Spec) check(index int) error {
 		if s.BurstEvery < time.Millisecond {
 			bad("the time from burst to burst", s.BurstEvery, "at least 1ms")
 		}
-		if s.BurstLength <= 0 || s.BurstLength >= s.BurstEvery {
-			bad("a burst's length", s.BurstLength, "more than 0 and less than the time from burst to burst")
+		if s.BurstLength <= 0 || s.BurstLength > s.BurstEvery {
+			bad("a burst's length", s.BurstLength, "more than 0 and at most the time from burst to burst")
 		}
 	default:
 		bad("shape", s.Shape, "steady, ramp, wave or burst")
