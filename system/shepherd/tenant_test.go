@@ -33,7 +33,7 @@ func stuckTeam(t *testing.T, b *bench) (accepted int) {
 	})
 	ctx, stop := context.WithCancel(context.Background())
 	stop() // nobody waits for an answer
-	for range 100 {
+	for range 300 {
 		for _, s := range b.Accept(ctx, batchFrom("key", "stuck", 10)).Statuses {
 			if s.Code == Unknown {
 				accepted++
@@ -50,17 +50,17 @@ func TestStuckTeamCostsNobodyElseItsAcceptance(t *testing.T) {
 		bugs   []string
 		others int
 	}{
-		"events bound":             {func(c *Config) { c.MaxInFlightEvents = 100 }, nil, Accepted},
-		"bytes bound":              {func(c *Config) { c.MaxInFlightBytes = 10_000 }, nil, Accepted},
-		"one bound for everybody":  {func(c *Config) { c.MaxInFlightEvents = 100 }, []string{planted.ShedAllTenants}, Throttled},
-		"one for everybody, bytes": {func(c *Config) { c.MaxInFlightBytes = 10_000 }, []string{planted.ShedAllTenants}, Throttled},
+		"events bound":             {func(c *Config) { c.MaxInFlightEvents = 300 }, nil, Accepted},
+		"bytes bound":              {func(c *Config) { c.MaxInFlightBytes = 20_000 }, nil, Accepted},
+		"one bound for everybody":  {func(c *Config) { c.MaxInFlightEvents = 300 }, []string{planted.ShedAllTenants}, Throttled},
+		"one for everybody, bytes": {func(c *Config) { c.MaxInFlightBytes = 20_000 }, []string{planted.ShedAllTenants}, Throttled},
 	} {
 		b := newBench(t, 4, func(cfg *Config) {
 			cfg.SickAfter = time.Hour // it is not yet known that the partitions hang
 			c.change(cfg)
 		}, c.bugs...)
-		if n := stuckTeam(t, b); n == 0 || n == 1000 {
-			t.Errorf("%s: %d of 1000 events of the stuck team were let in", name, n)
+		if n := stuckTeam(t, b); n == 0 || n == 3000 {
+			t.Errorf("%s: %d of 3000 events of the stuck team were let in", name, n)
 		}
 		for range 50 {
 			if s := b.Accept(context.Background(), batchFrom("key2", "fine", 30)).Statuses[29]; s.Code != c.others {
@@ -87,10 +87,10 @@ func TestStuckTeamCostsNobodyElseItsAcceptance(t *testing.T) {
 func TestPlantedUnboundedQueue(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, 4, func(c *Config) { c.MaxInFlightEvents = 100; c.SickAfter = time.Hour }, planted.UnboundedQueue)
-	if n := stuckTeam(t, b); n != 1000 {
-		t.Errorf("%d events let in, expected all 1000", n)
+	if n := stuckTeam(t, b); n != 3000 {
+		t.Errorf("%d events let in, expected all 3000", n)
 	}
-	if h := b.Health(); h.PeakEvents != 1000 || h.MaxInFlightEvents != 100 {
+	if h := b.Health(); h.PeakEvents != 3000 || h.MaxInFlightEvents != 100 {
 		t.Errorf("the peak does not show it: %+v", h)
 	}
 	b.log.settle(errUnknown)
