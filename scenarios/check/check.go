@@ -17,6 +17,14 @@ const (
 	CheckAgreement  = plan.CheckAgreement  // receipts, Kafka's log and the retrievers tell the same
 	CheckRecovers   = plan.CheckRecovers   // after the last healing everything is well again within a bound
 	CheckSLOIngest  = plan.CheckSLOIngest  // the share of good events in each stage
+	CheckPairs      = plan.CheckPairs      // both of each pair have stored the same
+	CheckCommitted  = plan.CheckCommitted  // no manifest is ahead of what is durable
+	CheckZones      = plan.CheckZones      // the retrievers of a pair are in different zones
+	CheckMemory     = plan.CheckMemory     // every role stays within its memory bound
+	CheckQueries    = plan.CheckQueries    // what queries answer is what the load sent
+	CheckFreshness  = plan.CheckFreshness  // accepted events become visible within a bound
+	CheckSLOFresh   = plan.CheckSLOFresh   // the share of accepted events that became visible in time
+	CheckSLOQuery   = plan.CheckSLOQuery   // the share of queries that were answered completely, rightly and in time
 	CheckExpect     = "expectations"       // an expectation of a phase
 	CheckPlan       = "checks"             // the plan asks for something that can be judged; only present when it does not
 )

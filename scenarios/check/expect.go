@@ -41,6 +41,12 @@ func (r *run) judgeExpectation(index int, x *plan.Expectation) Result {
 	}
 	var f finding
 	switch {
+	case !m.Sampled && isQueryMetric(x.Metric) && (x.When == "" || x.When == "after"):
+		value, ok := r.queryValue(x.Metric, from, to)
+		f = over(x, m, value, ok)
+	case !m.Sampled && isQueryMetric(x.Metric):
+		points, hole := r.queryPoints(x.Metric, from, to)
+		f = moments(x, m, points, from, to, hole)
 	case !m.Sampled && x.When == "":
 		p := &r.stats.phases[index]
 		value, ok := ackValue(x.Metric, p.Counts, p.Latency, to-from)
@@ -49,9 +55,9 @@ func (r *run) judgeExpectation(index int, x *plan.Expectation) Result {
 		value, ok := r.ackOver(x.Metric, from, to)
 		f = over(x, m, value, ok)
 	case !m.Sampled:
-		f = moments(x, m, r.ackPoints(x.Metric, from, to), from, to)
+		f = moments(x, m, r.ackPoints(x.Metric, from, to), from, to, gapMax)
 	default:
-		f = moments(x, m, r.sampledPoints(x.Metric, from, to), from, to)
+		f = moments(x, m, r.sampledPoints(x.Metric, from, to), from, to, gapMax)
 	}
 	if ph.cut && !f.proven(x, m, from) {
 		f.verdict, f.say = Inconclusive, "the run was cut short in the phase; until then: "+f.say
@@ -249,16 +255,16 @@ func (r *run) sampledPoints(metric string, from, to time.Duration) []point {
 	return points
 }
 
-// moments judges an expectation by the points of a stretch.
-func moments(x *plan.Expectation, m plan.Metric, points []point, from, to time.Duration) finding {
+// moments judges an expectation by the points of a stretch. hole is the longest time without one over which something is said.
+func moments(x *plan.Expectation, m plan.Metric, points []point, from, to, hole time.Duration) finding {
 	if len(points) == 0 {
 		return finding{say: fmt.Sprintf("no data: %s was not measured in the phase", x.Metric), at: None}
 	}
 	switch x.When {
 	case "within":
-		return within(x, m, points, from, to)
+		return within(x, m, points, from, to, hole)
 	case "for":
-		return stretch(x, m, points, from, to)
+		return stretch(x, m, points, from, to, hole)
 	}
 	// "", "after" and "always": at every moment of the stretch.
 	worst := points[0]
@@ -270,7 +276,7 @@ func moments(x *plan.Expectation, m plan.Metric, points []point, from, to time.D
 			worst = p
 		}
 	}
-	if at, gap := longestGap(points, from, to); gap > gapMax {
+	if at, gap := longestGap(points, from, to); gap > hole {
 		return finding{say: fmt.Sprintf("no data for %s from %s on", short(gap), short(at)), at: at}
 	}
 	return finding{Pass, fmt.Sprintf("%s was %s at the worst of %s", x.Metric, text(m, worst.value), plural(int64(len(points)), "moment")), None, true, worst.value}
@@ -288,7 +294,7 @@ func further(x *plan.Expectation, v, w float64) bool {
 }
 
 // within: true at some moment and from then on to the end, reached in the first D.
-func within(x *plan.Expectation, m plan.Metric, points []point, from, to time.Duration) finding {
+func within(x *plan.Expectation, m plan.Metric, points []point, from, to, hole time.Duration) finding {
 	bound := from + time.Duration(x.D)
 	bad := -1
 	for i := range points {
@@ -297,7 +303,7 @@ func within(x *plan.Expectation, m plan.Metric, points []point, from, to time.Du
 		}
 	}
 	says := func(p point) string { return fmt.Sprintf("%s was %s at %s", x.Metric, text(m, p.value), short(p.from)) }
-	if bad >= 0 && (points[bad].from >= bound || bad == len(points)-1 && to-points[bad].to <= gapMax) {
+	if bad >= 0 && (points[bad].from >= bound || bad == len(points)-1 && to-points[bad].to <= hole) {
 		p := points[bad]
 		return finding{Fail, fmt.Sprintf("%s, %s after the phase began", says(p), short(p.from-from)), p.from, true, p.value}
 	}
@@ -314,14 +320,14 @@ func within(x *plan.Expectation, m plan.Metric, points []point, from, to time.Du
 		}
 		return finding{say: fmt.Sprintf("no data before %s, after the bound", short(reached)), at: None}
 	}
-	if at, gap := longestGap(points[bad+1:], points[bad+1].from, to); gap > gapMax {
+	if at, gap := longestGap(points[bad+1:], points[bad+1].from, to); gap > hole {
 		return finding{say: fmt.Sprintf("no data for %s from %s on", short(gap), short(at)), at: at}
 	}
 	return finding{Pass, fmt.Sprintf("so from %s after the phase began to its end", short(max(0, reached-from))), None, true, points[len(points)-1].value}
 }
 
 // stretch: true for a stretch of at least D.
-func stretch(x *plan.Expectation, m plan.Metric, points []point, from, to time.Duration) finding {
+func stretch(x *plan.Expectation, m plan.Metric, points []point, from, to, hole time.Duration) finding {
 	need := time.Duration(x.D)
 	longest := time.Duration(-1)
 	begin := None
@@ -330,7 +336,7 @@ func stretch(x *plan.Expectation, m plan.Metric, points []point, from, to time.D
 		case !holds(x, p.value):
 			begin = None
 			continue
-		case begin == None || i > 0 && p.from-points[i-1].to > gapMax:
+		case begin == None || i > 0 && p.from-points[i-1].to > hole:
 			begin = p.from
 		}
 		longest = max(longest, p.to-begin)
@@ -344,7 +350,7 @@ func stretch(x *plan.Expectation, m plan.Metric, points []point, from, to time.D
 		f.verdict, f.say = Pass, "so "+longestText
 		return f
 	}
-	if at, gap := longestGap(points, from, to); gap > gapMax {
+	if at, gap := longestGap(points, from, to); gap > hole {
 		f.say = fmt.Sprintf("so %s, and there is no data for %s from %s on", longestText, short(gap), short(at))
 		return f
 	}

@@ -32,6 +32,7 @@ type run struct {
 	stats                     stats
 	log, held                 marks
 	store                     storage
+	ask                       answers
 	logIndex                  logIndex
 
 	lost, pending ledger.Ledger
@@ -90,12 +91,13 @@ func (r *run) checks(j *Judgement) []asked {
 	ledgers := map[string]func() Result{
 		CheckDurability: r.judgeDurability, CheckDuplicates: r.judgeDuplicates, CheckPhantoms: r.judgePhantoms,
 		CheckCorruption: r.judgeCorruption, CheckAgreement: r.judgeAgreement,
+		CheckQueries: r.judgeQueries, CheckPairs: r.judgePairs, CheckCommitted: r.judgeCommitted, CheckZones: r.judgeZones, CheckMemory: r.judgeMemory,
 	}
 	done := map[string]bool{}
 	for i := range r.plan.Checks {
 		c := &r.plan.Checks[i]
 		switch c.Name {
-		case CheckDurability, CheckDuplicates, CheckPhantoms, CheckCorruption, CheckAgreement:
+		case CheckDurability, CheckDuplicates, CheckPhantoms, CheckCorruption, CheckAgreement, CheckPairs, CheckCommitted, CheckZones, CheckMemory, CheckQueries:
 			names := []string{c.Name}
 			if c.Name == CheckDurability {
 				names = []string{CheckDurability, CheckDuplicates, CheckPhantoms, CheckCorruption, CheckAgreement}
@@ -108,9 +110,11 @@ func (r *run) checks(j *Judgement) []asked {
 			}
 		case CheckRecovers:
 			list = append(list, asked{fmt.Sprintf("%s(%s)", c.Name, c.Args.Within), c.Name, &c.Pos, func() Result { return r.judgeRecovers(c.Args) }})
-		case CheckSLOIngest:
-			name := sloName(c.Args)
-			list = append(list, asked{name, c.Name, &c.Pos, func() Result { return r.judgeSLO(j, name, c.Args) }})
+		case CheckFreshness:
+			list = append(list, asked{fmt.Sprintf("%s(%s)", c.Name, c.Args.Within), c.Name, &c.Pos, func() Result { return r.judgeFreshness(c.Args) }})
+		case CheckSLOIngest, CheckSLOFresh, CheckSLOQuery:
+			name := sloName(c.Name, c.Args)
+			list = append(list, asked{name, c.Name, &c.Pos, func() Result { return r.judgeSLO(j, name, c.Name, c.Args) }})
 		case CheckEvidence, CheckFaults, CheckExpect: // implied
 		default:
 			list = append(list, asked{c.Name, c.Name, &c.Pos, func() Result {
@@ -195,7 +199,16 @@ func (r *run) prepare(j *Judgement) {
 	r.openStorage()
 	r.followMarks()
 	r.findLosses()
+	if broken := guard(CheckQueries, r.followQueries); broken != nil {
+		r.ask.broken = broken.Summary
+	}
 	j.Ledger = r.ledgerCounts()
 	j.Phases, j.Stages, j.Series = r.stats.phases, r.stats.stages, r.stats.series
 	j.Faults = append(j.Faults, r.faults...)
+	if len(r.ask.outcomes) == len(r.e.Queries) {
+		j.Queries = r.queryStats()
+	}
+	if len(j.Series.Columns) > 0 {
+		r.queryColumns(&j.Series, len(j.Series.Columns[0].Values))
+	}
 }

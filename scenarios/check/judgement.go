@@ -23,10 +23,50 @@ type Judgement struct {
 	Run     evidence.Run `json:"run"`
 	Results []Result     `json:"results"` // preconditions first, then the plan's checks in its order, then expectations
 	Ledger  Ledger       `json:"ledger"`
-	Stages  []StageStats `json:"stages"` // before, during, after; those that the run had
-	Phases  []PhaseStats `json:"phases"` // in the plan's order
-	Faults  []FaultSpan  `json:"faults"` // in order of injection, one for each node struck; then those that were never injected
+	Stages  []StageStats `json:"stages"`            // before, during, after; those that the run had
+	Phases  []PhaseStats `json:"phases"`            // in the plan's order
+	Faults  []FaultSpan  `json:"faults"`            // in order of injection, one for each node struck; then those that were never injected
+	Queries *QueryStats  `json:"queries,omitempty"` // if the plan has readers
 	Series  Series       `json:"series"`
+}
+
+// QueryCounts are queries by what became of them.
+type QueryCounts struct {
+	Asked      int64 `json:"asked"`      // the sum of the rest
+	Complete   int64 `json:"complete"`   // answered as complete, and what was sent
+	Partial    int64 `json:"partial"`    // answered as partial, and what was sent but for what the answer names
+	Wrong      int64 `json:"wrong"`      // answered, and not what was sent
+	Unjudged   int64 `json:"unjudged"`   // answered, and could not be compared with what was sent
+	Failed     int64 `json:"failed"`     // answered without a result
+	Unanswered int64 `json:"unanswered"` // not in time, not at all, or not sent
+	Early      int64 `json:"early"`      // 404 before anything of the dataset had to be visible; counts for nothing
+}
+
+// QueryStats are the readers' queries. Latency is from the moment each was to be sent to its answer, of those that had a
+// result; Freshness is how old the oldest accepted event was that an answer which covers everything did not count, at the
+// least. Their Events are queries.
+type QueryStats struct {
+	Total     QueryCounts  `json:"total"`
+	Latency   Latency      `json:"latency"`
+	Freshness Latency      `json:"freshness"`
+	Shapes    []ShapeStats `json:"shapes"` // those that were asked
+	Phases    []QueryPhase `json:"phases"` // in the plan's order
+}
+
+// ShapeStats are the queries of one shape.
+type ShapeStats struct {
+	Shape   string      `json:"shape"`
+	Counts  QueryCounts `json:"counts"`
+	Latency Latency     `json:"latency"`
+}
+
+// QueryPhase are the queries that were to be sent in one phase.
+type QueryPhase struct {
+	Phase     string      `json:"phase"`
+	Stage     plan.Stage  `json:"stage"`
+	Counts    QueryCounts `json:"counts"`
+	Latency   Latency     `json:"latency"`
+	Freshness Latency     `json:"freshness"`
 }
 
 // Result is what one check found.
@@ -186,10 +226,11 @@ type StageStats struct {
 
 // SLO is one service level over one stage.
 type SLO struct {
-	Name     string        `json:"name"`   // of its Result
-	Target   float64       `json:"target"` // share of good events
-	Within   time.Duration `json:"within"` // latency bound of a good event; 0: none
-	Judged   bool          `json:"judged"` // false: shown, but the check does not ask it of this stage
+	Name     string        `json:"name"`           // of its Result
+	Unit     string        `json:"unit,omitempty"` // what is counted below: "" stands for events, else "queries"
+	Target   float64       `json:"target"`         // share of good events
+	Within   time.Duration `json:"within"`         // latency bound of a good event; 0: none
+	Judged   bool          `json:"judged"`         // false: shown, but the check does not ask it of this stage
 	Verdict  Verdict       `json:"verdict"`
 	Events   int64         `json:"events"`
 	Good     int64         `json:"good"`
@@ -209,6 +250,12 @@ type BadEvents struct {
 	Malformed int64 `json:"malformed"`
 	Unknown   int64 `json:"unknown"`
 	NotSent   int64 `json:"not_sent"`
+	// Of freshness and of queries:
+	Stale      int64 `json:"stale,omitempty"`      // accepted, and not visible in time
+	Wrong      int64 `json:"wrong,omitempty"`      // answers that are not what was sent
+	Partial    int64 `json:"partial,omitempty"`    // answers that say what they lack
+	Failed     int64 `json:"failed,omitempty"`     // answered without a result
+	Unanswered int64 `json:"unanswered,omitempty"` //
 }
 
 // FaultSpan is one fault on one node. Moments that did not come are None.

@@ -135,6 +135,9 @@ func (r *run) ledgerCounts() Ledger {
 	kept := unknown.And(&r.held.set)
 	l.UnknownKept = int64(kept.Len())
 	r.storedCounts(&l)
+	if r.ask.broken == "" {
+		r.visibleCounts(&l)
+	}
 	return l
 }
 

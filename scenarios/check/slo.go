@@ -9,8 +9,8 @@ import (
 )
 
 // sloName tells several service levels of one plan apart.
-func sloName(a plan.CheckArgs) string {
-	name := CheckSLOIngest + "(" + percent(a.Target)
+func sloName(check string, a plan.CheckArgs) string {
+	name := check + "(" + percent(a.Target)
 	if a.Within > 0 {
 		name += " within " + a.Within.String()
 	}
@@ -20,15 +20,101 @@ func sloName(a plan.CheckArgs) string {
 	return name + ")"
 }
 
-// judgeSLO: in each stage asked for, at least the target's share of the events was good: accepted within the bound,
-// counted from the moment each was to be sent, and stored. It adds what it found to the judgement's stages.
-func (r *run) judgeSLO(j *Judgement, name string, a plan.CheckArgs) Result {
+// level is what a service level counts.
+type level struct {
+	many, none string // of what is counted; none says that there was nothing to count
+	unit       string
+	of         func(stage plan.Stage) (s SLO, undecided int64)
+	doubt      string // why nothing can be said in favour; "" if something can
+}
+
+// levelOf is the service level of a check: of ingest, good is what was accepted within the bound, counted from the moment
+// each event was to be sent, and stored; of freshness, what was visible to queries within the bound of its acceptance; of
+// queries, what was answered within the bound, completely and rightly.
+func (r *run) levelOf(check string, a plan.CheckArgs) level {
+	switch check {
+	case CheckSLOFresh:
+		l := level{many: "events", none: "no accepted event was looked for", doubt: r.freshnessDoubt()}
+		if a.Within == 0 {
+			a.Within = plan.Duration(freshEnough)
+		}
+		stages := map[plan.Stage]*[2]int64{}
+		if r.ask.broken == "" {
+			stages = r.lateEvents(time.Duration(a.Within))
+		}
+		l.of = func(stage plan.Stage) (SLO, int64) {
+			s := SLO{Target: a.Target, Within: time.Duration(a.Within)}
+			if n := stages[stage]; n != nil {
+				s.Events, s.Good, s.Bad.Stale = n[0], n[0]-n[1], n[1]
+			}
+			return s, 0
+		}
+		return l
+	case CheckSLOQuery:
+		l := level{many: "queries", none: "no query was asked", unit: "queries", doubt: r.ask.broken}
+		if a.Within == 0 {
+			a.Within = plan.Duration(slowestAnswer)
+		}
+		if l.doubt == "" && r.opsMissing != "" {
+			l.doubt = "the history is not whole: " + r.opsMissing
+		}
+		l.of = func(stage plan.Stage) (SLO, int64) { return r.sloOfQueries(stage, a) }
+		return l
+	}
+	l := level{many: "events", none: "no event was offered"}
+	switch {
+	case r.opsMissing != "":
+		l.doubt = "the history is not whole: " + r.opsMissing
+	case r.heldMissing != "":
+		l.doubt = "what is stored is not known: " + r.heldMissing
+	}
+	l.of = func(stage plan.Stage) (SLO, int64) { return r.sloOf(stage, a) }
+	return l
+}
+
+// slowestAnswer is how long an answer may take where the plan does not say it.
+const slowestAnswer = 10 * time.Second
+
+// sloOfQueries counts the good and bad queries of a stage, and those of the bad that may yet have been good.
+func (r *run) sloOfQueries(stage plan.Stage, a plan.CheckArgs) (s SLO, undecided int64) {
+	s = SLO{Target: a.Target, Within: time.Duration(a.Within)}
+	for i, o := range r.ask.outcomes {
+		ph := r.ask.phases[i]
+		if ph < 0 || r.phases[ph].Stage != stage || o == early {
+			continue
+		}
+		q := &r.e.Queries[i]
+		s.Events++
+		switch late := q.Done-q.Intended > s.Within; {
+		case o == unanswered:
+			s.Bad.Unanswered++
+		case o == failed:
+			s.Bad.Failed++
+		case o == wrong:
+			s.Bad.Wrong++
+		case o == partial:
+			s.Bad.Partial++
+		case late:
+			s.Bad.Late++
+		case o == unjudged:
+			undecided++
+		default:
+			s.Good++
+		}
+	}
+	return s, undecided
+}
+
+// judgeSLO: in each stage asked for, at least the target's share was good. It adds what it found to the judgement's stages.
+func (r *run) judgeSLO(j *Judgement, name, check string, a plan.CheckArgs) Result {
 	var res Result
 	var verdicts []Verdict
+	level := r.levelOf(check, a)
 	for i := range j.Stages {
 		st := &j.Stages[i]
-		slo, undecided := r.sloOf(st.Stage, a)
-		slo.Name = name
+		slo, undecided := level.of(st.Stage)
+		slo.share()
+		slo.Name, slo.Unit = name, level.unit
 		slo.Judged = a.Stage == "" || a.Stage == st.Stage
 		best := 0.0
 		if slo.Events > 0 {
@@ -37,17 +123,17 @@ func (r *run) judgeSLO(j *Judgement, name string, a plan.CheckArgs) Result {
 		doubt := ""
 		switch {
 		case slo.Events == 0:
-			doubt = "no event was offered"
+			doubt = level.none
 		case r.stageCut(st.Stage):
-			doubt = fmt.Sprintf("the run was cut short in it; until then %s of %s events were good", number(slo.Good), number(slo.Events))
+			doubt = fmt.Sprintf("the run was cut short in it; until then %s of %s %s were good", number(slo.Good), number(slo.Events), level.many)
 		case best < slo.Target: // even if all that is undecided were good
 			slo.Verdict = Fail
+		case slo.Fraction < slo.Target && level.unit != "":
+			doubt = fmt.Sprintf("whether %s right cannot be said", plural(undecided, "answer is", "answers are"))
 		case slo.Fraction < slo.Target:
 			doubt = fmt.Sprintf("whether %s stored cannot be said", plural(undecided, "accepted event is", "accepted events are"))
-		case r.opsMissing != "":
-			doubt = "the history is not whole: " + r.opsMissing
-		case r.heldMissing != "":
-			doubt = "what is stored is not known: " + r.heldMissing
+		case level.doubt != "":
+			doubt = level.doubt
 		default:
 			slo.Verdict = Pass
 		}
@@ -57,12 +143,12 @@ func (r *run) judgeSLO(j *Judgement, name string, a plan.CheckArgs) Result {
 			continue
 		}
 		verdicts = append(verdicts, slo.Verdict)
-		line := fmt.Sprintf("%s: %s of %s events were good (%s)", st.Stage, number(slo.Good), number(slo.Events), percent(slo.Fraction))
+		line := fmt.Sprintf("%s: %s of %s %s were good (%s)", st.Stage, number(slo.Good), number(slo.Events), level.many, percent(slo.Fraction))
 		if doubt != "" {
 			line = fmt.Sprintf("%s: %s", st.Stage, doubt)
 		}
 		if slo.Verdict != Pass {
-			f := Finding{Verdict: slo.Verdict, Title: line + fmt.Sprintf(", target %s", percent(slo.Target)), At: None, Count: slo.Events - slo.Good, Evidence: slo.Bad.lines(slo.Within)}
+			f := Finding{Verdict: slo.Verdict, Title: line + fmt.Sprintf(", target %s", percent(slo.Target)), At: None, Count: slo.Events - slo.Good, Evidence: slo.Bad.lines(slo.Within, slo.Unit)}
 			f.At = r.firstOfStage(st.Stage)
 			if p := r.phaseAt(f.At); f.At != None && p >= 0 {
 				f.Phase, f.Pos = r.phases[p].Name, &r.phases[p].Pos
@@ -151,8 +237,13 @@ func (r *run) sloOf(stage plan.Stage, a plan.CheckArgs) (s SLO, undecided int64)
 			}
 		})
 	}
+	return s, undecided
+}
+
+// share fills in what follows from the counts.
+func (s *SLO) share() {
 	if s.Events == 0 {
-		return s, 0
+		return
 	}
 	s.Fraction = float64(s.Good) / float64(s.Events)
 	bad := s.Events - s.Good
@@ -163,18 +254,20 @@ func (r *run) sloOf(stage plan.Stage, a plan.CheckArgs) (s SLO, undecided int64)
 	default:
 		s.Budget = float64(bad) / budget
 	}
-	return s, undecided
 }
 
 // lines says why events were not good, the most frequent reasons being for the reader to find.
-func (b BadEvents) lines(within time.Duration) []string {
+func (b BadEvents) lines(within time.Duration, unit string) []string {
 	var list []string
+	late := cond(unit == "", "accepted", "answered")
 	for _, reason := range []struct {
 		n    int64
 		what string
 	}{
-		{b.Lost, "accepted and lost"}, {b.Late, "accepted later than " + within.String()}, {b.Refused, "refused"}, {b.Throttled, "throttled (429)"},
+		{b.Lost, "accepted and lost"}, {b.Late, late + " later than " + within.String()}, {b.Refused, "refused"}, {b.Throttled, "throttled (429)"},
 		{b.Malformed, "answered as malformed"}, {b.Unknown, "without a certain answer (504, timeout, lost connection)"}, {b.NotSent, "never sent: no shepherd could be reached"},
+		{b.Stale, "accepted and not visible to queries " + within.String() + " later"}, {b.Wrong, "answered otherwise than what was sent"}, {b.Partial, "answered in part"},
+		{b.Failed, "answered with an error"}, {b.Unanswered, "not answered"},
 	} {
 		if reason.n > 0 {
 			list = append(list, number(reason.n)+" "+reason.what)
