@@ -224,7 +224,7 @@ func bruteHeatmap(list []weighed) []Bucket {
 	counts := map[[2]float64]float64{}
 	for _, x := range list {
 		m := math.Abs(x.v)
-		low, high := 0.0, math.Ldexp(1.125, -1023)
+		low, high := 0.0, math.Ldexp(1, -1025)
 		if m >= math.Ldexp(1, -1022) {
 			fraction, exp := math.Frexp(m)
 			i := math.Floor((fraction - 0.5) * 16)

@@ -1,11 +1,9 @@
 package exec
 
 import (
-	"cmp"
 	"encoding/binary"
 	"math"
 	"math/bits"
-	"slices"
 )
 
 // ExactValues is up to how many different numbers percentiles are exact.
@@ -98,18 +96,31 @@ func (s *spread) add(f float64, w uint64) (grown int64) {
 }
 
 func (s *spread) addFew(f float64, w uint64) (grown int64) {
-	i, there := slices.BinarySearchFunc(s.few, f, func(x weighed, f float64) int { return cmp.Compare(x.v, f) })
-	switch {
-	case there:
-		s.few[i].w += w
-	case len(s.few) < ExactValues:
-		before := cap(s.few)
-		s.few = slices.Insert(s.few, i, weighed{f, w})
-		return int64(16 * (cap(s.few) - before))
-	default:
-		return s.overflow() + s.put(keyOf(f), w)
+	low, high := 0, len(s.few)
+	for low < high {
+		if m := (low + high) / 2; s.few[m].v < f {
+			low = m + 1
+		} else {
+			high = m
+		}
 	}
-	return 0
+	n := len(s.few)
+	switch {
+	case low < n && s.few[low].v == f:
+		s.few[low].w += w
+		return 0
+	case n == ExactValues:
+		return s.overflow() + s.put(keyOf(f), w)
+	case n == cap(s.few):
+		more := make([]weighed, n, max(2*n, 4))
+		copy(more, s.few)
+		s.few = more
+		grown = int64(16 * (cap(more) - n))
+	}
+	s.few = s.few[:n+1]
+	copy(s.few[low+1:], s.few[low:n])
+	s.few[low] = weighed{f, w}
+	return grown
 }
 
 // size is about how many bytes it takes.
