@@ -99,15 +99,20 @@ func textLimited(what, name string, l port.Limits) string {
 		what, name, l.EventsPerSecond, size(l))
 }
 
-// limited says that a team's bucket is empty, so that its requests need not even be read, and counts one that is not.
-func (s *Shepherd) limited(t *tenant) (Rate, bool) {
+// limited says that a team's bucket is empty, so that its requests need not even be read: text is then for the client.
+func (s *Shepherd) limited(t *tenant) (r Rate, text string) {
 	now := s.r.Now()
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	t.bucket.refill(t.team.Limits, now)
-	if t.bucket.whole() > 0 {
-		return Rate{}, false
+	limits := t.team.Limits
+	t.bucket.refill(limits, now)
+	empty := t.bucket.whole() < 1
+	if empty {
+		t.told.Limited++
+		r = t.bucket.rate()
 	}
-	t.told.Limited++
-	return t.bucket.rate(), true
+	s.mu.Unlock()
+	if empty {
+		text = textLimited("team", t.name, limits)
+	}
+	return r, text
 }

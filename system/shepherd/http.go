@@ -162,9 +162,9 @@ func (h *handler) ingest(w http.ResponseWriter, r *http.Request, rawDataset stri
 		return
 	}
 	defer h.s.leave(t)
-	if rate, limited := h.s.limited(t); limited {
+	if rate, text := h.s.limited(t); text != "" {
 		tellRate(w, rate)
-		fail(w, http.StatusTooManyRequests, textLimited("team", t.name, t.bucket.limits))
+		fail(w, http.StatusTooManyRequests, text)
 		return
 	}
 	in := &intake{h: h, t: t}

@@ -39,6 +39,22 @@ func zstded(s string, opts ...zstd.EOption) string {
 	return string(z.EncodeAll([]byte(s), nil))
 }
 
+// zstdChunks is zstdStream in larger pieces.
+func zstdChunks(s string) string {
+	var b bytes.Buffer
+	z, err := zstd.NewWriter(&b)
+	if err != nil {
+		panic(err)
+	}
+	for len(s) > 0 {
+		n := min(len(s), 1<<20)
+		_, _ = io.WriteString(z, s[:n])
+		s = s[n:]
+	}
+	_ = z.Close()
+	return b.String()
+}
+
 func zstdStream(s string, opts ...zstd.EOption) string {
 	var b bytes.Buffer
 	z, err := zstd.NewWriter(&b, opts...)
@@ -324,11 +340,15 @@ func TestClientReadsOddAnswers(t *testing.T) {
 	}
 }
 
-func FuzzHTTPBatch(f *testing.F) {
+// FuzzBatch: whatever is sent, the handler answers with one status an event or with an error, stores what it accepts and
+// nothing else, and holds nothing afterwards.
+func FuzzBatch(f *testing.F) {
 	f.Add("data", "application/json", "", []byte(goodBody))
 	f.Add("a%2Fb", "application/json", "gzip", []byte(gzipped(goodBody)))
 	f.Add("x", "", "zstd", []byte(zstded(goodBody)))
-	b := newBench(f, 2, nil)
+	f.Add("x", "", "", []byte(`[{"data":{"a":NaN}},{"data":{"a":1e999}},7,{"data":{"a":{"b":[1]}},"time":-1,"samplerate":0}]`))
+	f.Add("x", "", "", []byte("[{\"data\":{\"a\":\"\xff\"}},{\"data\":{\"a\":true}}]"))
+	b := newBench(f, 2, func(c *Config) { c.MaxInFlightBytes, c.MaxInFlightEvents = 4<<20, 1000 })
 	h := Handler(b.Shepherd)
 	f.Fuzz(func(t *testing.T, dataset, contentType, encoding string, body []byte) {
 		r, err := http.NewRequest(http.MethodPost, "http://x/1/batch/"+dataset, bytes.NewReader(body))
@@ -340,11 +360,46 @@ func FuzzHTTPBatch(f *testing.F) {
 		r.Header["Content-Encoding"] = []string{encoding}
 		w := httptest.NewRecorder()
 		h.ServeHTTP(w, r)
-		if !json.Valid(w.Body.Bytes()) {
-			t.Fatalf("%d with a body that is not JSON: %q", w.Code, w.Body)
-		}
-		if left := b.Health(); left.InFlightBytes != 0 || left.InFlightEvents != 0 || left.Requests != 0 {
+		if left := b.Health(); left.InFlightBytes != 0 || left.InFlightEvents != 0 || left.Requests != 0 || left.PeakBytes > left.MaxInFlightBytes {
 			t.Fatalf("left in flight: %+v", left)
+		}
+		stored := len(b.log.storedEvents(t))
+		for i := range b.log.stored {
+			b.log.stored[i] = nil
+		}
+		if w.Code != http.StatusOK {
+			var e struct {
+				Status int
+				Error  string
+			}
+			if err := json.Unmarshal(w.Body.Bytes(), &e); err != nil || e.Status != w.Code || e.Error == "" || stored != 0 {
+				t.Fatalf("%d with %d stored and body %q: %v", w.Code, stored, w.Body, err)
+			}
+			return
+		}
+		var got []wireStatus
+		if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil {
+			t.Fatalf("%v: %q", err, w.Body)
+		}
+		accepted := 0
+		for _, s := range got {
+			switch s.Status {
+			case Accepted:
+				accepted++
+			case Malformed, Throttled:
+				if s.Error == "" {
+					t.Fatalf("refused without a reason: %q", w.Body)
+				}
+			default:
+				t.Fatalf("status %d: %q", s.Status, w.Body)
+			}
+		}
+		if accepted != stored {
+			t.Fatalf("%d events accepted, %d stored", accepted, stored)
+		}
+		var elements []json.RawMessage
+		if encoding == "" && json.Unmarshal(body, &elements) == nil && len(elements) != len(got) {
+			t.Fatalf("%d statuses for %d events", len(got), len(elements))
 		}
 	})
 }

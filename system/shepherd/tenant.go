@@ -18,7 +18,7 @@ const mostTeamsTold = 20
 // tenant is what the shepherd keeps of a team that has sent something lately.
 type tenant struct {
 	id   int64
-	name string
+	name string // names do not change
 
 	// Guarded by the shepherd's lock.
 	team   port.Team
@@ -70,9 +70,9 @@ func (s *Shepherd) enter(team port.Team) *tenant {
 	defer s.mu.Unlock()
 	t, fresh := s.tenants.get(team.ID)
 	if fresh {
-		t.id = team.ID
+		t.id, t.name = team.ID, team.Name
 	}
-	t.name, t.team = team.Name, team
+	t.team = team
 	t.users++
 	return t
 }
