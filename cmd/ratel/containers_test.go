@@ -79,6 +79,25 @@ func TestContainersBrokerLoss(t *testing.T) {
 	}
 }
 
+// TestContainersScenarios runs the library's scripts about storage and queries on real servers, as a user does.
+func TestContainersScenarios(t *testing.T) {
+	for _, name := range []string{
+		"retriever-loss", "retriever-pair-loss", "zone-loss", "mysql-loss", "s3-errors", "rolling-restart", "heavy-tenant", "protection-spiral", "recreate",
+	} {
+		t.Run(name, func(t *testing.T) {
+			began := time.Now()
+			j, code := runReal(t, name)
+			if code != exitPass || j.Verdict != check.Pass {
+				t.Errorf("exit %d, verdict %v: %s", code, j.Verdict, j.Reason)
+			}
+			if j.Ledger.Lost != 0 || j.Ledger.Accepted == 0 {
+				t.Errorf("ledger %+v", j.Ledger)
+			}
+			t.Logf("%s: %v in %v", name, j.Verdict, time.Since(began).Round(time.Second))
+		})
+	}
+}
+
 // TestContainersPlantedBugs shows on real servers that the checks can fail: acks=1 loses what an isolated leader took, and an
 // answer given before Kafka's is lost with the shepherd that gave it.
 func TestContainersPlantedBugs(t *testing.T) {
@@ -95,6 +114,17 @@ func TestContainersPlantedBugs(t *testing.T) {
 			if code != exitFail || verdictOf(t, j, check.CheckDurability) != check.Fail || j.Ledger.Lost == 0 {
 				t.Errorf("%s under %s was not caught: exit %d, %s, ledger %+v", c.bug, c.args[0], code, j.Reason, j.Ledger)
 			}
+		})
+	}
+	for _, c := range []struct{ bug, scenario string }{
+		{"A7", "zone-loss"}, {"A6", "retriever-pair-loss"}, {"D7", "retriever-loss"}, {"C2", "s3-errors"}, {"P10", "recreate"}, {"A1", "protection-spiral"},
+	} {
+		t.Run(c.bug, func(t *testing.T) {
+			j, code := runReal(t, c.scenario, "--planted", c.bug)
+			if code != exitFail || j.Verdict != check.Fail {
+				t.Errorf("%s under %s was not caught: exit %d, %v: %s", c.bug, c.scenario, code, j.Verdict, j.Reason)
+			}
+			t.Logf("%s under %s: %s", c.bug, c.scenario, j.Reason)
 		})
 	}
 }

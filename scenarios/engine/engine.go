@@ -137,6 +137,7 @@ func (r *run) main(ctx context.Context) error {
 		return fmt.Errorf("%w: start the topology: %w", ErrWorld, err)
 	}
 	r.rec = newRecorder(rtm)
+	r.ev.Run.Epoch = r.rec.start
 	r.w.Subscribe(r.rec)
 
 	load, err := r.startLoad(ctx)

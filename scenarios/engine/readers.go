@@ -67,7 +67,7 @@ func (r *run) ask(ctx context.Context, reader int, spec *loadgen.ReaderSpec, sha
 		Spec: loadgen.SpecFor(shape, rtm.Now(), r.rec.start), Intended: r.rec.now(), Sent: r.rec.now(),
 	}
 	askCtx, cancel := rtm.WithTimeout(ctx, spec.Timeout)
-	answer, err := r.w.Queriers()[target].Query(askCtx, query.Request{Team: spec.Team, Dataset: dataset, Spec: q.Spec})
+	answer, err := r.w.Queriers()[target].Query(askCtx, query.Request{Team: spec.Team, Dataset: dataset, Spec: q.Spec, DisableSeries: !loadgen.WantsSeries(shape)})
 	cancel()
 	q.Done = r.rec.now()
 	if err != nil {
