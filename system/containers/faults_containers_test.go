@@ -78,7 +78,7 @@ func TestContainersFaults(t *testing.T) {
 // send has one batch accepted, trying again while a fault of before is being recovered from.
 func (b *bench) send(t *testing.T) {
 	t.Helper()
-	req := shepherd.Request{Team: "t", Dataset: "d", Events: []event.Event{{SampleRate: 1, Time: time.Now(), Fields: []event.Field{{Name: "n", Value: event.IntValue(b.sent)}}}}}
+	req := shepherd.Request{Team: system.TeamKey(system.DefaultTeam), Dataset: "d", Events: []event.Event{{SampleRate: 1, Time: time.Now(), Fields: []event.Field{{Name: "n", Value: event.IntValue(b.sent)}}}}}
 	eventually(t, "an event is accepted", func() (string, bool) {
 		ctx, cancel := context.WithTimeout(b.ctx, 15*time.Second)
 		defer cancel()
@@ -104,12 +104,14 @@ func (b *bench) settled(t *testing.T) {
 	})
 	eventually(t, "all that was sent is held", func() (string, bool) {
 		var held int64
-		for p := range b.topology.Kafka.Partitions {
-			st, err := b.Holder(p).Status(b.ctx)
+		for _, n := range b.of(system.RoleRetriever) {
+			st, err := b.Holder(n.Name).Status(b.ctx)
 			if err != nil || !st.Claimed || st.Durable < st.HighWater {
-				return fmt.Sprintf("retriever of %d: %+v, %v", p, st, err), false
+				return fmt.Sprintf("%s: %+v, %v", n.Name, st, err), false
 			}
-			held += st.Held
+			if n.Replica == 0 {
+				held += st.Held
+			}
 		}
 		// An event whose outcome was unknown and that was sent again may be there twice.
 		return fmt.Sprintf("%d of %d", held, b.sent), held >= b.sent

@@ -36,8 +36,8 @@ func TestContainersLeaveNothingBehind(t *testing.T) {
 				if err := w.Start(ctx, small()); err != nil {
 					return err
 				}
-				if left := leftOf(t, w.RunID()); len(left.Containers) != 4 || len(left.Volumes) != 4 || len(left.Networks) != 1 {
-					t.Errorf("a running world shows as %s, want 4 containers and volumes and a network", left)
+				if left := leftOf(t, w.RunID()); len(left.Containers) != 9 || len(left.Volumes) != 5 || len(left.Networks) != 1 {
+					t.Errorf("a running world shows as %s, want 9 containers, 5 volumes and a network", left)
 				}
 				return tt.end()
 			})
@@ -77,8 +77,8 @@ func TestContainersReaperAfterKill9(t *testing.T) {
 	if err != nil {
 		t.Fatalf("the run did not come up: %v", err)
 	}
-	if left := leftOf(t, run); len(left.Containers) != 4 {
-		t.Errorf("before the kill there are %s, want 4 containers", left)
+	if left := leftOf(t, run); len(left.Containers) != 9 {
+		t.Errorf("before the kill there are %s, want 9 containers", left)
 	}
 	if err := syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL); err != nil {
 		t.Fatal(err)

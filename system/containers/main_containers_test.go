@@ -54,7 +54,7 @@ func victim() {
 // small is the quickest topology to start.
 func small() system.Topology {
 	t := system.Default()
-	t.ZooKeeper.Nodes, t.Kafka.Brokers, t.Shepherds = 1, 1, 1
+	t.ZooKeeper.Nodes, t.Kafka.Brokers, t.Shepherds, t.Replicas = 1, 1, 1, 1
 	t.Kafka.Partitions, t.Kafka.Replication, t.Kafka.MinISR = 1, 1, 1
 	return t
 }

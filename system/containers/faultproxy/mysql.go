@@ -148,7 +148,7 @@ func (s *session) refuse(size int) {
 		rest = size
 	}
 	s.proxy.dice.refused()
-	// The answer first: the end of the server's side ends the client's too.
+	cork(s.client)
 	_, _ = s.client.Write(errPacket(1, errShutdown, "08S01", "Server shutdown in progress"))
 }
 

@@ -1,0 +1,7 @@
+//go:build !linux
+
+package faultproxy
+
+import "net"
+
+func cork(net.Conn) {}
