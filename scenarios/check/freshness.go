@@ -18,7 +18,8 @@ type lane struct {
 	done  []time.Duration
 	total []float64 // weight up to and including this one
 	op    []int32
-	late  []bool // some answer should have counted it and did not
+	late  []bool // it was not counted yet when it had to be
+	seen  int    // so many have been counted by some answer
 }
 
 // minCovers is how many answers that cover everything are needed to speak of freshness.
@@ -59,6 +60,23 @@ func (t *truth) lanesOf(dataset string) map[uint32]*lane {
 func (l *lane) acceptedBy(at time.Duration) int {
 	n, _ := slices.BinarySearchFunc(l.done, at+1, func(d, at time.Duration) int { return cmp.Compare(d, at) })
 	return n
+}
+
+// count notes that an answer counts so much of what was accepted after a moment, and returns the first event that was not
+// counted yet.
+func (l *lane) count(after time.Duration, counted float64) int {
+	first := l.acceptedBy(after)
+	if first > 0 {
+		counted += l.total[first-1]
+	}
+	n, _ := slices.BinarySearchFunc(l.total[first:], counted, func(t, want float64) int {
+		if t > want+1e-6 {
+			return 1
+		}
+		return -1
+	})
+	l.seen = max(l.seen, first+n)
+	return l.seen
 }
 
 // cover is an answer that counts whole datasets by producer.
@@ -105,9 +123,9 @@ func forgotten(set *truthSet, q *evidence.Query) time.Duration {
 	return until
 }
 
-// measureFreshness finds how old the oldest accepted event was that each covering answer did not count, and which events
-// were late. An answer says how many it counts of a producer, not which: the oldest are taken for counted first, so what is
-// found is the least that can be so.
+// measureFreshness finds how old the oldest accepted event was that no covering answer had counted yet, whenever one came.
+// What was counted once and then lacks is no matter of freshness: the answer says so, or is wrong. An answer says how many it
+// counts of a producer, not which: the oldest are taken for counted first, so what is found is the least that can be so.
 func (r *run) measureFreshness() {
 	a := &r.ask
 	lanes := map[string]map[uint32]*lane{}
@@ -121,27 +139,19 @@ func (r *run) measureFreshness() {
 		if lanes[q.Dataset] == nil {
 			lanes[q.Dataset] = a.truth.lanesOf(q.Dataset)
 		}
-		set := a.truth.sets[q.Dataset]
+		a.covers = append(a.covers, *c)
+		a.lastCover[q.Dataset] = max(a.lastCover[q.Dataset], q.Sent)
+	}
+	slices.SortStableFunc(a.covers, func(x, y cover) int { return cmp.Compare(r.e.Queries[x.query].Sent, r.e.Queries[y.query].Sent) })
+	for _, c := range a.covers {
+		q := &r.e.Queries[c.query]
 		oldest := time.Duration(0)
 		for producer, l := range lanes[q.Dataset] {
-			first, before := l.acceptedBy(forgotten(set, q)), 0.0
-			if first > 0 {
-				before = l.total[first-1]
-			}
-			counted := c.counts[producer]
-			n, _ := slices.BinarySearchFunc(l.total[first:], counted+before, func(t, want float64) int {
-				if t > want+1e-6 {
-					return 1
-				}
-				return -1
-			})
-			n += first // the first that is not counted
+			n := l.count(forgotten(a.truth.sets[q.Dataset], q), c.counts[producer])
 			if n < len(l.done) && l.done[n] <= q.Sent {
 				oldest = max(oldest, q.Sent-l.done[n])
 			}
 		}
-		a.covers = append(a.covers, *c)
-		a.lastCover[q.Dataset] = max(a.lastCover[q.Dataset], q.Sent)
 		a.ages = append(a.ages, age{at: q.Sent, age: oldest, dataset: q.Dataset, phase: int32(r.phaseAt(q.Sent))})
 	}
 }
@@ -223,17 +233,14 @@ func (r *run) lateEvents(within time.Duration) map[plan.Stage]*[2]int64 {
 	for _, lanes := range a.lanes {
 		for _, l := range lanes {
 			clear(l.late)
+			l.seen = 0
 		}
 	}
 	for _, c := range a.covers {
 		q := &r.e.Queries[c.query]
 		for producer, l := range a.lanes[q.Dataset] {
-			first, before := l.acceptedBy(forgotten(a.truth.sets[q.Dataset], q)), 0.0
-			if first > 0 {
-				before = l.total[first-1]
-			}
-			due := l.acceptedBy(q.Sent - within)
-			for n := due - 1; n >= first && l.total[n] > c.counts[producer]+before+1e-6; n-- {
+			n := l.count(forgotten(a.truth.sets[q.Dataset], q), c.counts[producer])
+			for due := l.acceptedBy(q.Sent - within); n < due; n++ {
 				l.late[n] = true
 			}
 		}
