@@ -19,6 +19,9 @@ package exec
 
 import "github.com/ratel-sim/ratel/system/event"
 
+// MaxPoints is how many points a series has at most.
+const MaxPoints = 200_000
+
 // Result is a finished query.
 type Result struct {
 	// Columns names what each row holds: the breakdowns, then the calculations, such as "P95(duration_ms)".
@@ -28,7 +31,8 @@ type Result struct {
 	// then in the table's order. It is empty for a query of the table alone.
 	Series []Point
 	// Truncated says that there were more groups than are kept: those in Rows are right, but others are left out that
-	// might have been ordered before them.
+	// might have been ordered before them. Or the series would have more than MaxPoints: the last groups of the table are
+	// left out of it.
 	Truncated bool
 }
 

@@ -22,7 +22,9 @@ func (p *Partial) Finish(q *spec.Query) *Result {
 		r.Rows = append(r.Rows, row.Row)
 	}
 	if !q.TableOnly {
-		r.Series = f.series(rows)
+		most := f.mostInSeries(rows)
+		r.Truncated = r.Truncated || most < len(rows)
+		r.Series = f.series(rows[:most])
 	}
 	return r
 }
@@ -183,6 +185,24 @@ func (f *finisher) compare(a, b *groupRow) int {
 		}
 	}
 	return 0
+}
+
+// mostInSeries is how many groups' series are not too many points.
+func (f *finisher) mostInSeries(rows []groupRow) int {
+	points := 0
+	for r := range rows {
+		if g := int(rows[r].group); g >= 0 {
+			for _, c := range f.table.places[g*f.intervals : (g+1)*f.intervals] {
+				if c != 0 {
+					points++
+				}
+			}
+		}
+		if points*max(1, len(f.query.Calculations)/4) > MaxPoints {
+			return r
+		}
+	}
+	return len(rows)
 }
 
 // series is the table's groups by interval.

@@ -12,8 +12,10 @@ const ExactValues = 32
 // spread is how numbers are distributed: the numbers themselves while they are few, then a log-linear histogram with 64
 // equal buckets between one power of two and the next. Its form depends on the set of numbers alone.
 type spread struct {
-	few      []weighed // ascending; unused once there are pages
-	pages    []*page   // by power of two, from base on; nil is empty
+	// few is ascending, and unused once there are pages: the numbers, or (coarse) the keys of their buckets.
+	few      []weighed
+	coarse   bool
+	pages    []*page // by power of two, from base on; nil is empty
 	base     int32
 	weight   uint64
 	min, max float64
@@ -23,6 +25,9 @@ type weighed struct {
 	v float64
 	w uint64
 }
+
+// sparseBuckets is from how many buckets on a histogram is kept in pages. That does not change what it says.
+const sparseBuckets = 128
 
 const (
 	pageBits  = 6
@@ -95,10 +100,27 @@ func (s *spread) add(f float64, w uint64) (grown int64) {
 	return s.put(key, w)
 }
 
-func (s *spread) addFew(f float64, w uint64) (grown int64) {
+// addFew counts a number while there are no pages.
+func (s *spread) addFew(f float64, w uint64) int64 {
+	if s.coarse {
+		f = float64(keyOf(f))
+	}
+	return s.insert(f, w)
+}
+
+// addKey counts in a bucket of a histogram.
+func (s *spread) addKey(key int32, w uint64) int64 {
+	if s.pages == nil {
+		return s.insert(float64(key), w)
+	}
+	return s.put(key, w)
+}
+
+// insert counts a number, or the key of a bucket.
+func (s *spread) insert(v float64, w uint64) (grown int64) {
 	low, high := 0, len(s.few)
 	for low < high {
-		if m := (low + high) / 2; s.few[m].v < f {
+		if m := (low + high) / 2; s.few[m].v < v {
 			low = m + 1
 		} else {
 			high = m
@@ -106,11 +128,14 @@ func (s *spread) addFew(f float64, w uint64) (grown int64) {
 	}
 	n := len(s.few)
 	switch {
-	case low < n && s.few[low].v == f:
+	case low < n && s.few[low].v == v:
 		s.few[low].w += w
 		return 0
-	case n == ExactValues:
-		return s.overflow() + s.put(keyOf(f), w)
+	case n == ExactValues && !s.coarse:
+		s.coarsen()
+		return s.insert(float64(keyOf(v)), w)
+	case n == sparseBuckets:
+		return s.overflow() + s.put(int32(v), w)
 	case n == cap(s.few):
 		more := make([]weighed, n, max(2*n, 4))
 		copy(more, s.few)
@@ -119,8 +144,23 @@ func (s *spread) addFew(f float64, w uint64) (grown int64) {
 	}
 	s.few = s.few[:n+1]
 	copy(s.few[low+1:], s.few[low:n])
-	s.few[low] = weighed{f, w}
+	s.few[low] = weighed{v, w}
 	return grown
+}
+
+// coarsen turns the numbers into a histogram.
+func (s *spread) coarsen() {
+	s.coarse = true
+	kept := s.few[:0]
+	for _, x := range s.few {
+		key := float64(keyOf(x.v))
+		if n := len(kept); n > 0 && kept[n-1].v == key {
+			kept[n-1].w += x.w
+			continue
+		}
+		kept = append(kept, weighed{key, x.w})
+	}
+	s.few = kept
 }
 
 // size is about how many bytes it takes.
@@ -134,13 +174,13 @@ func (s *spread) size() int64 {
 	return n
 }
 
-// overflow turns the few numbers into a histogram.
+// overflow moves a histogram into pages.
 func (s *spread) overflow() (grown int64) {
 	few := s.few
 	s.few = nil
 	grown = -int64(16 * cap(few))
 	for _, x := range few {
-		grown += s.put(keyOf(x.v), x.w)
+		grown += s.put(int32(x.v), x.w)
 	}
 	return grown
 }
@@ -180,25 +220,34 @@ func (s *spread) merge(o *spread) (grown int64) {
 	}
 	s.min, s.max = min(s.min, o.min), max(s.max, o.max)
 	s.weight += o.weight
-	if o.pages == nil {
+	if o.pages == nil && !o.coarse {
 		for _, x := range o.few {
-			if s.pages == nil {
-				grown += s.addFew(x.v, x.w)
-			} else {
-				grown += s.put(keyOf(x.v), x.w)
-			}
+			grown += s.addAny(x.v, x.w)
 		}
 		return grown
 	}
-	if s.pages == nil {
-		grown = s.overflow()
+	if s.pages == nil && !s.coarse {
+		s.coarsen()
 	}
-	o.each(func(key int32, w uint64) { grown += s.put(key, w) })
+	o.each(func(key int32, w uint64) { grown += s.addKey(key, w) })
 	return grown
 }
 
-// each visits the buckets that are not empty, ascending.
+// addAny counts a number in whatever form there is.
+func (s *spread) addAny(f float64, w uint64) int64 {
+	if s.pages == nil {
+		return s.addFew(f, w)
+	}
+	return s.put(keyOf(f), w)
+}
+
+// each visits the buckets of a histogram that are not empty, ascending.
 func (s *spread) each(visit func(key int32, w uint64)) {
+	if s.coarse {
+		for _, x := range s.few {
+			visit(int32(x.v), x.w)
+		}
+	}
 	for i, p := range s.pages {
 		if p == nil {
 			continue
@@ -221,6 +270,9 @@ func (s *spread) quantile(perMille int) float64 {
 	var sum uint64
 	for _, x := range s.few {
 		if sum += x.w; sum >= target {
+			if s.coarse {
+				return min(max(middle(int32(x.v)), s.min), s.max)
+			}
 			return x.v
 		}
 	}
@@ -259,15 +311,17 @@ func (s *spread) heatmap() []Bucket {
 		}
 		list[len(list)-1].Count += float64(w)
 	}
-	for _, x := range s.few {
-		visit(keyOf(x.v), x.w)
+	if !s.coarse {
+		for _, x := range s.few {
+			visit(keyOf(x.v), x.w)
+		}
 	}
 	s.each(visit)
 	return list
 }
 
 func (s *spread) append(b []byte) []byte {
-	if s.pages == nil {
+	if s.pages == nil && !s.coarse {
 		b = binary.AppendUvarint(b, uint64(len(s.few)))
 		for _, x := range s.few {
 			b = binary.LittleEndian.AppendUint64(b, math.Float64bits(x.v))
@@ -309,7 +363,7 @@ func (s *spread) read(d *decoder) {
 		return
 	}
 	s.min, s.max = low, high
-	s.pages = []*page{}
+	s.coarse = true
 	key := int64(0)
 	for i := range d.count(len(d.b)) {
 		step, w := d.int(), d.uint()
@@ -319,7 +373,7 @@ func (s *spread) read(d *decoder) {
 			return
 		}
 		s.weight += w
-		d.memory += s.put(int32(key), w)
+		d.memory += s.addKey(int32(key), w)
 		if d.tooLarge() {
 			return
 		}

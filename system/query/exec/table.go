@@ -13,7 +13,8 @@ import (
 const (
 	maxGroups = 100_000
 	maxPlaces = 2_000_000 // groups times intervals
-	maxMemory = 256 << 20
+	// maxMemory keeps the encoding below what a peer answers at most.
+	maxMemory = 56 << 20
 )
 
 // shape is what a query's partial results have in common.

@@ -56,6 +56,11 @@ func (p *parser) query(data []byte, now time.Time) *Query {
 	q.Calculations = p.calculations(keys["calculations"])
 	q.Filters, q.Or = p.filters("", keys)
 	q.Breakdowns = p.breakdowns(keys["breakdowns"])
+	for i := range q.Calculations {
+		if c := &q.Calculations[i]; contains(q.Breakdowns, c.Name) {
+			p.add(at("calculations", i), CodeInvalid, "%q is a breakdown too: give the calculation another name", short(c.Name))
+		}
+	}
 	q.Orders = p.orders(keys["orders"], q)
 	q.Havings = p.havings(keys["havings"], q)
 	q.Limit = DefaultLimit

@@ -87,6 +87,7 @@ func TestParseRefuses(t *testing.T) {
 		{`{"calculations":[{"op":"SUM","column":""}]}`, "calculations[0].column", CodeInvalid, "empty"},
 		{`{"calculations":[{"op":"SUM","column":7}]}`, "calculations[0].column", CodeType, "string"},
 		{`{"calculations":[{"op":"COUNT"},{"op":"COUNT"}]}`, "calculations[1]", CodeInvalid, "another name"},
+		{`{"breakdowns":["COUNT"]}`, "calculations[0]", CodeInvalid, "another name"},
 		{`{"calculations":[{"op":"COUNT","filters":[{"column":"a","op":"is"}]}]}`, "calculations[0].filters[0].op", CodeInvalid, "did you mean"},
 		{`{"calculations":[` + many(51, `{"op":"COUNT"}`) + `]}`, "calculations", CodeTooMany, "at most 50"},
 		{`{"breakdowns":[` + strings.Join(names, ",") + `]}`, "breakdowns", CodeTooMany, "at most 100"},
