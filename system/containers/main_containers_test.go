@@ -28,6 +28,12 @@ func TestMain(m *testing.M) {
 			os.Exit(0)
 		case "victim":
 			victim()
+		case "up":
+			if _, err := Up(context.Background(), small(), Options{RoleBinary: os.Getenv("RATEL_BINARY"), CacheDir: os.Args[2]}); err != nil {
+				fmt.Fprintln(os.Stderr, err)
+				os.Exit(1)
+			}
+			os.Exit(0)
 		}
 	}
 	os.Exit(m.Run())
@@ -72,6 +78,12 @@ func newWorld(t *testing.T, change ...func(*Options)) *World {
 		t.Fatal(err)
 	}
 	return w
+}
+
+// sweepOf lists what dead runs of a world's owner have left.
+func sweepOf(w *World) ([]string, error) {
+	dead, _, err := reaper.Survey(context.Background(), w.engine, w.cache)
+	return dead, err
 }
 
 // leftOf fails the test unless a run has nothing on the engine any more.

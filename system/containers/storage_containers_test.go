@@ -174,7 +174,6 @@ func mysqlErrors(t *testing.T, s storage) {
 	for range 10 {
 		if err := s.read(); err == nil {
 			t.Error("the catalog answered although every request fails")
-
 		}
 	}
 	if n, err := s.Dropped(s.ctx, f); err != nil || n < 10 {

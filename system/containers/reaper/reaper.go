@@ -45,7 +45,32 @@ func owner(dir string) string {
 	return host + ":" + dir
 }
 
-func lockPath(dir, run string) string { return filepath.Join(dir, "runs", run+".lock") }
+func lockPath(dir, run string) string   { return filepath.Join(dir, "runs", run+".lock") }
+func markerPath(dir, run string) string { return filepath.Join(dir, "runs", run+".up") }
+
+// Detach marks a run as meant to go on after its process: neither its watcher nor a sweep removes it, until [Forget].
+func Detach(dir, run string) error {
+	if err := os.MkdirAll(filepath.Dir(markerPath(dir, run)), 0o755); err != nil {
+		return docker.Explain("mark the run as standing", err)
+	}
+	return docker.Explain("mark the run as standing", os.WriteFile(markerPath(dir, run), nil, 0o644))
+}
+
+// Detached tells whether a run is marked so.
+func Detached(dir, run string) bool {
+	_, err := os.Stat(markerPath(dir, run))
+	return err == nil
+}
+
+// Forget takes the mark back, after the run was reaped.
+func Forget(dir, run string) error {
+	for _, path := range []string{markerPath(dir, run), lockPath(dir, run)} {
+		if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return fmt.Errorf("forget run %s: %w", run, err)
+		}
+	}
+	return nil
+}
 
 // Claim takes the lock that says that the run lives. It must be held before the run's first container is made.
 func Claim(dir, run string) (*filelock.Lock, error) {
@@ -159,6 +184,9 @@ func Survey(ctx context.Context, engine *docker.Engine, dir string) (dead, livin
 			living = append(living, run)
 		case err != nil:
 			return nil, nil, err
+		case Detached(dir, run):
+			living = append(living, run)
+			_ = lock.Release()
 		default:
 			dead = append(dead, run)
 			_ = lock.Release()
@@ -181,6 +209,10 @@ func Sweep(ctx context.Context, engine *docker.Engine, dir string) ([]string, er
 		}
 		if err != nil {
 			return swept, err
+		}
+		if Detached(dir, run) { // asked under the lock, which a run holds until it has marked itself
+			_ = lock.Release()
+			continue
 		}
 		err = Reap(ctx, engine, run)
 		_ = lock.Remove()

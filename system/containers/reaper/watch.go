@@ -20,8 +20,9 @@ import (
 // reapDeadline bounds how long a watcher tries.
 const reapDeadline = 2 * time.Minute
 
-// Run is the watcher's process. It reads the run's id from the first line of in, writes "ready" to out, waits until in
-// ends, which is when the run's process has gone, and reaps. It ignores the signals that a terminal sends to its group.
+// Run is the watcher's process. It reads the run's id and the cache folder from the first two lines of in, writes "ready"
+// to out, waits until in ends, which is when the run's process has gone, and reaps, unless the run is meant to go on. It
+// ignores the signals that a terminal sends to its group.
 func Run(in io.Reader, out io.Writer) error {
 	signal.Ignore(os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE)
 	ctx := context.Background()
@@ -33,7 +34,11 @@ func Run(in io.Reader, out io.Writer) error {
 	pipe := bufio.NewReader(in)
 	run, err := pipe.ReadString('\n')
 	if err != nil {
-		return fmt.Errorf("the run named itself not: %w", err)
+		return fmt.Errorf("the run did not name itself: %w", err)
+	}
+	dir, err := pipe.ReadString('\n')
+	if err != nil {
+		return fmt.Errorf("the run did not name its folder: %w", err)
 	}
 	if _, err := fmt.Fprintln(out, "ready"); err != nil {
 		return fmt.Errorf("tell the run that it is watched: %w", err)
@@ -43,7 +48,10 @@ func Run(in io.Reader, out io.Writer) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, reapDeadline)
 	defer cancel()
-	run = strings.TrimSpace(run)
+	run = strings.TrimSuffix(run, "\n")
+	if Detached(strings.TrimSuffix(dir, "\n"), run) {
+		return nil
+	}
 	if err := Reap(ctx, engine, run); err != nil {
 		return err
 	}
@@ -88,7 +96,7 @@ func Watch(command []string, dir, run string) (*Watcher, error) {
 		return nil, docker.Explain("start the reaper", err)
 	}
 	watcher := &Watcher{pipe: w, cmd: cmd}
-	if _, err := fmt.Fprintln(w, run); err != nil {
+	if _, err := fmt.Fprintf(w, "%s\n%s\n", run, dir); err != nil {
 		return nil, errors.Join(docker.Explain("start the reaper", err), watcher.Stop())
 	}
 	answer := make(chan string, 1)
