@@ -376,3 +376,61 @@ func BenchmarkDecodeBatchJSON(b *testing.B) {
 		}
 	}
 }
+
+// TestTextEndsWhereItDoes compares the search eight bytes at a time with one byte at a time.
+func TestTextEndsWhereItDoes(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		s := string(rapid.SliceOf(rapid.SampledFrom([]byte("ab\"\\\x00\x1f \x20\x21\x7f\x80\xa2\xdc\xff"))).Draw(t, "text"))
+		from := rapid.IntRange(0, len(s)).Draw(t, "from")
+		got := plainEnd(s, from)
+		for i := from; i < got; i++ {
+			if s[i] == '"' || s[i] == '\\' || s[i] < ' ' {
+				t.Fatalf("%q from %d: %d, passed byte %d", s, from, got, i)
+			}
+		}
+		if got+8 <= len(s) && s[got] != '"' && s[got] != '\\' && s[got] >= ' ' {
+			t.Fatalf("%q from %d: stopped at %d", s, from, got)
+		}
+	})
+}
+
+// TestNamesLikeTheEventBefore: names are looked for again as soon as they differ from the event before.
+func TestNamesLikeTheEventBefore(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		var body strings.Builder
+		var want []string
+		for i := range rapid.IntRange(1, 5).Draw(t, "events") {
+			order := []string{}
+			last := map[string]int{}
+			body.WriteString([]string{"[", ","}[min(i, 1)] + `{"data":{`)
+			for j := range rapid.IntRange(1, 60).Draw(t, "fields") {
+				name := fmt.Sprint("f", j)
+				if rapid.IntRange(0, 9).Draw(t, "odd") == 0 {
+					name = fmt.Sprint("f", rapid.IntRange(0, 60).Draw(t, "name"))
+				}
+				if _, ok := last[name]; !ok {
+					order = append(order, name)
+				}
+				last[name] = j
+				fmt.Fprintf(&body, `%s"%s":%d`, []string{"", ","}[min(j, 1)], name, j)
+			}
+			body.WriteString("}}")
+			fields := ""
+			for _, name := range order {
+				fields += fmt.Sprintf(" %s=int:%d", name, last[name])
+			}
+			want = append(want, fields[1:])
+		}
+		items, err := DecodeBatchJSON([]byte(body.String()+"]"), now)
+		if err != nil || len(items) != len(want) {
+			t.Fatal(err, len(items))
+		}
+		for i := range items {
+			if got := show(items[i].Event.Fields); got != want[i] {
+				t.Fatalf("event %d of %s]\n got %s\nwant %s", i, body.String(), got, want[i])
+			}
+		}
+	})
+}

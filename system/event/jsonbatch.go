@@ -173,12 +173,15 @@ type batchDecoder struct {
 
 	// Of the event being decoded.
 	problem string
-	fields  []Field
+	fields  []Field        // at the front of slab
 	size    int            // of its names and values once flattened
 	joined  int            // bytes of names joined so far, those of replaced fields included
-	byName  map[string]int // index in fields; used once there are many
+	before  []Field        // of the last event that was taken
+	alike   bool           // so far its names are those of before, so none of them is there twice
+	byName  map[string]int // index in fields; used once there are many, and not alike
+	named   int            // the most entries that byName has had room granted for
 	prefix  []byte         // of nested names
-	slab    []Field        // room for finished events' fields
+	slab    []Field        // room for fields
 }
 
 // linearFields is up to how many fields a name is searched one by one.
@@ -220,8 +223,8 @@ func (d *batchDecoder) element() bool {
 		d.tooMany = true
 		return false
 	}
-	d.problem, d.fields, d.size, d.joined, d.odd = "", d.fields[:0], 0, 0, ""
-	clear(d.byName)
+	d.problem, d.odd, d.joined = "", "", 0
+	d.restart()
 	e := Event{Time: d.now, SampleRate: 1}
 	var ok bool
 	first := d.peek()
@@ -249,6 +252,13 @@ func (d *batchDecoder) element() bool {
 	return !d.noRoom
 }
 
+// restart forgets the fields that were read.
+func (d *batchDecoder) restart() {
+	d.fields, d.size = d.slab[:0], 0
+	d.alike = true
+	clear(d.byName)
+}
+
 // finish makes an item of the event that was read, from start on.
 func (d *batchDecoder) finish(e *Event, start int) {
 	switch {
@@ -272,16 +282,8 @@ func (d *batchDecoder) finish(e *Event, start int) {
 		return
 	}
 	n := len(d.fields)
-	if len(d.slab) < n {
-		// What is left of the body tells about how many fields are to come.
-		size := max(n, min(256, (len(d.s)-d.i)/16))
-		if !d.need(size * sizeOfField) {
-			return
-		}
-		d.slab = make([]Field, size)
-	}
-	e.Fields, d.slab = d.slab[:n:n], d.slab[n:]
-	copy(e.Fields, d.fields)
+	e.Fields, d.slab = d.fields[:n:n], d.slab[n:]
+	d.before = e.Fields
 	d.items = append(d.items, Item{Event: *e})
 }
 
@@ -295,9 +297,7 @@ func (d *batchDecoder) data() bool {
 		d.fail("Request body is malformed and cannot be read. An event's data must be an object.")
 		return d.skip(2)
 	}
-	// A second "data" replaces the first.
-	d.fields, d.size = d.fields[:0], 0
-	clear(d.byName)
+	d.restart() // a second "data" replaces the first
 	start := d.i
 	if !d.members("", 1) {
 		return false
@@ -401,44 +401,77 @@ func (d *batchDecoder) set(name string, v Value) {
 		d.fail("A field's name is longer than %d bytes.", MaxStringBytes)
 		return
 	}
-	if at := d.find(name); at >= 0 {
+	n := len(d.fields)
+	if d.alike && n < len(d.before) && d.before[n].Name == name {
+		name = d.before[n].Name // one text for both: comparing them later costs nothing
+	} else if at := d.find(name); at >= 0 {
 		d.size += len(v.str) - len(d.fields[at].Value.str)
 		d.fields[at].Value = v
-	} else {
-		if len(d.fields) == MaxFields {
-			d.fail(TextColumns)
-			return
-		}
-		if len(d.fields) == cap(d.fields) && !d.need(max(2*cap(d.fields), 16)*(sizeOfField+sizeOfName)) {
-			return
-		}
-		d.size += len(name) + len(v.str)
-		if len(d.fields) >= linearFields {
-			d.byName[name] = len(d.fields)
-		}
-		d.fields = append(d.fields, Field{Name: name, Value: v})
+		d.check()
+		return
 	}
-	// Flattening repeats the outer names, so a small object may become a large event.
+	if n == MaxFields {
+		d.fail(TextColumns)
+		return
+	}
+	if n == len(d.slab) && !d.grow() {
+		return
+	}
+	if n >= linearFields && !d.alike {
+		d.byName[name] = n
+	}
+	d.fields = d.slab[:n+1]
+	d.fields[n] = Field{Name: name, Value: v}
+	d.size += len(name) + len(v.str)
+	d.check()
+}
+
+// check refuses an event that has become too large: flattening repeats the outer names, so a small object may.
+func (d *batchDecoder) check() {
 	if d.size >= MaxEventBytes {
 		d.fail("Event is too large: its fields have %d bytes once flattened, it must be below %d.", d.size, MaxEventBytes)
 	}
 }
 
-// find returns the index of a field, -1 if there is none.
+// grow makes a new slab, which begins with the fields read so far.
+func (d *batchDecoder) grow() bool {
+	// What is left of the body tells about how many fields are to come.
+	n := len(d.fields)
+	size := n + max(n, linearFields, min(256, (len(d.s)-d.i)/16))
+	if !d.need(size * sizeOfField) {
+		return false
+	}
+	d.slab = make([]Field, size)
+	copy(d.slab, d.fields)
+	return true
+}
+
+// find returns the index of a field, -1 if there is none. From the first name on that is not that of the event before,
+// names are looked for: one by one among the first, by a map among many.
 func (d *batchDecoder) find(name string) int {
-	for i := range min(len(d.fields), linearFields) {
+	n := len(d.fields)
+	if d.alike {
+		d.alike = false
+		if d.byName == nil {
+			d.byName = make(map[string]int)
+		}
+		for i := linearFields; i < n; i++ {
+			d.byName[d.fields[i].Name] = i
+		}
+	}
+	for i := range min(n, linearFields) {
 		if d.fields[i].Name == name {
 			return i
 		}
 	}
-	if len(d.fields) < linearFields {
-		return -1
-	}
-	if d.byName == nil {
-		d.byName = make(map[string]int)
-	}
-	if i, ok := d.byName[name]; ok {
-		return i
+	if n >= linearFields {
+		if n >= d.named {
+			d.need((2*n - d.named) * sizeOfName)
+			d.named = 2 * n
+		}
+		if i, ok := d.byName[name]; ok {
+			return i
+		}
 	}
 	return -1
 }

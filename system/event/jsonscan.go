@@ -2,6 +2,7 @@ package event
 
 import (
 	"errors"
+	"math/bits"
 	"strconv"
 	"strings"
 	"unicode/utf16"
@@ -73,7 +74,7 @@ func (p *scanner) str() (string, bool) {
 		return "", false
 	}
 	start := p.i
-	for p.i < len(p.s) {
+	for p.i = plainEnd(p.s, p.i); p.i < len(p.s); {
 		switch c := p.s[p.i]; {
 		case c == '"':
 			p.i++
@@ -86,6 +87,23 @@ func (p *scanner) str() (string, bool) {
 		p.i++
 	}
 	return "", false
+}
+
+// plainEnd returns where, from i on, the first byte is that ends plain text in a string: a quote, a backslash or a control
+// character. Among the last seven bytes of s it does not look. Eight bytes at a time: a byte of x minus one borrows into
+// its top bit if it is zero; what a borrow does to bytes above the first hit does not matter.
+func plainEnd(s string, i int) int {
+	const ones, tops = 0x0101010101010101, 0x8080808080808080
+	for ; i+8 <= len(s); i += 8 {
+		t := s[i : i+8]
+		x := uint64(t[0]) | uint64(t[1])<<8 | uint64(t[2])<<16 | uint64(t[3])<<24 | uint64(t[4])<<32 | uint64(t[5])<<40 | uint64(t[6])<<48 | uint64(t[7])<<56
+		quote, slash := x^ones*'"', x^ones*'\\'
+		hit := ((quote-ones)&^quote | (slash-ones)&^slash | (x-ones*' ')&^x) & tops
+		if hit != 0 {
+			return i + bits.TrailingZeros64(hit)/8
+		}
+	}
+	return i
 }
 
 // escaped reads the rest of a string that contains an escape.
