@@ -75,8 +75,8 @@ func New(s *sched.Sim, n *simnet.Network, cfg Config) *Server {
 	return srv
 }
 
-// Migrate brings the schema to a version, as an operator does. Versions never go down.
-func (s *Server) Migrate(version int64) { s.db.schema = max(s.db.schema, version) }
+// Migrate brings the schema to a version, as an operator does: up, or down without the rows of what is taken away.
+func (s *Server) Migrate(version int64) { s.db.schema = version }
 
 // Wipe kills the server if it runs and empties its disk: when it starts again it has no data and no schema either.
 func (s *Server) Wipe() {

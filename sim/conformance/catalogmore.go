@@ -1,0 +1,334 @@
+package conformance
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/ratel-sim/ratel/system/catalog"
+	"github.com/ratel-sim/ratel/system/port"
+	"github.com/ratel-sim/ratel/system/rt"
+)
+
+func oddNames(ctx context.Context, e *CatalogEnv) error {
+	team, err := e.team(ctx)
+	if err != nil {
+		return err
+	}
+	seen := map[int64]string{}
+	for _, name := range []string{
+		"quote's \"double\" `back`", `back\slash`, "émoji 🦡", "nul\x00l", "100%_sure", "--comment;", "a", "á", "ä", "ß", "ss",
+		strings.Repeat("ü", 127), "%s ? $1",
+	} {
+		ds, created, err := e.A.CreateDataset(ctx, port.NewDataset{Team: team.ID, Name: name, Spread: 1, Of: 1})
+		if err != nil || !created {
+			return fmt.Errorf("create %q: %v (like %q), %w", name, created, seen[ds.ID], err)
+		}
+		seen[ds.ID] = name
+		got, err := e.B.Dataset(ctx, team.ID, catalog.Slug(name))
+		if err != nil || got.Name != name || got.Slug != catalog.Slug(name) || got.ID != ds.ID {
+			return fmt.Errorf("%q came back as %+v, %w", name, got, err)
+		}
+		column := port.Column{Name: name, Types: port.ColumnString}
+		if err := e.A.AddColumns(ctx, ds.ID, []port.Column{column}); err != nil {
+			return err
+		}
+		if columns, err := e.B.Columns(ctx, ds.ID); err != nil || !slices.Equal(columns, []port.Column{column}) {
+			return fmt.Errorf("column %q came back as %v, %w", name, columns, err)
+		}
+	}
+	return nil
+}
+
+func badNames(ctx context.Context, e *CatalogEnv) error {
+	ds, err := e.dataset(ctx)
+	if err != nil {
+		return err
+	}
+	for _, name := range []string{"", " \t", strings.Repeat("x", catalog.MaxNameBytes+1), "not UTF-8 \xff"} {
+		_, _, dsErr := e.A.CreateDataset(ctx, port.NewDataset{Team: ds.Team, Name: name, Spread: 1, Of: 1})
+		_, teamErr := e.A.CreateTeam(ctx, port.NewTeam{Name: name, Key: e.Name + "bad"})
+		if err := errors.Join(refused(fmt.Sprintf("dataset %.20q", name), dsErr, nil), refused(fmt.Sprintf("team %.20q", name), teamErr, nil)); err != nil {
+			return err
+		}
+	}
+	for _, c := range []port.Column{
+		{Name: "", Types: port.ColumnInt}, {Name: "x"}, {Name: "x", Types: 1 << 7}, {Name: "\xff", Types: port.ColumnInt},
+		{Name: strings.Repeat("x", catalog.MaxColumnNameBytes+1), Types: port.ColumnInt},
+	} {
+		err := e.A.AddColumns(ctx, ds.ID, []port.Column{{Name: "good", Types: port.ColumnInt}, c})
+		if err := refused(fmt.Sprintf("column %.20q", c.Name), err, nil); err != nil {
+			return err
+		}
+	}
+	if columns, err := e.B.Columns(ctx, ds.ID); err != nil || len(columns) != 0 {
+		return fmt.Errorf("columns after refusals: %v, %w", columns, err)
+	}
+	return nil
+}
+
+func columnTypes(ctx context.Context, e *CatalogEnv) error {
+	ds, err := e.dataset(ctx)
+	if err != nil {
+		return err
+	}
+	for _, batch := range [][]port.Column{
+		{{Name: "b", Types: port.ColumnInt}, {Name: "B", Types: port.ColumnString}, {Name: "a ", Types: port.ColumnBool}},
+		{{Name: "a", Types: port.ColumnFloat}, {Name: "b", Types: port.ColumnString}, {Name: "b", Types: port.ColumnFloat}},
+		{{Name: "b", Types: port.ColumnInt}},
+		nil,
+	} {
+		if err := e.A.AddColumns(ctx, ds.ID, batch); err != nil {
+			return err
+		}
+	}
+	want := []port.Column{
+		{Name: "B", Types: port.ColumnString}, {Name: "a", Types: port.ColumnFloat}, {Name: "a ", Types: port.ColumnBool},
+		{Name: "b", Types: port.ColumnInt | port.ColumnFloat | port.ColumnString},
+	}
+	got, err := e.B.Columns(ctx, ds.ID)
+	if err != nil || !slices.Equal(got, want) {
+		return fmt.Errorf("%v (%w), expected %v", got, err, want)
+	}
+	return nil
+}
+
+func columnsAllOrNone(ctx context.Context, e *CatalogEnv) error {
+	ds, err := e.dataset(ctx)
+	if err != nil {
+		return err
+	}
+	numbered := func(from, to int) []port.Column {
+		var all []port.Column
+		for i := from; i < to; i++ {
+			all = append(all, port.Column{Name: fmt.Sprint("c", i), Types: port.ColumnInt})
+		}
+		return all
+	}
+	if err := e.A.AddColumns(ctx, ds.ID, numbered(0, port.MaxColumns-1)); err != nil {
+		return err
+	}
+	if err := certainly("two more than fit", e.A.AddColumns(ctx, ds.ID, numbered(port.MaxColumns-3, port.MaxColumns+1)), port.ErrTooManyColumns); err != nil {
+		return err
+	}
+	if got, err := e.B.Columns(ctx, ds.ID); err != nil || len(got) != port.MaxColumns-1 {
+		return fmt.Errorf("%d columns after a refusal (%w), expected %d", len(got), err, port.MaxColumns-1)
+	}
+	if err := e.A.AddColumns(ctx, ds.ID, numbered(port.MaxColumns-3, port.MaxColumns)); err != nil {
+		return fmt.Errorf("one that fits, with some that are there: %w", err)
+	}
+	if got, err := e.B.Columns(ctx, ds.ID); err != nil || len(got) != port.MaxColumns {
+		return fmt.Errorf("%d columns (%w), expected %d", len(got), err, port.MaxColumns)
+	}
+	return nil
+}
+
+func columnsRace(ctx context.Context, e *CatalogEnv) error {
+	ds, err := e.dataset(ctx)
+	if err != nil {
+		return err
+	}
+	if err := e.both(ctx, func(ctx context.Context, c port.Catalog) error {
+		types := port.ColumnInt
+		if c == e.B {
+			types = port.ColumnString
+		}
+		for i := range 10 {
+			if err := c.AddColumns(ctx, ds.ID, []port.Column{{Name: fmt.Sprint("own", types, i), Types: types}, {Name: fmt.Sprint("shared", i), Types: types}}); err != nil {
+				return err
+			}
+		}
+		return nil
+	}); err != nil {
+		return err
+	}
+	got, err := e.A.Columns(ctx, ds.ID)
+	if err != nil || len(got) != 30 {
+		return fmt.Errorf("%d columns (%w), expected 30", len(got), err)
+	}
+	for _, c := range got {
+		if strings.HasPrefix(c.Name, "shared") && c.Types != port.ColumnInt|port.ColumnString {
+			return fmt.Errorf("column %s lost a type: %v", c.Name, c.Types)
+		}
+	}
+	return nil
+}
+
+func columnsDeleted(ctx context.Context, e *CatalogEnv) error {
+	ds, err := e.dataset(ctx)
+	if err != nil {
+		return err
+	}
+	if err := e.A.AddColumns(ctx, ds.ID, []port.Column{{Name: "x", Types: port.ColumnInt}}); err != nil {
+		return err
+	}
+	if err := e.A.DeleteDataset(ctx, ds.ID); err != nil {
+		return err
+	}
+	_, err = e.B.Columns(ctx, ds.ID)
+	return certainly("columns of a deleted dataset", err, port.ErrNotFound)
+}
+
+func lockedRow(ctx context.Context, e *CatalogEnv) error {
+	ds, err := e.dataset(ctx)
+	if err != nil {
+		return err
+	}
+	release, err := e.Hold(ctx, ds.ID)
+	if err != nil {
+		return err
+	}
+	defer release()
+	if got, err := e.B.DatasetByID(ctx, ds.ID); err != nil || got.Limits != ds.Limits {
+		return fmt.Errorf("reads do not wait for locks, got %+v, %w", got, err)
+	}
+	if _, _, err := e.B.CreateDataset(ctx, port.NewDataset{Team: ds.Team, Name: "other", Spread: 1, Of: 1}); err != nil {
+		return fmt.Errorf("another row: %w", err)
+	}
+	began := e.Runtime.Now()
+	err = e.A.SetDatasetLimits(ctx, ds.ID, port.Limits{EventsPerSecond: 1})
+	if took := e.Runtime.Now().Sub(began); took < 5*time.Second || took > 15*time.Second {
+		return fmt.Errorf("given up after %v (%w), expected three lock wait timeouts of 2 s", took, err)
+	}
+	return refused("set limits of a locked row", err, nil)
+}
+
+func lockReleased(ctx context.Context, e *CatalogEnv) error {
+	ds, err := e.dataset(ctx)
+	if err != nil {
+		return err
+	}
+	release, err := e.Hold(ctx, ds.ID)
+	if err != nil {
+		return err
+	}
+	done := rt.NewFuture[struct{}](e.Runtime)
+	e.Runtime.Go("waiter", func(ctx context.Context) {
+		done.Complete(struct{}{}, e.A.AddColumns(ctx, ds.ID, []port.Column{{Name: "x", Types: port.ColumnInt}}))
+	})
+	if err := e.Runtime.Sleep(ctx, 500*time.Millisecond); err != nil {
+		return err
+	}
+	early := done.Done()
+	release()
+	if _, err := done.Wait(ctx); err != nil || early {
+		return fmt.Errorf("the waiter ended before the release: %v, with %w", early, err)
+	}
+	columns, err := e.B.Columns(ctx, ds.ID)
+	if err != nil || len(columns) != 1 {
+		return fmt.Errorf("columns %v, %w", columns, err)
+	}
+	return nil
+}
+
+func killedServer(ctx context.Context, e *CatalogEnv) error {
+	ds, err := e.dataset(ctx)
+	if err != nil {
+		return err
+	}
+	if err := e.A.AddColumns(ctx, ds.ID, []port.Column{{Name: "x", Types: port.ColumnInt}}); err != nil {
+		return err
+	}
+	if err := errors.Join(e.Kill(ctx), e.Restart(ctx)); err != nil {
+		return err
+	}
+	got, err := e.A.Dataset(ctx, ds.Team, ds.Slug)
+	if err != nil || fmt.Sprint(got) != fmt.Sprint(ds) {
+		return fmt.Errorf("after a restart: %+v, %w; expected %+v", got, err, ds)
+	}
+	if columns, err := e.B.Columns(ctx, ds.ID); err != nil || len(columns) != 1 {
+		return fmt.Errorf("columns after a restart: %v, %w", columns, err)
+	}
+	return nil
+}
+
+func serverDown(ctx context.Context, e *CatalogEnv) error {
+	ds, err := e.dataset(ctx)
+	if err != nil {
+		return err
+	}
+	if err := e.Kill(ctx); err != nil {
+		return err
+	}
+	if err := e.Runtime.Sleep(ctx, 100*time.Millisecond); err != nil { // until the connections have learned of it
+		return err
+	}
+	var errs []error
+	for range 3 {
+		_, read := e.A.DatasetByID(ctx, ds.ID)
+		errs = append(errs, refused("read", read, nil), refused("write", e.A.SetDatasetLimits(ctx, ds.ID, port.Limits{EventsPerSecond: 1}), nil))
+	}
+	if err := errors.Join(append(errs, e.Restart(ctx))...); err != nil {
+		return err
+	}
+	got, err := e.A.DatasetByID(ctx, ds.ID)
+	if err != nil || got.Limits != (port.Limits{}) {
+		return fmt.Errorf("after refusals: %+v, %w", got, err)
+	}
+	return nil
+}
+
+func pausedServer(ctx context.Context, e *CatalogEnv) error {
+	ds, err := e.dataset(ctx)
+	if err != nil {
+		return err
+	}
+	if err := e.Pause(ctx); err != nil {
+		return err
+	}
+	began := e.Runtime.Now()
+	_, read := e.A.DatasetByID(ctx, ds.ID)
+	took := e.Runtime.Now().Sub(began)
+	short, cancel := e.Runtime.WithTimeout(ctx, 500*time.Millisecond)
+	defer cancel()
+	began = e.Runtime.Now()
+	_, hurried := e.A.DatasetByID(short, ds.ID)
+	hurry := e.Runtime.Now().Sub(began)
+	if err := errors.Join(e.Resume(ctx), refused("read of a paused server", read, nil), refused("read with a deadline", hurried, nil)); err != nil {
+		return err
+	}
+	if took < time.Second || took > 10*time.Second || hurry > 2*time.Second {
+		return fmt.Errorf("given up after %v, and after %v with a deadline of 500 ms", took, hurry)
+	}
+	_, err = e.A.DatasetByID(ctx, ds.ID)
+	return err
+}
+
+func catalogContext(ctx context.Context, e *CatalogEnv) error {
+	ds, err := e.dataset(ctx)
+	if err != nil {
+		return err
+	}
+	ended, cancel := e.Runtime.WithCancel(ctx)
+	cancel()
+	if err := refused("write", e.A.SetDatasetLimits(ended, ds.ID, port.Limits{EventsPerSecond: 1}), context.Canceled); err != nil {
+		return err
+	}
+	_, err = e.A.DatasetByID(ended, ds.ID)
+	return refused("read", err, context.Canceled)
+}
+
+func missingMigration(ctx context.Context, e *CatalogEnv) error {
+	if err := e.SetSchema(ctx, catalog.Schema-1); err != nil {
+		return err
+	}
+	fresh, err := e.New()
+	if err != nil {
+		return err
+	}
+	checked := catalog.CheckSchema(ctx, fresh)
+	writeErr := fresh.AddColumns(ctx, 1, []port.Column{{Name: "x", Types: port.ColumnInt}})
+	if err := e.SetSchema(ctx, catalog.Schema); err != nil {
+		return err
+	}
+	if err := errors.Join(certainly("check of the schema", checked, port.ErrSchema), certainly("write", writeErr, port.ErrSchema)); err != nil {
+		return err
+	}
+	if name := catalog.Migrations()[catalog.Schema-1]; !strings.Contains(checked.Error(), name) || !strings.Contains(writeErr.Error(), name) {
+		return fmt.Errorf("the errors do not name %s: %w; %w", name, checked, writeErr)
+	}
+	return catalog.CheckSchema(ctx, fresh)
+}
