@@ -17,6 +17,9 @@ func sloName(check string, a plan.CheckArgs) string {
 	if a.Stage != "" {
 		name += ", " + string(a.Stage)
 	}
+	if a.Traffic != "" {
+		name += ", " + a.Traffic
+	}
 	return name + ")"
 }
 
@@ -84,6 +87,9 @@ func (r *run) sloOfQueries(stage plan.Stage, a plan.CheckArgs) (s SLO, undecided
 			continue
 		}
 		q := &r.e.Queries[i]
+		if a.Traffic != "" && (q.Reader < 0 || q.Reader >= len(r.plan.Readers) || r.plan.Readers[q.Reader].Traffic != a.Traffic) {
+			continue
+		}
 		s.Events++
 		switch late := q.Done-q.Intended > s.Within; {
 		case o == unanswered:
@@ -198,6 +204,9 @@ func (r *run) sloOf(stage plan.Stage, a plan.CheckArgs) (s SLO, undecided int64)
 	anyLost := len(r.losses) > 0
 	for i := range r.e.Ops {
 		o := &r.e.Ops[i]
+		if a.Traffic != "" && (o.Traffic < 0 || o.Traffic >= len(r.plan.Traffic) || r.plan.Traffic[o.Traffic].Name != a.Traffic) {
+			continue
+		}
 		ph := r.opPhase[i]
 		if ph < 0 || r.phases[ph].Stage != stage || o.Count <= 0 {
 			continue

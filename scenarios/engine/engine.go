@@ -13,6 +13,7 @@ import (
 	"github.com/ratel-sim/ratel/scenarios/plan"
 	"github.com/ratel-sim/ratel/system"
 	"github.com/ratel-sim/ratel/system/planted"
+	"github.com/ratel-sim/ratel/system/rt"
 )
 
 // Bounds on what the engine waits for. Every wait of a run has one.
@@ -152,7 +153,8 @@ func (r *run) main(ctx context.Context) error {
 	r.commits = newCommits(r)
 	commitCtx, stopCommits := rtm.WithCancel(ctx)
 	defer stopCommits()
-	rtm.Go("commits", func(context.Context) { r.commits.run(commitCtx) })
+	watching, _ := rt.NewGroup(rtm, commitCtx)
+	watching.Go("commits", func(ctx context.Context) error { r.commits.run(ctx); return nil })
 	r.places(ctx)
 
 	sampleCtx, stopSampling := rtm.WithCancel(ctx)
@@ -173,6 +175,11 @@ func (r *run) main(ctx context.Context) error {
 	r.drain(ctx)
 	r.askAll(ctx)
 	r.places(ctx)
+	// What is read back below is to be compared with manifests that were seen before it, not with later ones.
+	stopCommits()
+	if err := watching.Wait(ctx); err != nil {
+		return err
+	}
 	sampler.sample(ctx) // the final state, after everything has settled
 	return r.collect(ctx)
 }
