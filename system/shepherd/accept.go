@@ -118,10 +118,8 @@ func (s *Shepherd) letIn(t *tenant, ds *port.Dataset, n int64, a *Answer) (known
 	t.told.Limited += n - in
 	s.mu.Unlock()
 	if in < n {
-		text := ""
-		if ofTeam <= ofDataset {
-			text = textLimited("team", t.name, team)
-		} else {
+		text := textLimited("team", t.name, team)
+		if ofDataset < ofTeam {
 			text = textLimited("dataset", ds.Name, limits)
 		}
 		fill(a.Statuses[in:], Throttled, text)
@@ -194,35 +192,47 @@ func (s *Shepherd) accept(ctx context.Context, t *tenant, ds *port.Dataset, req 
 // load cuts events into encoded chunks and takes room for each. What finds no room, or fits into no record, is answered
 // at once.
 func (s *Shepherd) load(t *tenant, ds *port.Dataset, events []event.Event, statuses []Status, chunks []consignment) (loaded []consignment, shed int64) {
-	for first, count := 0, 0; first < len(events); first += count {
-		count = s.chunkLen(events[first:])
+	for first := 0; first < len(events); {
+		count := s.chunkLen(events[first:])
 		answers := statuses[first : first+count]
-		number := load{events: int64(count)}
-		s.mu.Lock()
-		id := s.next
-		v := s.reserveLocked(t, number)
-		if v == room {
-			s.next.Seq += uint64(count)
+		c, v := s.loadOne(t, ds, events[first:first+count])
+		switch {
+		case v != room:
+			fill(answers, Throttled, v.text())
+			s.shed(t, count, v)
+			shed += int64(count)
+		case len(c.value) > maxRecordBytes:
+			fill(answers, Malformed, fmt.Sprintf("Event is too large: %d bytes encoded, at most %d fit into one record.", len(c.value), maxRecordBytes))
+		default:
+			c.first = first
+			chunks = append(chunks, c)
 		}
-		s.mu.Unlock()
-		if v == room {
-			value := s.encode(event.Dataset{ID: ds.ID, Name: ds.Name}, events[first:first+count], id)
-			if len(value) > maxRecordBytes {
-				s.release(t, number)
-				fill(answers, Malformed, fmt.Sprintf("Event is too large: %d bytes encoded, at most %d fit into one record.", len(value), maxRecordBytes))
-				continue
-			}
-			if v = s.reserve(t, load{bytes: int64(len(value))}); v == room {
-				chunks = append(chunks, consignment{owner: t, set: ds.Partitions, first: first, count: count, value: value})
-				continue
-			}
-			s.release(t, number)
-		}
-		fill(answers, Throttled, v.text())
-		s.shed(t, count, v)
-		shed += int64(count)
+		first += count
 	}
 	return chunks, shed
+}
+
+// loadOne makes a chunk of events and takes room for it, unless it is too large for a record.
+func (s *Shepherd) loadOne(t *tenant, ds *port.Dataset, events []event.Event) (consignment, verdict) {
+	number := load{events: int64(len(events))}
+	s.mu.Lock()
+	id := s.next
+	v := s.reserveLocked(t, number)
+	if v == room {
+		s.next.Seq += uint64(len(events))
+	}
+	s.mu.Unlock()
+	if v != room {
+		return consignment{}, v
+	}
+	c := consignment{owner: t, set: ds.Partitions, count: len(events), value: s.encode(event.Dataset{ID: ds.ID, Name: ds.Name}, events, id)}
+	if len(c.value) <= maxRecordBytes {
+		if v = s.reserve(t, load{bytes: int64(len(c.value))}); v == room {
+			return c, room
+		}
+	}
+	s.release(t, number)
+	return c, v
 }
 
 // chunkLen is how many of the events go into the next chunk: ChunkEvents, or fewer large ones.

@@ -132,8 +132,8 @@ func showDataset(ds port.Dataset) apiDataset {
 
 func (h *handler) datasets(ctx context.Context, w http.ResponseWriter, r *http.Request, team port.Team) {
 	rest := strings.TrimPrefix(r.URL.EscapedPath(), pathDatasets)
-	switch {
-	case rest == "" || rest == "/":
+	switch rest {
+	case "", "/":
 		switch r.Method {
 		case http.MethodPost:
 			h.createDataset(ctx, w, r, team)

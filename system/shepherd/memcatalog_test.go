@@ -90,7 +90,7 @@ func (c *memCatalog) Dataset(_ context.Context, team int64, slug string) (port.D
 			return ds, c.away
 		}
 	}
-	return port.Dataset{}, cmp.Or(c.away, error(port.ErrNotFound))
+	return port.Dataset{}, cmp.Or(c.away, port.ErrNotFound)
 }
 
 func (c *memCatalog) DatasetByID(_ context.Context, id int64) (port.Dataset, error) {
@@ -127,7 +127,7 @@ func (c *memCatalog) Columns(_ context.Context, id int64) ([]port.Column, error)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if _, ok := c.datasets[id]; !ok {
-		return nil, cmp.Or(c.away, error(port.ErrNotFound))
+		return nil, cmp.Or(c.away, port.ErrNotFound)
 	}
 	return slices.Clone(c.columns[id]), c.away
 }
