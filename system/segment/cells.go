@@ -10,6 +10,8 @@ import (
 const (
 	blockRows = 8192    // at most
 	blockText = 8 << 20 // bytes of strings after which a block ends early, so that a page stays bounded
+
+	firstCells = 32 // room in a slice when it is made
 )
 
 // cells are one column's values in one block. Row i's value is at i of its kind's slice, so a slice can be scanned as it is.
@@ -53,7 +55,9 @@ func (c *cells) spread() {
 
 // set puts v at row of a slice that may be shorter.
 func set[T any](s []T, row int, v T) []T {
-	if len(s) < row {
+	if s == nil {
+		s = make([]T, row, max(2*row, firstCells))
+	} else if len(s) < row {
 		s = append(s, make([]T, row-len(s))...)
 	}
 	return append(s, v)

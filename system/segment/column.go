@@ -8,6 +8,7 @@ import (
 const (
 	dictProbe = 512     // the dictionary's size from which on that is asked, each time it has doubled
 	dictText  = 4 << 20 // bytes of strings beyond which a dictionary does not grow
+	dictShort = 8       // up to so many strings are found faster by comparing than by hashing
 )
 
 // column is one column while it grows.
@@ -59,7 +60,7 @@ func (c *column) addString(a *arena, row int, s string) (bytes, text int) {
 			c.cur.codes = set(c.cur.codes, row, c.before)
 			return 4, 0
 		}
-		if code, ok := c.lookup[s]; ok {
+		if code, ok := c.code(s); ok {
 			c.before = code
 			c.cur.codes = set(c.cur.codes, row, code)
 			return 4, 0
@@ -74,16 +75,38 @@ func (c *column) addString(a *arena, row int, s string) (bytes, text int) {
 		c.cur.strs = set(c.cur.strs, row, s)
 		return 16 + len(s), len(s)
 	}
-	if c.lookup == nil {
-		c.lookup = map[string]uint32{}
-	}
 	code := uint32(len(c.dict))
-	c.lookup[s] = code
+	if c.dict == nil {
+		c.dict = make([]string, 0, dictShort)
+	}
 	c.dict = append(c.dict, s)
+	switch {
+	case c.lookup != nil:
+		c.lookup[s] = code
+	case len(c.dict) > dictShort:
+		c.lookup = make(map[string]uint32, 4*dictShort)
+		for i, d := range c.dict {
+			c.lookup[d] = uint32(i)
+		}
+	}
 	c.dictText += len(s)
 	c.before = code
 	c.cur.codes = set(c.cur.codes, row, code)
 	return 64 + len(s), len(s)
+}
+
+// code finds a string in the dictionary.
+func (c *column) code(s string) (code uint32, ok bool) {
+	if c.lookup != nil {
+		code, ok = c.lookup[s]
+		return code, ok
+	}
+	for i, d := range c.dict {
+		if d == s {
+			return uint32(i), true
+		}
+	}
+	return 0, false
 }
 
 // dictPays says whether the dictionary should take one more string.

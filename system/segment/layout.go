@@ -62,7 +62,7 @@ func appendPartMeta(dst []byte, p part) []byte {
 }
 
 func parsePartMeta(text string) ([]part, error) {
-	var parts []part
+	parts := make([]part, 0, strings.Count(text, "\n"))
 	for len(text) > 0 {
 		line, rest, found := strings.Cut(text, "\n")
 		k := -1

@@ -18,7 +18,8 @@ const maxPageRows = 1 << 16
 type Segment struct {
 	info   Info
 	data   []byte
-	rows   []int // of each block
+	rows   []int  // of each block
+	all    []page // of all columns: chunkPages has parts of it
 	heads  [heads_]chunkPages
 	fields []field // by name
 }
@@ -97,6 +98,8 @@ func (s *Segment) open() error {
 	if len(file.Columns) != heads_+len(parts) {
 		return fmt.Errorf("it has %d columns, not the %d that its metadata lists", len(file.Columns), heads_+len(parts))
 	}
+	s.all = make([]page, 0, len(file.Columns))
+	s.fields = make([]field, 0, len(parts))
 	for i, want := range headColumns() {
 		c := &file.Columns[i]
 		if c.Name != want.Name || c.Type != want.Type || c.Optional {
@@ -144,7 +147,7 @@ func (s *Segment) pages(c *parquet.Column) (chunkPages, error) {
 	k.Encodings = nil
 	at, end := int(c.Start()), int(c.Start()+c.Size)
 	first := s.rows == nil
-	rows := int64(0)
+	rows, from := int64(0), len(s.all)
 	for at < end {
 		p, n, err := parquet.ParsePage(s.data[at:end])
 		if err != nil {
@@ -169,7 +172,8 @@ func (s *Segment) pages(c *parquet.Column) (chunkPages, error) {
 			s.rows = append(s.rows, int(p.Values))
 		}
 		rows += int64(p.Values)
-		k.pages = append(k.pages, here)
+		s.all = append(s.all, here)
+		k.pages = s.all[from:len(s.all):len(s.all)]
 	}
 	if rows != s.info.Rows || c.Dictionary != 0 && !k.dict.Dictionary {
 		return k, fmt.Errorf("column %q has %d rows, not %d, or lacks its dictionary", c.Name, rows, s.info.Rows)

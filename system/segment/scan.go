@@ -63,6 +63,7 @@ type scanner struct {
 	w        wideBlock
 	words    []int64
 	dicts    [heads_][]int64
+	same     [heads_]int // so many values of the slice that is handed out are already the dictionary's only one
 	codes    []uint32
 	identity []uint32
 }
@@ -148,6 +149,9 @@ func resize[T any](s []T, n int) []T {
 func (sc *scanner) head(n, which int, dst []int64) ([]int64, error) {
 	c := &sc.s.heads[which]
 	p := &c.pages[n]
+	if cap(dst) < int(p.Values) {
+		sc.same[which] = 0
+	}
 	dst = resize(dst, int(p.Values))
 	var err error
 	if p.Encoding == parquet.EncodingDict && sc.dicts[which] == nil {
@@ -155,6 +159,15 @@ func (sc *scanner) head(n, which int, dst []int64) ([]int64, error) {
 			return nil, fmt.Errorf("column %q: %w", c.Name, err)
 		}
 	}
+	if dict := sc.dicts[which]; which == headRate && p.Encoding == parquet.EncodingDict && len(dict) == 1 {
+		// Most data is not sampled. The page can say nothing but 0, as often as there are rows.
+		for i := sc.same[which]; i < len(dst); i++ {
+			dst[i] = dict[0]
+		}
+		sc.same[which] = max(sc.same[which], len(dst))
+		return dst, nil
+	}
+	sc.same[which] = 0
 	var body []byte
 	if body, err = sc.u.open(sc.s.data, c, p); err == nil {
 		switch p.Encoding {

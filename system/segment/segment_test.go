@@ -186,13 +186,18 @@ func TestManyBlocks(t *testing.T) {
 // TestBlocksEndEarly: long strings make blocks of few rows.
 func TestBlocksEndEarly(t *testing.T) {
 	t.Parallel()
-	rows := make([]Row, 400)
+	rows := make([]Row, 700)
 	for i := range rows {
-		rows[i].Event.SampleRate = 1
-		rows[i].Event.Fields = []event.Field{{Name: "s", Value: event.StringValue(strings.Repeat(string(rune('a'+i%26)), 60_000+i))}}
+		rows[i].Event.SampleRate = 3
+		rows[i].Event.Time = small()[0].Event.Time
+		long := 60_000 + i
+		if i > 300 {
+			long = 5 // the last block has more rows than those before it
+		}
+		rows[i].Event.Fields = []event.Field{{Name: "s", Value: event.StringValue(strings.Repeat(string(rune('a'+i%26)), long))}}
 	}
 	b := build(rows)
-	if len(b.done) < 2 {
+	if len(b.done) < 2 || len(b.done) > 3 {
 		t.Errorf("%d blocks are done", len(b.done))
 	}
 	data, info, err := b.Encode(0, 1, Options{Compress: true})
@@ -203,9 +208,10 @@ func TestBlocksEndEarly(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := rowsOf(s)
-	if err != nil || len(got) != len(rows) || got[399].Event.Fields[0] != rows[399].Event.Fields[0] {
-		t.Fatal(len(got), err)
+	for _, src := range []Source{b.View(), s} {
+		if got, err := rowsOf(src); err != nil || !slices.EqualFunc(got, rows, sameRow) {
+			t.Fatalf("%T: %d rows, %v", src, len(got), err)
+		}
 	}
 }
 

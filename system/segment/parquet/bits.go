@@ -91,6 +91,13 @@ func unpack64(dst []uint64, src []byte, w uint) {
 			at += 4 * w
 		}
 	}
+	if w > 14 && w <= 28 { // two
+		for ; i+2 <= len(dst) && int(at>>3)+8 <= len(src); i += 2 {
+			v := binary.LittleEndian.Uint64(src[at>>3:]) >> (at & 7)
+			dst[i], dst[i+1] = v&mask, v>>w&mask
+			at += 2 * w
+		}
+	}
 	if w <= 57 { // with up to 7 bits before it, a value lies in one word
 		for ; i < len(dst) && int(at>>3)+8 <= len(src); i++ {
 			dst[i] = binary.LittleEndian.Uint64(src[at>>3:]) >> (at & 7) & mask

@@ -255,6 +255,7 @@ func (r *thriftReader) file() (*File, []place) {
 		switch id {
 		case 2:
 			n := r.list(wire, wireStruct)
+			f.Columns = make([]Column, 0, min(n, 64)) // n is not believed before it is read
 			for i := range n {
 				c := r.schema()
 				if i > 0 && !r.bad { // the first is the root
@@ -274,6 +275,7 @@ func (r *thriftReader) file() (*File, []place) {
 					return
 				}
 				n := r.list(wire, wireStruct)
+				places = make([]place, 0, min(n, 64))
 				for ; n > 0 && !r.bad; n-- {
 					places = append(places, r.chunk())
 				}

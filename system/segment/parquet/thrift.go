@@ -90,9 +90,10 @@ func (w *thriftWriter) list(id int16, wire byte, n int) {
 
 // thriftReader reads structures. The first thing that does not fit sets bad, and everything after reads as zero.
 type thriftReader struct {
-	b   []byte
-	i   int
-	bad bool
+	b    []byte
+	i    int
+	bad  bool
+	copy string // of b, which texts are parts of; made for the first
 }
 
 func (r *thriftReader) fail() { r.bad, r.i = true, len(r.b) }
@@ -148,8 +149,11 @@ func (r *thriftReader) text(wire byte) string {
 		r.fail()
 		return ""
 	}
+	if r.copy == "" {
+		r.copy = string(r.b)
+	}
 	r.i += int(n)
-	return string(r.b[r.i-int(n) : r.i])
+	return r.copy[r.i-int(n) : r.i]
 }
 
 // list reads a list's head. Each element takes at least one byte, so n is bounded by what is there.
