@@ -214,7 +214,7 @@ func (c *acc) expect(calc calculation, cell *exec.Cell) {
 	if _, ok := percentiles[calc.Op]; ok {
 		c.answered = cell.Value.Float()
 		slack := math.Abs(c.answered) * percentileError
-		c.lowest, c.uppermost = c.answered-slack, c.answered+slack
+		c.lowest, c.uppermost = min(c.answered-slack, c.answered), c.answered+slack
 	}
 	if calc.Op == "HEATMAP" {
 		c.inBuckets = cell.Heatmap
@@ -520,10 +520,14 @@ func (c *acc) judgePercentile(share float64) *misfit {
 	// With those that may be counted and help, and without the others.
 	enough := c.below+c.mayBelow >= share*(c.count+c.mayBelow)*(1-slack)
 	notMore := c.under <= share*(c.count+c.mayOver)*(1+slack)
+	m := &misfit{kind: "wrong", got: showNumber(c.answered)}
+	if c.uppermost < c.minAll || c.lowest > c.maxAll {
+		m.want = "a value from " + between(c.minAll, c.maxAll)
+		return m
+	}
 	if enough && notMore {
 		return nil
 	}
-	m := &misfit{kind: "wrong", got: showNumber(c.answered)}
 	at, all := c.below, c.count
 	what := "not above it"
 	if !notMore {

@@ -35,7 +35,7 @@ type pipeShape struct {
 
 func defaultPipe() pipeShape {
 	p := pipeShape{shape: defaultShape(), events: plan.EventsWide, lag: 3 * time.Second, partial: 0.5, every: time.Second}
-	p.perSecond, p.batch, p.before, p.during, p.after = 10, 5, 40*time.Second, 10*time.Second, 30*time.Second
+	p.perSecond, p.batch, p.before, p.during, p.after = 5, 4, 40*time.Second, 10*time.Second, 30*time.Second
 	return p
 }
 
@@ -44,7 +44,7 @@ func drawPipe(t *rapid.T) pipeShape {
 		shape: drawShape(t), events: rapid.SampledFrom([]string{plan.EventsSmall, plan.EventsWide, plan.EventsTraces}).Draw(t, "events"),
 		lag: time.Duration(rapid.IntRange(0, 8).Draw(t, "lag")) * time.Second, partial: rapid.Float64Range(0, 1).Draw(t, "partial"), every: time.Second,
 	}
-	p.perSecond, p.batch, p.producers = 10, min(p.batch, 5), max(p.producers, 2)
+	p.perSecond, p.batch, p.producers = 4, min(2+p.batch, 5), max(p.producers, 2)
 	p.before = 55 * time.Second // for old data to be old
 	return p
 }

@@ -17,9 +17,9 @@ type storage struct {
 	local    []ledger.Ledger // by replica: what its retrievers hold locally
 	s3       ledger.Ledger
 	replica  map[string]int    // by retriever
-	floor    map[string]int64  // by retriever: below this offset it need not hold anything locally
+	names    [][]string        // by partition and replica: the retrievers
+	floors   [][]int64         // likewise: below this offset it need not hold anything locally
 	top      map[string]int64  // by retriever: the highest offset it holds
-	partOf   map[string]int32  // by retriever: its partition
 	final    map[int32]*commit // by partition: its last manifest
 	missing  string            // why what S3 holds is not known; "" if it is
 }
@@ -33,7 +33,7 @@ func (r *run) openStorage() {
 	s := &r.store
 	s.replicas = max(1, t.Replicas)
 	s.local = make([]ledger.Ledger, s.replicas)
-	s.replica, s.floor, s.top, s.partOf = map[string]int{}, map[string]int64{}, map[string]int64{}, map[string]int32{}
+	s.replica, s.top = map[string]int{}, map[string]int64{}
 	s.final = r.finalCommits()
 	s.staged = t.Replicas > 1 || len(r.e.Commits) > 0 || r.e.Run.Version > 1 && len(r.e.Pairs) > 0
 	for _, g := range r.e.Gaps {
@@ -51,14 +51,16 @@ func (r *run) openStorage() {
 			lowest[p.Retriever] = p.First
 		}
 	}
+	s.names, s.floors = make([][]string, max(0, t.Kafka.Partitions)), make([][]int64, max(0, t.Kafka.Partitions))
 	for p := range t.Kafka.Partitions {
-		for k, name := range t.Retrievers(p) {
-			s.replica[name], s.partOf[name] = k, p
+		s.names[p] = t.Retrievers(p)
+		for k, name := range s.names[p] {
+			s.replica[name] = k
 			floor, ok := lowest[name]
 			if !ok { // it holds nothing, so it must not have to
 				floor = s.next(p)
 			}
-			s.floor[name] = floor
+			s.floors[p] = append(s.floors[p], floor)
 		}
 	}
 }
@@ -82,6 +84,14 @@ func (s *storage) next(partition int32) int64 {
 		return c.Next
 	}
 	return 0
+}
+
+// retrievers are a partition's retrievers and their floors; none if there is no such partition.
+func (s *storage) retrievers(partition int32) ([]string, []int64) {
+	if partition < 0 || int(partition) >= len(s.names) {
+		return nil, nil
+	}
+	return s.names[partition], s.floors[partition]
 }
 
 // place is the set of what is held in the place of a mark; one event in two places is no duplicate.
@@ -109,32 +119,18 @@ func (r *run) suspects() ledger.Ledger {
 			if out != wasAccepted {
 				return
 			}
-			sealed := part.Offset >= 0 && s.missing == "" && part.Offset < s.next(part.Partition)
-			whole := !sealed || s.s3.Producer(p).LenRange(first, n) == n
-			for k := range s.local {
-				whole = whole && s.local[k].Producer(p).LenRange(first, n) == n
+			names, floors := s.retrievers(part.Partition)
+			kept := s.s3.Producer(p).LenRange(first, n) == n
+			whole := part.Offset >= 0 && len(names) > 0 && (kept || s.missing != "" || part.Offset >= s.next(part.Partition))
+			for k := range names {
+				whole = whole && (kept && part.Offset < floors[k] || s.local[k].Producer(p).LenRange(first, n) == n)
 			}
-			if whole {
-				return
-			}
-			for seq := first; seq < first+n; seq++ {
-				if sealed && !s.s3.Has(p, seq) || !s.everywhere(p, seq) {
-					list.Mark(p, seq)
-				}
+			if !whole {
+				list.Producer(p).MarkRange(first, n)
 			}
 		})
 	}
 	return list
-}
-
-// everywhere says whether a retriever of every replica holds an event locally.
-func (s *storage) everywhere(p int, seq uint64) bool {
-	for k := range s.local {
-		if !s.local[k].Has(p, seq) {
-			return false
-		}
-	}
-	return true
 }
 
 // fate is what became of a suspect.
@@ -162,10 +158,11 @@ func (r *run) fateOf(l *loss, p int, inLog bool) fate {
 	}
 	inS3 := s.s3.Has(p, l.seq)
 	var lacking, dropped, open []string
-	for k, name := range r.plan.System.Retrievers(partition) {
+	names, floors := s.retrievers(partition)
+	for k, name := range names {
 		switch {
 		case s.local[k].Has(p, l.seq):
-		case offset < s.floor[name]:
+		case offset < floors[k]:
 			if !inS3 {
 				dropped = append(dropped, name)
 			}
@@ -198,14 +195,15 @@ func (r *run) whereabouts(l *loss) string {
 	p, _ := r.prods.find(r.e.Ops[l.op].Producer)
 	partition, offset := l.spot.partition, l.spot.offset
 	var list []string
-	for k, name := range r.plan.System.Retrievers(partition) {
+	names, floors := s.retrievers(partition)
+	for k, name := range names {
 		switch {
 		case s.local[k].Has(p, l.seq):
 			list = append(list, name+" holds it")
-		case offset < s.floor[name]:
-			list = append(list, fmt.Sprintf("%s holds from offset %d on", name, s.floor[name]))
+		case offset < floors[k]:
+			list = append(list, fmt.Sprintf("%s holds from offset %d on", name, floors[k]))
 		default:
-			list = append(list, fmt.Sprintf("%s does not hold it, though it holds from offset %d up to %d", name, s.floor[name], s.top[name]))
+			list = append(list, fmt.Sprintf("%s does not hold it, though it holds from offset %d up to %d", name, floors[k], s.top[name]))
 		}
 	}
 	switch c := s.final[partition]; {
@@ -243,8 +241,9 @@ func (r *run) storedCounts(l *Ledger) {
 		if !ok || m.State > evidence.Corrupt || !s.s3.Has(p, m.Seq) {
 			continue
 		}
-		for k, name := range r.plan.System.Retrievers(m.Partition) {
-			if m.Offset < s.floor[name] && !s.local[k].Has(p, m.Seq) {
+		_, floors := s.retrievers(m.Partition)
+		for k, floor := range floors {
+			if m.Offset < floor && !s.local[k].Has(p, m.Seq) {
 				aged[k].Mark(p, m.Seq)
 			}
 		}

@@ -26,6 +26,7 @@ type truthSet struct {
 	at   []int64   // event time, Unix nanoseconds
 	rate []float64 // sample rate
 	cols map[string]*column
+	list []*column // of cols, in the order in which they were asked for
 	// recreated is when the dataset was deleted and created again under its name.
 	recreated []time.Duration
 }
@@ -43,7 +44,8 @@ type truthRun struct {
 
 // column is one field of all rows.
 type column struct {
-	num []float64 // NaN where it is not a finite number
+	name string
+	num  []float64 // NaN where it is not a finite number
 	// Values that compare as equal have one code. Without coded, there are none.
 	coded  bool
 	codes  []uint32
@@ -111,8 +113,8 @@ func loadTruth(p *plan.Plan, epoch time.Time) (*loadgen.Truth, error) {
 func (s *truthSet) need(name string, coded bool) {
 	c := s.cols[name]
 	if c == nil {
-		c = &column{values: []field.Value{{}}, index: map[field.Value]uint32{{}: 0}}
-		s.cols[name] = c
+		c = &column{name: name, values: []field.Value{{}}, index: map[field.Value]uint32{{}: 0}}
+		s.cols[name], s.list = c, append(s.list, c)
 	}
 	c.coded = c.coded || coded
 }
@@ -200,8 +202,8 @@ func (t *truth) addRow(set *truthSet, o *evidence.Op, seq uint64, at int64) {
 	made := t.load.Fields(o.Traffic, o.Producer, seq)
 	set.rate = append(set.rate, float64(max(1, made.SampleRate)))
 	var whole *field.Event
-	for name, c := range set.cols {
-		switch name {
+	for _, c := range set.list {
+		switch c.name {
 		case loadgen.FieldService:
 			c.add(made.Service)
 		case loadgen.FieldRoute:
@@ -219,7 +221,7 @@ func (t *truth) addRow(set *truthSet, o *evidence.Op, seq uint64, at int64) {
 				e := t.load.Event(o.Traffic, o.Producer, seq, time.Unix(0, at))
 				whole = &e
 			}
-			v, _ := whole.Get(name)
+			v, _ := whole.Get(c.name)
 			c.add(v)
 		}
 	}
