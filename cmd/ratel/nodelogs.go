@@ -1,57 +1,60 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 )
 
-// logFolder is where the nodes of a run on real servers write what they print, until the run has a folder of its own.
-// It is empty in the simulation, whose nodes print nothing.
-type logFolder string
+// logFolder is where the nodes of a run on real servers write what they print, until the run has a folder of its own. It
+// is the zero value in the simulation, whose nodes print nothing.
+type logFolder struct {
+	dir  string
+	made string // the folder above it, if it was made for it
+}
 
 // nodeLogs makes the folder, beside the runs' so that it can be moved.
 func nodeLogs(f runFlags) (logFolder, error) {
 	if f.world != worldContainers {
-		return "", nil
+		return logFolder{}, nil
+	}
+	l := logFolder{}
+	if _, err := os.Stat(f.runs); errors.Is(err, fs.ErrNotExist) {
+		l.made = f.runs
 	}
 	err := os.MkdirAll(f.runs, 0o755)
-	dir := ""
 	if err == nil {
-		dir, err = os.MkdirTemp(f.runs, ".nodes-")
+		l.dir, err = os.MkdirTemp(f.runs, ".nodes-")
 	}
 	if err != nil {
-		return "", fmt.Errorf("make a folder for what the nodes print: %w", err)
+		return logFolder{}, fmt.Errorf("make a folder for what the nodes print: %w", err)
 	}
-	return logFolder(dir), nil
+	return l, nil
 }
 
 // into moves the nodes' output into the run's folder.
 func (l logFolder) into(dir string) error {
-	if l == "" || dir == "" {
+	if l.dir == "" || dir == "" {
 		return nil
 	}
-	if err := os.Rename(string(l), filepath.Join(dir, "nodes")); err != nil {
-		return fail(exitIO, err, "What the nodes printed is in "+string(l)+".")
+	if err := os.Rename(l.dir, filepath.Join(dir, "nodes")); err != nil {
+		return fail(exitIO, err, "What the nodes printed is in "+l.dir+".")
 	}
 	return nil
 }
 
-// explain says where the nodes' output is, for a run that left nothing else.
-func (l logFolder) explain(err error) error {
-	if l == "" || err == nil {
+// orExplain takes the folder away again if nothing was printed, else says in the error where it is.
+func (l logFolder) orExplain(err error) error {
+	if l.dir == "" || err == nil {
 		return err
 	}
-	if os.Remove(string(l)) == nil { // nothing was printed
-		return err
+	if os.Remove(l.dir) != nil { // not empty
+		return fmt.Errorf("%w (what the nodes printed is in %s)", err, l.dir)
 	}
-	return fmt.Errorf("%w (what the nodes printed is in %s)", err, string(l))
-}
-
-// drop removes a folder that nothing was written to.
-func (l logFolder) drop() error {
-	if l == "" {
-		return nil
+	if l.made != "" {
+		_ = os.Remove(l.made) // somebody else may have put something there
 	}
-	return os.Remove(string(l))
+	return err
 }

@@ -111,12 +111,12 @@ func (c *cli) run(ctx context.Context, name string, f runFlags) error {
 	}
 	w, err := c.world(f, bugs, logs)
 	if err != nil {
-		return errors.Join(err, logs.drop())
+		return logs.orExplain(err)
 	}
 	ev, err := engine.Run(ctx, w, p, engine.Options{Seed: f.seed, Build: c.build, Planted: bugs.IDs(), Progress: bar.update})
 	bar.done()
 	if ev == nil {
-		return c.worldError(f, logs.explain(err))
+		return c.worldError(f, logs.orExplain(err))
 	}
 	wall := time.Since(began)
 	dir, saveErr := c.save(f.runs, began, ev)
@@ -163,7 +163,7 @@ func (c *cli) world(f runFlags, bugs planted.Set, logs logFolder) (engine.World,
 		simulating()
 		return sim.New(sim.Options{Seed: f.seed, Planted: bugs, OverHTTP: sim.TravelsOverHTTP(f.seed)}), nil
 	case worldContainers:
-		w, err := containers.New(containers.Options{Planted: bugs, Log: c.talk, Base: f.image, LogDir: string(logs)})
+		w, err := containers.New(containers.Options{Planted: bugs, Log: c.talk, Base: f.image, LogDir: logs.dir})
 		if err != nil {
 			// Nothing was begun: whatever it is, it is this machine that lacks it.
 			return nil, c.worldError(f, fmt.Errorf("%w: %w", engine.ErrWorld, err))

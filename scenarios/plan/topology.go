@@ -179,3 +179,19 @@ func teamProblems(t system.Topology) Problems {
 	}
 	return f.list
 }
+
+// DecodeTopology reads a topology from JSON and checks it; what it does not say is as by default. file is named in errors,
+// which are [Problems]. Unknown and repeated keys are errors that name the nearest one there is.
+func DecodeTopology(file string, data []byte) (system.Topology, error) {
+	t := system.Default()
+	if len(data) > MaxBytes {
+		return t, Problems{{Pos: Pos{File: file, Line: 1, Col: 1}, What: fmt.Sprintf("the topology has %d bytes, more than %d", len(data), MaxBytes)}}
+	}
+	if err := readStrict(file, data, &t); err != nil {
+		return t, err
+	}
+	if list := TopologyProblems(t); len(list) > 0 {
+		return t, at(Pos{File: file, Line: 1, Col: 1}, list)
+	}
+	return t, nil
+}

@@ -1,0 +1,165 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/ratel-sim/ratel/scenarios/plan"
+	"github.com/ratel-sim/ratel/system"
+	"github.com/ratel-sim/ratel/system/containers"
+)
+
+func (c *cli) upCommand() *cobra.Command {
+	var (
+		topology, image, scenario string
+		show                      bool
+		set                       []string
+	)
+	cmd := &cobra.Command{
+		Use:   "up",
+		Short: "Start the pipeline on real servers and leave it up",
+		Long: `Start ZooKeeper, Kafka, MySQL, S3 and the pipeline's own nodes in containers, leave them running, and print where each API is and how to send and query an event.
+One such world can be up at a time; 'ratel down' removes it. Runs of scenarios beside it do not touch it.
+
+` + exitCodesHelp,
+		Example: "  ratel up\n  ratel up --topology small.json\n  ratel up --scenario retriever-loss\n  ratel up --show\n  ratel down",
+		Args:    exactly(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			opt := containers.Options{Log: c.talk, Base: image}
+			if show {
+				s, err := containers.IsUp(cmd.Context(), opt)
+				if err != nil {
+					return upError(err)
+				}
+				return c.printStanding(s)
+			}
+			if topology != "" && scenario != "" {
+				return usagef("--topology and --scenario both say what to start: give one")
+			}
+			t, err := c.topologyOf(topology, scenario, set)
+			if err != nil {
+				return err
+			}
+			s, err := containers.Up(cmd.Context(), t, opt)
+			if err != nil {
+				return upError(err)
+			}
+			return c.printStanding(s)
+		},
+	}
+	fl := cmd.Flags()
+	fl.StringVar(&topology, "topology", "", "a JSON file with the topology; what it does not say is as by default")
+	fl.StringVar(&scenario, "scenario", "", "take the topology of this scenario")
+	fl.StringArrayVar(&set, "set", nil, "with --scenario, a parameter of it: name=value")
+	fl.StringVar(&image, "image", "", "a public Debian 12 image to build on, where there is a registry")
+	fl.BoolVar(&show, "show", false, "print what is up already, and start nothing")
+	return cmd
+}
+
+// topologyOf is the topology that up's flags ask for.
+func (c *cli) topologyOf(file, scenario string, set []string) (system.Topology, error) {
+	switch {
+	case file != "":
+		data, err := os.ReadFile(file)
+		if err != nil {
+			return system.Topology{}, fail(exitIO, err, "")
+		}
+		t, err := plan.DecodeTopology(file, data)
+		if err != nil {
+			return system.Topology{}, fail(exitData, err, "")
+		}
+		return t, nil
+	case scenario != "":
+		s, err := c.script(scenario)
+		if err != nil {
+			return system.Topology{}, err
+		}
+		p, err := c.plan(s, set, 1)
+		if err != nil {
+			return system.Topology{}, err
+		}
+		return p.System, nil
+	case len(set) > 0:
+		return system.Topology{}, usagef("--set gives a parameter of a scenario: name one with --scenario")
+	}
+	return system.Default(), nil
+}
+
+func (c *cli) downCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "down",
+		Short:   "Remove the pipeline that 'ratel up' has started",
+		Long:    "Remove the pipeline that 'ratel up' has started, with all of its data.\n\n" + exitCodesHelp,
+		Example: "  ratel down",
+		Args:    exactly(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			s, err := containers.Down(cmd.Context(), containers.Options{Log: c.talk})
+			if err != nil {
+				return upError(err)
+			}
+			_, err = fmt.Fprintf(c.out, "removed: run %s, %d nodes\n", s.Run, len(s.Nodes))
+			return err
+		},
+	}
+}
+
+// upError gives an error of up and down its exit code and what to do.
+func upError(err error) error {
+	switch {
+	case errors.Is(err, containers.ErrNotUp):
+		return fail(exitWorld, err, "'ratel up' starts one.")
+	case errors.Is(err, containers.ErrUp):
+		return fail(exitWorld, err, "'ratel up --show' says where it is.")
+	}
+	return fail(exitWorld, err, "'ratel doctor' says what this machine lacks for the containers world.")
+}
+
+// printStanding says where everything is, and how to send and query an event.
+func (c *cli) printStanding(s *containers.Standing) error {
+	tw := tabwriter.NewWriter(c.out, 0, 8, 2, ' ', 0)
+	fmt.Fprintf(tw, "NODE\tZONE\tAT\n")
+	for _, n := range s.Nodes {
+		at := n.URL
+		if at == "" {
+			at = n.Address
+		}
+		fmt.Fprintf(tw, "%s\t%s\t%s\n", n.Name, orDash(n.Zone), at)
+	}
+	fmt.Fprintf(tw, "\nTEAM\tKEY\n")
+	for _, t := range s.Teams {
+		fmt.Fprintf(tw, "%s\t%s\n", t.Name, t.Key)
+	}
+	if err := tw.Flush(); err != nil {
+		return err
+	}
+	shepherds, queries := s.Of(system.RoleShepherd), s.Of(system.RoleQuery)
+	if len(shepherds) == 0 || len(queries) == 0 || len(s.Teams) == 0 {
+		return nil
+	}
+	key := "-H 'X-Honeycomb-Team: " + s.Teams[0].Key + "' -H 'Content-Type: application/json'"
+	id := `sed -E 's/.*"id": ?"([^"]+)".*/\1/'`
+	_, err := fmt.Fprintf(c.out, `
+Send an event:
+  curl -s %[1]s/1/batch/demo %[3]s -d '[{"data":{"service.name":"shop","duration_ms":12.5}}]'
+
+Query it:
+  Q=$(curl -s %[2]s/1/queries/demo %[3]s -d '{"calculations":[{"op":"COUNT"},{"op":"AVG","column":"duration_ms"}],"breakdowns":["service.name"]}' | %[4]s); \
+  R=$(curl -s %[2]s/1/query_results/demo %[3]s -d "{\"query_id\":\"$Q\"}" | %[4]s); sleep 1; \
+  curl -s %[2]s/1/query_results/demo/$R %[3]s
+
+Remove it all: ratel down
+`, shepherds[0].URL, queries[0].URL, key, id)
+	return err
+}
+
+func orDash(s string) string {
+	if strings.TrimSpace(s) == "" {
+		return "-"
+	}
+	return s
+}
