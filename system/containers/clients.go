@@ -73,6 +73,9 @@ func (c *clients) close() {
 	if c.catalog != nil {
 		_ = c.catalog.Close()
 	}
+	if c.blobs != nil {
+		c.blobs.Close()
+	}
 	c.transport.CloseIdleConnections()
 }
 

@@ -141,7 +141,7 @@ func (w *World) create(ctx context.Context, n *node) error {
 	if err != nil {
 		return err
 	}
-	files, env, cmd, err := w.configure(n)
+	env, cmd, err := w.configure(n)
 	if err != nil {
 		return err
 	}
@@ -158,7 +158,7 @@ func (w *World) create(ctx context.Context, n *node) error {
 		tc.WithNoStart(),
 		tc.WithName(fmt.Sprintf("ratel-%s-%s", w.run, n.Name)),
 		tc.WithLabels(w.labels()),
-		tc.WithEnv(env), tc.WithCmd(cmd...), tc.WithFiles(files...),
+		tc.WithEnv(env), tc.WithCmd(cmd...),
 		tc.WithExposedPorts(inner.String()),
 		tc.WithMounts(w.disk(n)...),
 		tcnet.WithNetworkName([]string{n.Name}, w.network.Name),
@@ -248,35 +248,36 @@ func (w *World) imageOf(n *node) (string, error) {
 	return ref, nil
 }
 
-// configure renders a node's files, environment and arguments.
-func (w *World) configure(n *node) (files []tc.ContainerFile, env map[string]string, cmd []string, err error) {
-	file := func(path string, data []byte) []tc.ContainerFile {
-		return []tc.ContainerFile{{Reader: bytes.NewReader(data), ContainerFilePath: path, FileMode: 0o644}}
-	}
+// roleConfigEnv carries a role's configuration.
+const roleConfigEnv = "RATEL_ROLE"
+
+// configure renders a node's environment and arguments. Its configuration travels in the environment: to copy a file into
+// a container takes the engine longer than to make the container.
+func (w *World) configure(n *node) (env map[string]string, cmd []string, err error) {
 	switch n.Role {
 	case system.RoleZooKeeper:
 		data, err := w.render("zoo.cfg.tmpl", n)
-		return file("/etc/ratel/zoo.cfg", data), map[string]string{"ZK_ID": strconv.Itoa(n.Number), "JVM_HEAP": strconv.Itoa(zooKeeperHeapMiB), "JVM_OPTS": quickJVM}, []string{"zookeeper"}, err
+		return map[string]string{"ZK_ID": strconv.Itoa(n.Number), "JVM_HEAP": strconv.Itoa(zooKeeperHeapMiB), "JVM_OPTS": quickJVM, "SERVER_CONFIG": string(data)}, []string{"zookeeper"}, err
 	case system.RoleKafka:
 		data, err := w.render("server.properties.tmpl", n)
-		return file("/etc/ratel/server.properties", data), map[string]string{"JVM_HEAP": strconv.Itoa(kafkaHeapMiB), "JVM_OPTS": quickJVM}, []string{"kafka"}, err
+		return map[string]string{"JVM_HEAP": strconv.Itoa(kafkaHeapMiB), "JVM_OPTS": quickJVM, "SERVER_CONFIG": string(data)}, []string{"kafka"}, err
 	case system.RoleMySQL:
-		return nil, mysqlEnv(), mysqlCommand(), nil
+		return mysqlEnv(), mysqlCommand(), nil
 	case system.RoleS3:
-		return nil, s3Env(), []string{"server", "/data"}, nil
+		return s3Env(), []string{"server", "/data"}, nil
 	case system.RoleShepherd, system.RoleRetriever, system.RoleQuery, process.RoleProxy:
-		data, err := json.MarshalIndent(w.roleConfig(n), "", "  ")
-		cmd := []string{"role", "--config", "/etc/ratel/role.json"}
+		data, err := json.Marshal(w.roleConfig(n))
+		cmd := []string{"role", "--config", process.EnvPrefix + roleConfigEnv}
 		if n.Role != process.RoleProxy {
 			for _, bug := range w.opt.Planted.IDs() {
 				cmd = append(cmd, "--planted", bug)
 			}
 		}
 		// Many roles share the machine: more threads each would only take turns.
-		env := map[string]string{"GOMAXPROCS": "1", "GOMEMLIMIT": strconv.Itoa(roleGoalMiB) + "MiB"}
-		return file("/etc/ratel/role.json", data), env, cmd, err
+		env := map[string]string{"GOMAXPROCS": "1", "GOMEMLIMIT": strconv.Itoa(roleGoalMiB) + "MiB", roleConfigEnv: string(data)}
+		return env, cmd, err
 	}
-	return nil, nil, nil, fmt.Errorf("node %s: no such role as %q", n.Name, n.Role)
+	return nil, nil, fmt.Errorf("node %s: no such role as %q", n.Name, n.Role)
 }
 
 func (w *World) roleConfig(n *node) process.Config {

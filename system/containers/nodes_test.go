@@ -119,11 +119,11 @@ func TestRolesAreToldWhereTheServersAre(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.opt.Planted = bugs
-	_, _, cmd, err := w.configure(w.nodes["shepherd1"])
+	_, cmd, err := w.configure(w.nodes["shepherd1"])
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := strings.Join(cmd, " "), "role --config /etc/ratel/role.json --planted K1 --planted P7"; got != want {
+	if got, want := strings.Join(cmd, " "), "role --config env:RATEL_ROLE --planted K1 --planted P7"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }

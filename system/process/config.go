@@ -11,6 +11,7 @@ import (
 	"net"
 	"os"
 	"slices"
+	"strings"
 
 	"github.com/ratel-sim/ratel/system"
 	"github.com/ratel-sim/ratel/system/containers/faultproxy"
@@ -64,12 +65,20 @@ type S3 struct {
 // Name is the node's name.
 func (c Config) Name() string { return c.Node }
 
-// Load reads a Config from a file and checks it. What the file does not say of a role's own configuration is as its
-// default.
+// EnvPrefix before a name makes [Load] read the environment variable of that name instead of a file.
+const EnvPrefix = "env:"
+
+// Load reads a Config from a file, or from an environment variable, and checks it. What it does not say of a role's own
+// configuration is as its default.
 func Load(path string) (Config, error) {
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return Config{}, fmt.Errorf("read the role's configuration: %w", err)
+	var data []byte
+	if name, ok := strings.CutPrefix(path, EnvPrefix); ok {
+		data = []byte(os.Getenv(name))
+	} else {
+		var err error
+		if data, err = os.ReadFile(path); err != nil {
+			return Config{}, fmt.Errorf("read the role's configuration: %w", err)
+		}
 	}
 	c := Config{Shepherd: shepherd.DefaultConfig(), Retriever: retriever.DefaultConfig(), Query: query.DefaultConfig()}
 	dec := json.NewDecoder(bytes.NewReader(data))

@@ -56,6 +56,20 @@ func TestConfigSurvivesItsFile(t *testing.T) {
 	}
 }
 
+func TestConfigFromTheEnvironment(t *testing.T) {
+	text, err := json.Marshal(good())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("RATEL_TEST_ROLE", string(text))
+	if got, err := Load("env:RATEL_TEST_ROLE"); err != nil || got.Node != "retriever3" {
+		t.Errorf("got %+v %v", got, err)
+	}
+	if _, err := Load("env:RATEL_TEST_NONE"); err == nil || !strings.Contains(err.Error(), "env:RATEL_TEST_NONE") {
+		t.Errorf("a variable that is not set: %v", err)
+	}
+}
+
 func TestBadConfigSaysWhatIsExpected(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {

@@ -137,6 +137,7 @@ func connect(n node, cfg Config, log *slog.Logger) (ports port.Ports, closeAll f
 	if err != nil {
 		return ports, nil, err
 	}
+	closers = append(closers, func() error { blobs.Close(); return nil })
 	others := newPeers(n, cfg.Peers)
 	closers = append(closers, func() error { others.close(); return nil })
 	ports = port.Ports{Log: kafkaLog, Coordination: coordination, Catalog: catalog, Blobs: blobs, Peers: others, Events: NewAnnouncer(os.Stdout)}

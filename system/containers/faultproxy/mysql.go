@@ -11,7 +11,8 @@ import (
 	"time"
 )
 
-const dialTimeout = 2 * time.Second
+// dialTimeout is short: on the same machine the kernel answers at once, or nobody is there.
+const dialTimeout = 500 * time.Millisecond
 
 // Commands of the MySQL protocol that get no answer, and the one that ends a connection.
 const (

@@ -49,6 +49,7 @@ func (b *Builder) Kafka(ctx context.Context) (string, error) {
 	files := []file{
 		{name: "log4j.properties", data: logging, mode: 0o644},
 		{name: "server-entry.sh", data: entry, mode: 0o755},
+		{name: "class-archive.sh", data: asset("class-archive.sh"), mode: 0o755},
 	}
 	for _, j := range jars {
 		files = append(files, file{name: "libs/" + filepath.Base(j), path: j, mode: 0o644})
@@ -62,7 +63,7 @@ func (b *Builder) HaveKafka(ctx context.Context) (ref string, have bool, err err
 	if err != nil {
 		return "", false, err
 	}
-	ref = "ratel-kafka:" + fingerprint([]byte(base), asset("pom.xml"), asset("kafka.Dockerfile"), asset("log4j.properties"), asset("server-entry.sh"))
+	ref = "ratel-kafka:" + fingerprint([]byte(base), asset("pom.xml"), asset("kafka.Dockerfile"), asset("log4j.properties"), asset("server-entry.sh"), asset("class-archive.sh"))
 	have, err = b.exists(ctx, ref)
 	return ref, have, err
 }

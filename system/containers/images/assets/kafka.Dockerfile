@@ -9,5 +9,7 @@ RUN apt-get update -q \
 COPY libs /opt/kafka/libs
 COPY log4j.properties /etc/ratel/log4j.properties
 COPY server-entry.sh /usr/local/bin/server-entry
+COPY class-archive.sh /usr/local/bin/class-archive
+RUN class-archive
 EXPOSE 2181 2888 3888 9092 9094
 ENTRYPOINT ["/usr/local/bin/server-entry"]
