@@ -104,9 +104,14 @@ func unpack64(dst []uint64, src []byte, w uint) {
 			at += w
 		}
 	}
+	for ; i < len(dst) && int(at>>3)+9 <= len(src); i++ { // in nine bytes
+		low, high := binary.LittleEndian.Uint64(src[at>>3:]), uint64(src[at>>3+8])
+		dst[i] = (low>>(at&7) | high<<(64-at&7)) & mask
+		at += w
+	}
 	for ; i < len(dst); i++ {
 		v := tail(src, at)
-		if w > 57 && at&7 != 0 && int(at>>3)+8 < len(src) {
+		if int(at>>3)+8 < len(src) {
 			v |= uint64(src[at>>3+8]) << (64 - at&7)
 		}
 		dst[i] = v & mask

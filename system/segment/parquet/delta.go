@@ -83,12 +83,15 @@ func DecodeDelta(dst []int64, src []byte) error {
 				return fmt.Errorf("%w: delta encoded values of %d bits in %d bytes", ErrFormat, w, len(src))
 			}
 			part := dst[:min(deltaMini, len(dst))]
-			if w == 0 {
+			switch {
+			case w == 0:
 				for i := range part {
 					last += least
 					part[i] = last
 				}
-			} else {
+			case w <= 14 && len(part) == deltaMini && len(src) >= deltaMini/8*int(w)+8:
+				last = addPacked(part, src, uint(w), least, last)
+			default:
 				unpack64(deltas[:], src, uint(w))
 				for i := range part {
 					last += least + int64(deltas[i])
@@ -102,4 +105,25 @@ func DecodeDelta(dst []int64, src []byte) error {
 		return fmt.Errorf("%w: %d bytes after the last delta encoded value", ErrFormat, len(src))
 	}
 	return nil
+}
+
+// addPacked is unpack64 and summing up at once, of a whole miniblock of at most 14 bits a value. src goes on 8 bytes after it.
+func addPacked(dst []int64, src []byte, w uint, least, last int64) int64 {
+	mask, at := uint64(1)<<w-1, uint(0)
+	for ; len(dst) >= 4; dst = dst[4:] {
+		v, d := binary.LittleEndian.Uint64(src[at>>3:])>>(at&7), dst[:4:4]
+		at += 4 * w
+		last += least + int64(v&mask)
+		d[0] = last
+		v >>= w
+		last += least + int64(v&mask)
+		d[1] = last
+		v >>= w
+		last += least + int64(v&mask)
+		d[2] = last
+		v >>= w
+		last += least + int64(v&mask)
+		d[3] = last
+	}
+	return last
 }
