@@ -1,0 +1,189 @@
+package query
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/ratel-sim/ratel/system/port"
+	"github.com/ratel-sim/ratel/system/query/exec"
+	"github.com/ratel-sim/ratel/system/retriever"
+	"github.com/ratel-sim/ratel/system/rt"
+)
+
+// Services of a retriever.
+const (
+	serviceQuery    = "query"
+	serviceManifest = "manifest"
+)
+
+const (
+	// askRounds is how often all retrievers of a partition are tried.
+	askRounds = 3
+	// shunFor is how long a retriever that failed is asked after the other.
+	shunFor = 5 * time.Second
+)
+
+// fresh is a retriever's answer.
+type fresh struct {
+	node    string
+	reply   retriever.AskReply
+	partial *exec.Partial
+}
+
+func (f *fresh) damaged(key string) bool { return slices.Contains(f.reply.Damaged, key) }
+
+// ask gets one retriever's answer for a partition: of that whose turn it is, of the other if that is slow, fails or has
+// damaged segments. It takes no more than half of the deadline, so that the object store can still be read.
+func (g *gather) ask(ctx context.Context, p int32, turn int) (*fresh, error) {
+	ctx, cancel := g.s.r.WithTimeout(ctx, g.s.cfg.Deadline/2)
+	defer cancel()
+	names := g.s.order(p, turn)
+	if len(names) == 0 {
+		return nil, fmt.Errorf("partition %d has no retriever", p)
+	}
+	request := retriever.EncodeAsk(retriever.AskRequest{Datasets: g.ids, Query: g.encoded})
+	var last error
+	for round := range askRounds {
+		if round > 0 && g.s.r.Sleep(ctx, g.s.cfg.HedgeAfter) != nil {
+			break
+		}
+		f, err := g.round(ctx, p, names, request)
+		if f != nil {
+			return f, nil
+		}
+		last = err
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return nil, last
+}
+
+// order is a partition's retrievers, in turn; one that failed a moment ago comes later.
+func (s *Server) order(p int32, turn int) []string {
+	names := s.layout.Retrievers(p)
+	n := len(names)
+	ordered := make([]string, 0, n)
+	var shunned []string
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.r.Now()
+	for i := range n {
+		name := names[(i+turn+int(p))%n]
+		if at, ok := s.failed[name]; ok && now.Sub(at) < shunFor {
+			shunned = append(shunned, name)
+			continue
+		}
+		ordered = append(ordered, name)
+	}
+	return append(ordered, shunned...)
+}
+
+// answered is the end of one call.
+type answered struct {
+	node string
+	f    *fresh
+	err  error
+}
+
+// round asks the retrievers, each once, until one has answered well. An answer with damaged segments is taken if no other
+// is better.
+func (g *gather) round(ctx context.Context, p int32, names []string, request []byte) (*fresh, error) {
+	answers := rt.NewQueue[answered](g.s.r, len(names))
+	sent, pending := 0, 0
+	send := func() {
+		node := names[sent]
+		sent++
+		pending++
+		g.s.r.Go("ask "+node, func(context.Context) {
+			f, err := g.s.call(ctx, node, request)
+			answers.TryPush(answered{node, f, err})
+		})
+	}
+	hedge := func(why string) {
+		if sent == len(names) {
+			return
+		}
+		g.mu.Lock()
+		g.stats.Hedged++
+		g.mu.Unlock()
+		g.s.announce(port.EventQueryHedged, p, fmt.Sprintf("partition %d: %s is asked too: %s", p, names[sent], why))
+		send()
+	}
+	send()
+	var best *fresh
+	var last error
+	for pending > 0 {
+		a, err := g.next(ctx, answers, sent < len(names))
+		switch {
+		case ctx.Err() != nil && err != nil:
+			if last == nil {
+				last = fmt.Errorf("%s did not answer in time", names[0])
+			}
+			return best, last
+		case errors.Is(err, context.DeadlineExceeded):
+			hedge(fmt.Sprintf("%s is slow", names[sent-1]))
+			continue
+		case err != nil:
+			return best, err
+		}
+		pending--
+		if a.err != nil {
+			last = fmt.Errorf("%s: %w", a.node, a.err)
+			hedge(fmt.Sprintf("%s failed: %s", a.node, brief(a.err)))
+			continue
+		}
+		if best == nil || len(a.f.reply.Damaged) < len(best.reply.Damaged) {
+			best = a.f
+		}
+		if len(best.reply.Damaged) == 0 {
+			return best, nil
+		}
+		hedge(fmt.Sprintf("%s has %d damaged segments", a.node, len(a.f.reply.Damaged)))
+	}
+	return best, last
+}
+
+// next waits for an answer; context.DeadlineExceeded means that it is time to ask another.
+func (g *gather) next(ctx context.Context, answers *rt.Queue[answered], others bool) (answered, error) {
+	if others {
+		var cancel context.CancelFunc
+		ctx, cancel = g.s.r.WithTimeout(ctx, g.s.cfg.HedgeAfter)
+		defer cancel()
+	}
+	return answers.Pop(ctx)
+}
+
+// call asks one retriever and remembers whether it failed.
+func (s *Server) call(ctx context.Context, node string, request []byte) (*fresh, error) {
+	f, err := s.tryCall(ctx, node, request)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case err == nil:
+		delete(s.failed, node)
+	case ctx.Err() == nil || errors.Is(ctx.Err(), context.DeadlineExceeded):
+		s.failed[node] = s.r.Now()
+	}
+	return f, err
+}
+
+func (s *Server) tryCall(ctx context.Context, node string, request []byte) (*fresh, error) {
+	b, err := s.ports.Peers.Call(ctx, node, serviceQuery, request)
+	if err != nil {
+		return nil, err
+	}
+	reply, err := retriever.DecodeAskReply(b)
+	if err != nil {
+		return nil, fmt.Errorf("the answer cannot be read: %w", err)
+	}
+	partial, err := exec.Decode(reply.Partial)
+	if err != nil {
+		return nil, fmt.Errorf("the partial result cannot be read: %w", err)
+	}
+	reply.Partial = nil
+	return &fresh{node, reply, partial}, nil
+}
