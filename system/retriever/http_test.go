@@ -67,7 +67,7 @@ func TestHTTPBadRequests(t *testing.T) {
 
 func TestPagesAreChecked(t *testing.T) {
 	t.Parallel()
-	page := appendPageRecord([]byte(pageMagic), &frame{offset: 300, payload: chunk(1, 5)})
+	page := appendPageRecord([]byte(pageMagic), HeldRecord{Offset: 300, Chunk: chunk(1, 5)})
 	page = appendPageEnd(page, 77, true)
 	got, err := parsePage(page)
 	if err != nil || got.Cursor != 77 || !got.Done || len(got.Held) != 1 || got.Held[0].Offset != 300 {
@@ -86,7 +86,7 @@ func TestPagesAreChecked(t *testing.T) {
 }
 
 func FuzzPage(f *testing.F) {
-	f.Add(appendPageEnd(appendPageRecord([]byte(pageMagic), &frame{offset: 3, payload: chunk(1, 5)}), 9, false))
+	f.Add(appendPageEnd(appendPageRecord([]byte(pageMagic), HeldRecord{Offset: 3, Chunk: chunk(1, 5)}), 9, false))
 	f.Add([]byte(pageMagic))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		_, _ = parsePage(b)

@@ -33,7 +33,6 @@ func openStore(ctx context.Context, r rt.Runtime, disk port.Disk, partition int3
 	}
 	s.staged = s.written
 	s.mark(s.written.next)
-	s.rewound = true // there are no marks within what was recovered
 	if err := s.reopen(ctx); err != nil {
 		return nil, fmt.Errorf("retriever: open the local log: %w", err)
 	}
@@ -141,8 +140,12 @@ func (rc *recovery) file(ctx context.Context, rest []int64) (sound bool, err err
 	return false, rc.quarantine(ctx, rest, good, problem)
 }
 
+// markEvery is how many bytes of a recovered log lie between two marks.
+const markEvery = 64 << 10
+
 // frames takes over the valid frames of a file and returns where they end.
 func (rc *recovery) frames(data []byte) int {
+	s := rc.store
 	at := fileHeader
 	for at < len(data) {
 		f, need, ok := parseFrame(data[at:])
@@ -152,7 +155,10 @@ func (rc *recovery) frames(data []byte) int {
 		if !rc.replay(&f) {
 			return at
 		}
-		rc.store.written.add(&f)
+		if n := len(s.marks); n == 0 || s.written.end-s.marks[n-1].position > markEvery || f.offset < s.written.next {
+			s.mark(f.offset)
+		}
+		s.written.add(&f)
 		at += need
 	}
 	return at

@@ -1,0 +1,172 @@
+package retriever
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/ratel-sim/ratel/system/event"
+	"github.com/ratel-sim/ratel/system/manifest"
+	"github.com/ratel-sim/ratel/system/port"
+)
+
+// drawLog fills a log: records of one to four events of a few datasets and hours, with duplicates soon after, records
+// that cannot be read, and a clock that mostly goes on, at times jumps, and once in a while is wrong.
+func drawLog(t *rapid.T, log *memLog, n int) {
+	now, seq := int64(0), uint64(0)
+	var before [][]byte
+	for range n {
+		now += rapid.Int64Range(0, 1).Draw(t, "step") * rapid.SampledFrom([]int64{0, 0, 0, 1, 1, 2, 7}).Draw(t, "seconds")
+		at := now
+		switch rapid.IntRange(0, 19).Draw(t, "kind") {
+		case 0:
+			log.at(second(at), []byte("no chunk"))
+			continue
+		case 1, 2:
+			if len(before) > 0 {
+				log.at(second(at), before[max(len(before)-rapid.IntRange(1, 6).Draw(t, "again"), 0)])
+				continue
+			}
+		case 3:
+			at -= rapid.Int64Range(0, 20).Draw(t, "early")
+		}
+		var events []event.Event
+		for range rapid.IntRange(1, 4).Draw(t, "events") {
+			id := seq
+			if seq > 3 && rapid.IntRange(0, 9).Draw(t, "twice") == 0 {
+				id -= rapid.Uint64Range(1, 3).Draw(t, "back")
+			} else {
+				seq++
+			}
+			events = append(events, sampleEvent(1, id, rapid.SampledFrom([]int64{100, 4000, 9000}).Draw(t, "hour")))
+		}
+		value := event.AppendChunk(nil, event.Dataset{ID: rapid.Int64Range(1, 3).Draw(t, "dataset"), Name: "d"}, events)
+		before = append(before, value)
+		log.at(second(at), value)
+	}
+}
+
+// reference is what an undisturbed retriever makes of a log: all of its seals.
+func reference(t testing.TB, cfg Config, log *memLog) manifest.Manifest {
+	cfg.Retention = 0
+	h := newHand(t, cfg, log, newMemBlobs(), &memPeers{nodes: map[string]port.PeerServer{}}, 0)
+	h.start()
+	h.read(len(log.records))
+	if err := h.keep(); err != nil {
+		t.Fatal(err)
+	}
+	return stored(t, h.blobs)
+}
+
+// TestPairThroughAnything drives a pair through reads of any size, crashes of processes and machines, lost disks, failing
+// snapshots and damage. Its seals are those of an undisturbed retriever, byte for byte; no row is lost or twice; the
+// manifest never names what is not there.
+func TestPairThroughAnything(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(rt *rapid.T) {
+		cfg := handConfig()
+		cfg.MaxMemoryBytes = rapid.SampledFrom([]int64{1 << 20, 4000}).Draw(rt, "memory")
+		log, blobs, peers := &memLog{}, newMemBlobs(), &memPeers{nodes: map[string]port.PeerServer{}}
+		drawLog(rt, log, rapid.IntRange(5, 80).Draw(rt, "records"))
+		want := reference(t, cfg, log)
+		pair := []*hand{newHand(t, cfg, log, blobs, peers, 0), newHand(t, cfg, log, blobs, peers, 1)}
+		for _, h := range pair {
+			h.start()
+		}
+		for range rapid.IntRange(1, 40).Draw(rt, "actions") {
+			h := pair[rapid.IntRange(0, 1).Draw(rt, "who")]
+			switch rapid.SampledFrom([]string{"read", "read", "read", "sync", "keep", "keep", "kill", "power", "wipe", "errors", "damage"}).Draw(rt, "action") {
+			case "read":
+				h.read(rapid.IntRange(1, 20).Draw(rt, "n"))
+			case "sync":
+				h.sync()
+			case "keep":
+				_ = h.keep() // S3 may fail
+			case "kill":
+				h.crash(false, 0)
+				h.start()
+			case "power":
+				h.crash(true, rapid.IntRange(0, 300).Draw(rt, "torn"))
+				h.start()
+			case "wipe":
+				h.wipe()
+				h.start()
+			case "errors":
+				blobs.errors = rapid.SampledFrom([]float64{0, 0.3, 0.6}).Draw(rt, "rate")
+			case "damage":
+				damageOne(rt, h)
+			}
+			if err := durableInS3(t, blobs); err != nil {
+				rt.Fatalf("committed beyond what is durable: %v", err)
+			}
+			for _, h := range pair {
+				if st, _ := h.re.Status(context.Background()); st.Committed > st.Durable && h.st.floor() < st.Committed && st.Durable < h.st.floor() {
+					rt.Fatalf("%+v", st)
+				}
+			}
+		}
+		blobs.errors = 0
+		for _, h := range pair {
+			h.re.scrub(context.Background())
+			h.read(len(log.records))
+			for range 2 {
+				if err := h.keep(); err != nil {
+					rt.Fatal(err)
+				}
+				h.read(len(log.records))
+			}
+			h.sync()
+		}
+		got := stored(t, blobs)
+		if !slices.EqualFunc(got.Seals, want.Seals, func(a, b manifest.Seal) bool { return a.Same(&b) && a.At == b.At }) {
+			rt.Fatalf("other seals than an undisturbed one makes:\n%+v\n%+v", got.Seals, want.Seals)
+		}
+		for _, h := range pair {
+			if rows := h.rows(); !slices.Equal(rows, expected(log)) {
+				rt.Fatalf("%s:\n%v\n%v", h.place.Node, rows, expected(log))
+			}
+		}
+		agree(rt, pair)
+	})
+}
+
+// agree checks that both hold the same wherever both hold it.
+func agree(t interface{ Fatalf(string, ...any) }, pair []*hand) {
+	sums := map[[2]int64]Range{}
+	for i, h := range pair {
+		ranges, err := h.re.Ranges(context.Background())
+		if err != nil {
+			t.Fatalf("%v", err)
+		}
+		for _, r := range ranges {
+			key := [2]int64{r.First, r.Next}
+			if other, ok := sums[key]; ok && i == 1 && other != r {
+				t.Fatalf("%+v and %+v", other, r)
+			}
+			sums[key] = r
+		}
+	}
+}
+
+// damageOne changes a byte of one sealed file, or cuts it short.
+func damageOne(t *rapid.T, h *hand) {
+	names, _ := h.disk.List(context.Background())
+	names = slices.DeleteFunc(names, func(n string) bool { return !strings.HasSuffix(n, packSuffix) && !strings.HasSuffix(n, idsSuffix) })
+	if len(names) == 0 {
+		return
+	}
+	f := h.disk.files[rapid.SampledFrom(names).Draw(t, "file")]
+	at := rapid.IntRange(0, max(len(f.data)-1, 0)).Draw(t, "at")
+	if len(f.data) == 0 {
+		return
+	}
+	if rapid.Bool().Draw(t, "cut") {
+		f.data = f.data[:at]
+		f.synced = min(f.synced, at)
+	} else {
+		f.data[at] ^= 0x20
+	}
+}
