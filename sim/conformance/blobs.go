@@ -114,15 +114,14 @@ func blobMissing(ctx context.Context, e *BlobsEnv) error {
 	_, head := e.A.Head(ctx, key)
 	_, uploadPart := e.A.UploadPart(ctx, key, "no-such-upload", 1, []byte("x"))
 	_, complete := e.A.CompleteUpload(ctx, key, "no-such-upload", []port.Part{{Number: 1, ETag: "0123"}}, port.Condition{})
-	abort := e.A.AbortUpload(ctx, key, "no-such-upload")
 	page, more, list := e.A.List(ctx, key, "", 10)
 	if list != nil || more || len(page) != 0 {
 		return fmt.Errorf("list of nothing: %v, %v, %w", page, more, list)
 	}
 	return errors.Join(
 		certainly("get", get, port.ErrNoBlob), certainly("range", part, port.ErrNoBlob), certainly("head", head, port.ErrNoBlob),
-		certainly("upload part", uploadPart, port.ErrNoBlob), certainly("complete", complete, port.ErrNoBlob), certainly("abort", abort, port.ErrNoBlob),
-		e.A.Delete(ctx, key))
+		certainly("upload part", uploadPart, port.ErrNoBlob), certainly("complete", complete, port.ErrNoBlob),
+		e.A.AbortUpload(ctx, key, "no-such-upload"), e.A.Delete(ctx, key))
 }
 
 func replaced(ctx context.Context, e *BlobsEnv) error {
@@ -295,7 +294,7 @@ func swap(ctx context.Context, e *BlobsEnv) error {
 }
 
 func list(ctx context.Context, e *BlobsEnv) error {
-	names := []string{"b", "a", "a/2", "a/10", "a-", "A", "a/1/x", "ab", "ä", "~"}
+	names := []string{"b", "a/2", "a/10", "a-", "A", "a/1/x", "ab", "ä", "~"}
 	for i, name := range names {
 		if _, err := e.put(ctx, name, name); err != nil {
 			return err

@@ -59,6 +59,9 @@ func (s *store) do(r *request) *reply {
 		return &reply{upload: id}
 	}
 	u := s.uploads[r.upload]
+	if r.op == opAbort && (u == nil || u.key != r.key) {
+		return &reply{} // as MinIO has it; AWS answers NoSuchUpload, which the port does not pass on
+	}
 	if u == nil || u.key != r.key {
 		return &reply{code: codeNoSuchUpload}
 	}

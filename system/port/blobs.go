@@ -35,7 +35,8 @@ type Part struct {
 }
 
 // Blobs is an object store with S3's semantics: strongly consistent reads and lists, whole objects appear at once.
-// Keys are slash-separated. Data is not kept by reference.
+// Keys are slash-separated, and no key may be what another begins with up to a slash ("a" and "a/b"): MinIO takes both and
+// lists only one. Data is not kept by reference.
 type Blobs interface {
 	Put(ctx context.Context, key string, data []byte, cond Condition) (BlobInfo, error)
 	Get(ctx context.Context, key string) ([]byte, BlobInfo, error)
@@ -51,5 +52,6 @@ type Blobs interface {
 	BeginUpload(ctx context.Context, key string) (upload string, err error)
 	UploadPart(ctx context.Context, key, upload string, number int32, data []byte) (Part, error)
 	CompleteUpload(ctx context.Context, key, upload string, parts []Part, cond Condition) (BlobInfo, error)
+	// AbortUpload drops an upload and its parts. It succeeds if there is no such upload (any more).
 	AbortUpload(ctx context.Context, key, upload string) error
 }

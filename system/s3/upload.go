@@ -3,6 +3,7 @@ package s3
 import (
 	"bytes"
 	"context"
+	"errors"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
@@ -67,8 +68,12 @@ func (s *Store) CompleteUpload(ctx context.Context, key, upload string, parts []
 
 // AbortUpload implements [port.Blobs].
 func (s *Store) AbortUpload(ctx context.Context, key, upload string) error {
-	return s.do(ctx, "abort upload of", key, false, func(ctx context.Context) error {
+	err := s.do(ctx, "abort upload of", key, false, func(ctx context.Context) error {
 		_, err := s.client.AbortMultipartUpload(ctx, &s3.AbortMultipartUploadInput{Bucket: &s.opts.Bucket, Key: &key, UploadId: &upload})
 		return err
 	})
+	if errors.Is(err, port.ErrNoBlob) {
+		return nil // AWS tells that there is no such upload, MinIO does not
+	}
+	return err
 }
