@@ -121,6 +121,18 @@ func TestCatalogAway(t *testing.T) {
 	}
 }
 
+// TestSilentCatalog: whoever gives up waiting for the catalog is told that nothing was stored.
+func TestSilentCatalog(t *testing.T) {
+	t.Parallel()
+	s := newStored(t, 2, nil)
+	s.store.hang = true
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
+	defer cancel()
+	if a := s.Accept(ctx, batchOf(2)); !slices.Equal(codes(a), []int{Refused, Refused}) || len(s.log.attempts()) != 0 || s.Health().Requests != 0 {
+		t.Errorf("%+v", a)
+	}
+}
+
 func TestRecreatedDataset(t *testing.T) {
 	t.Parallel()
 	idsAfterRecreation := func(bugs ...string) func() []event.Dataset {

@@ -24,6 +24,18 @@ type memCatalog struct {
 	columns  map[int64][]port.Column
 	last     int64
 	asked    int
+	hang     bool // look-ups wait until they are given up
+}
+
+func (c *memCatalog) wait(ctx context.Context) error {
+	c.mu.Lock()
+	hang := c.hang
+	c.mu.Unlock()
+	if !hang {
+		return nil
+	}
+	<-ctx.Done()
+	return fmt.Errorf("no answer: %w", port.ErrUnknown)
 }
 
 func newMemCatalog() *memCatalog {
@@ -81,7 +93,10 @@ func (c *memCatalog) CreateDataset(_ context.Context, d port.NewDataset) (port.D
 	return ds, true, c.away
 }
 
-func (c *memCatalog) Dataset(_ context.Context, team int64, slug string) (port.Dataset, error) {
+func (c *memCatalog) Dataset(ctx context.Context, team int64, slug string) (port.Dataset, error) {
+	if err := c.wait(ctx); err != nil {
+		return port.Dataset{}, err
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.asked++
