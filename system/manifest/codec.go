@@ -35,7 +35,11 @@ func (m Manifest) Encode() []byte {
 			w.segment(&s.Segments[j])
 		}
 	}
-	return binary.LittleEndian.AppendUint32(w.b, crc32.Checksum(w.b, castagnoli))
+	return appendSum(w.b)
+}
+
+func appendSum(b []byte) []byte {
+	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
 }
 
 type writer struct {
