@@ -38,11 +38,12 @@ func finding(name string, st state, detail, fix string) Finding {
 	return Finding{Name: name, OK: st == good, Fatal: st == missing, Detail: detail, Fix: fix}
 }
 
-// needDisk is what images, jars and a run take, with room: about 1.2 GiB and what the load writes.
-const needDisk = 3 << 30
+// needDisk is what images, jars, MinIO's binary and a run take, with room: about 2 GiB and what the load writes.
+const needDisk = 5 << 30
 
-// needMemory is what the default topology takes: three brokers of 155 MiB, three ZooKeeper nodes of 60 MiB, the roles.
-const needMemory = 2 << 30
+// needMemory is what the default topology takes: three brokers of 155 MiB, three ZooKeeper nodes of 60 MiB, MySQL with
+// 240 MiB, MinIO with 100, and fifteen roles.
+const needMemory = 3 << 30
 
 // Doctor says what this machine has and lacks for the containers world. It changes nothing.
 func Doctor(ctx context.Context) []Finding { return doctor(ctx, Options{}) }
@@ -67,7 +68,7 @@ func doctor(ctx context.Context, opt Options) []Finding {
 	if info, err := engine.Info(ctx, client.InfoOptions{}); err == nil {
 		checkDisk(add, "disk space for Docker", info.Info.DockerRootDir)
 		if info.Info.MemTotal < needMemory {
-			add("memory", note, fmt.Sprintf("%d MiB; the default topology takes about 1 GiB", info.Info.MemTotal>>20), "use a smaller topology, or give the engine more")
+			add("memory", note, fmt.Sprintf("%d MiB; the default topology takes about 2 GiB", info.Info.MemTotal>>20), "use a smaller topology, or give the engine more")
 		} else {
 			add("memory", good, fmt.Sprintf("%d MiB, %d CPUs", info.Info.MemTotal>>20, info.Info.NCPU), "")
 		}
@@ -106,7 +107,7 @@ func checkDisk(add func(subject string, st state, detail, fix string), subject, 
 
 // imageFindings says whether the images are there, and else whether they can be made.
 func imageFindings(ctx context.Context, engine *docker.Engine, opt Options) []Finding {
-	b, err := images.New(engine, images.Options{Base: opt.Base, Mirror: opt.Mirror, RoleBinary: opt.RoleBinary, CacheDir: opt.CacheDir})
+	b, err := images.New(engine, images.Options{Base: opt.Base, MySQL: opt.MySQLImage, S3: opt.S3Image, Mirror: opt.Mirror, RoleBinary: opt.RoleBinary, CacheDir: opt.CacheDir})
 	if err != nil {
 		return []Finding{lacking("images", err)}
 	}
@@ -131,11 +132,45 @@ func imageFindings(ctx context.Context, engine *docker.Engine, opt Options) []Fi
 			found = append(found, finding("Maven", good, "installed", ""))
 		}
 	}
+	found = append(found, storageFindings(ctx, b, opt)...)
 	how, err := b.RoleSource()
 	if err != nil {
 		return append(found, lacking("role binary", err))
 	}
 	return append(found, finding("role binary", good, how, ""))
+}
+
+// storageFindings says the same of MySQL and MinIO.
+func storageFindings(ctx context.Context, b *images.Builder, opt Options) []Finding {
+	var found []Finding
+	ref, have, err := b.HaveMySQL(ctx)
+	switch {
+	case err != nil:
+		found = append(found, lacking("MySQL image", err))
+	case have:
+		found = append(found, finding("MySQL image", good, ref, ""))
+	case opt.MySQLImage != "":
+		found = append(found, finding("MySQL image", good, "not here yet; the first run pulls "+ref, ""))
+	default:
+		found = append(found, finding("MySQL image", good, "not built yet; the first run installs it from Debian unstable, in half a minute", ""))
+	}
+	ref, have, err = b.HaveS3(ctx)
+	_, noGo := exec.LookPath("go")
+	switch {
+	case err != nil:
+		found = append(found, lacking("S3 image", err))
+	case have:
+		found = append(found, finding("S3 image", good, ref, ""))
+	case opt.S3Image != "":
+		found = append(found, finding("S3 image", good, "not here yet; the first run pulls "+ref, ""))
+	case b.HaveMinIO():
+		found = append(found, finding("S3 image", good, "not built yet; MinIO's binary is in the cache", ""))
+	case noGo != nil:
+		found = append(found, finding("S3 image", missing, "MinIO is built from its Go module, and there is no go", "install Go, or name a public image where there is a registry"))
+	default:
+		found = append(found, finding("S3 image", good, "not built yet; the first run builds MinIO from its Go module, in about three minutes on two cores", ""))
+	}
+	return found
 }
 
 // filterFinding says how nodes are cut off from each other here.

@@ -8,6 +8,7 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -55,6 +56,7 @@ func TestContainersFaults(t *testing.T) {
 			{"isolate from this machine", func(t *testing.T, b *bench) { isolateBroker(t, b, false) }},
 			{"isolate through a helper container", func(t *testing.T, b *bench) { isolateBroker(t, b, true) }},
 			{"an isolation outlives a restart", isolateAcrossRestart},
+			{"a zone at once", loseZone},
 			{"overlapping faults", overlap},
 			{"a port taken meanwhile", portTaken},
 			{"what cannot be done", refusals},
@@ -358,6 +360,38 @@ func overlap(t *testing.T, b *bench) {
 		t.Errorf("it runs although another fault keeps it down: %s %s", reach, detail)
 	}
 	b.heal(t, stop)
+}
+
+// loseZone kills and starts again everything in a zone at the same time.
+func loseZone(t *testing.T, b *bench) {
+	var nodes []system.Fault
+	for _, n := range b.order {
+		if n.Zone == "b" {
+			nodes = append(nodes, system.Fault{Kind: system.FaultKill, Node: n.Name})
+		}
+	}
+	if len(nodes) < 6 {
+		t.Fatalf("zone b has %v", nodes)
+	}
+	all := func(do func(ctx context.Context, f system.Fault) error) {
+		var wg sync.WaitGroup
+		for _, f := range nodes {
+			wg.Go(func() {
+				if err := do(b.ctx, f); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+	}
+	began := time.Now()
+	all(b.Inject)
+	t.Logf("%d nodes were killed in %v", len(nodes), time.Since(began).Round(time.Millisecond))
+	for _, f := range nodes {
+		b.reaches(t, f.Node, system.Refuses)
+	}
+	b.send(t) // two zones carry on
+	all(b.Heal)
 }
 
 func portTaken(t *testing.T, b *bench) {
