@@ -11,14 +11,15 @@ import (
 )
 
 // Config describes the server. Zero fields stand for the defaults given with them, which were measured on MySQL 9.7 in the
-// containers world: 1,270 inserts a second over one connection, 2,220 over eight.
+// containers world: a look-up took 0.33 ms, the creation of a dataset 2.6 ms, and eight clients created 870 a second.
 type Config struct {
 	Node string // its network node; default "mysql"
 	Zone string
 	// Boot is the mean time from the start of the process until it listens. Default 1.6 s.
 	Boot time.Duration
-	// StatementCost is what a statement takes of the processor, one after the other. Default 100 µs.
-	StatementCost time.Duration
+	// StatementCost is what a read or a commit takes of the processor, one after the other (default 100 µs), WorkCost
+	// what the statements of a transaction take before it (default 700 µs).
+	StatementCost, WorkCost time.Duration
 	// Fsync is the mean time to make commits durable; each takes half to one and a half of it. Default 500 µs.
 	Fsync time.Duration
 	// LockWait is innodb_lock_wait_timeout. Default 2 s, which is what the real client sets for its sessions.
@@ -42,6 +43,7 @@ func (c Config) withDefaults() Config {
 	orDefault(&c.Node, "mysql")
 	orDefault(&c.Boot, 1600*time.Millisecond)
 	orDefault(&c.StatementCost, 100*time.Microsecond)
+	orDefault(&c.WorkCost, 700*time.Microsecond)
 	orDefault(&c.Fsync, 500*time.Microsecond)
 	orDefault(&c.LockWait, 2*time.Second)
 	orDefault(&c.Idle, 30*time.Second)

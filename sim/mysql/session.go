@@ -57,8 +57,13 @@ func (r *run) accept(conn *simnet.Conn) {
 	s.rest()
 	conn.OnMessage(func(m simnet.Message) {
 		s.idle.Stop()
-		r.srv.Node().Serve(r.srv.cfg.StatementCost, func() {
-			r.p.After(r.srv.Slow(), func() { s.statement(m.Body.(*request)) })
+		q := m.Body.(*request)
+		cost := r.srv.cfg.StatementCost
+		if q.op.writes() {
+			cost = r.srv.cfg.WorkCost
+		}
+		r.srv.Node().Serve(cost, func() {
+			r.p.After(r.srv.Slow(), func() { s.statement(q) })
 		})
 	})
 	conn.OnClose(func(error) { s.end() })

@@ -45,7 +45,6 @@ func (s *Server) Client(node *simnet.Node, p *sched.Process) port.Blobs {
 // ask performs one operation, over several attempts if need be.
 func (c *client) ask(ctx context.Context, what string, r *request) (*reply, error) {
 	fail := func(err error) (*reply, error) { return nil, fmt.Errorf("s3: %s %s: %w", what, r.key, err) }
-	reads := r.op == opGet || r.op == opHead || r.op == opList
 	for attempt := 1; ; attempt++ {
 		a, err := c.attempt(ctx, r)
 		if err == nil {
@@ -54,7 +53,7 @@ func (c *client) ask(ctx context.Context, what string, r *request) (*reply, erro
 		if err == nil {
 			return a, nil
 		}
-		again := errors.Is(err, errNotSent) || errors.Is(err, port.ErrSlowDown) || reads && errors.Is(err, port.ErrUnknown)
+		again := errors.Is(err, errNotSent) || errors.Is(err, port.ErrSlowDown) || !r.op.writes() && errors.Is(err, port.ErrUnknown)
 		if !again || attempt == maxAttempts || ctx.Err() != nil {
 			return fail(err)
 		}

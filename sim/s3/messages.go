@@ -21,6 +21,8 @@ const (
 	opAbort
 )
 
+func (o op) writes() bool { return o != opGet && o != opHead && o != opList }
+
 // headerBytes is about what an S3 request or answer takes beside its data: signature, dates, XML.
 const headerBytes = 500
 
