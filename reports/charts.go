@@ -125,6 +125,16 @@ func charts(j *check.Judgement) chartData {
 		{ID: "lag", Title: "Backlog: retrievers behind Kafka, requests in flight", Height: 150, Lines: []chartLine{
 			worst(line(evidence.RetrieverLag, "retriever lag (records)", "--c-accepted", 1.5)), worst(line(evidence.InFlight, "requests in flight", "--c-throttled", 1.5, 6, 3))},
 			Note: "Records between the high watermarks and what retrievers have durably, summed over partitions."},
+		{ID: "queries", Title: "Queries, by answer", Unit: "/s", Height: 150, Lines: []chartLine{
+			line("query.complete", "complete", "--c-accepted", 2), line("query.partial", "partial", "--c-throttled", 1.5, 6, 3),
+			worst(line("query.wrong", "wrong", "--c-refused", 2)), worst(line("query.failed", "failed or unanswered", "--c-unknown", 1.5, 8, 3, 2, 3))},
+			Note: "Each query counts in the second in which it was to be sent. Wrong: not what was sent, whether it says that it is complete or not."},
+		{ID: "freshness", Title: "Freshness and latency of queries", Unit: "s", Log: true, Height: 150, Lines: []chartLine{
+			worst(line("query.freshness", "oldest accepted event not yet seen", "--c-throttled", 1.5)), worst(line("query.latency.max", "slowest answer", "--c-accepted", 1.5, 6, 3))},
+			Note: "How old the oldest accepted event was, at the least, that no answer over everything had counted yet; and the slowest answer, from the moment it was to be asked."},
+		{ID: "bounds", Title: "Shares of memory bounds", Step: true, Height: 120, Lines: []chartLine{
+			worst(line(evidence.InFlightShare, "shepherd, in flight (peak so far)", "--c-accepted", 1.5)), worst(line(evidence.RetrieverMemory, "retriever, not yet sealed", "--c-throttled", 1.5, 6, 3))},
+			Note: "The largest of all nodes; 1 is the configured bound."},
 	}
 	d := chartData{Charts: []chart{}, Bands: []band{}, Zooms: []zooming{}}
 	step := j.Series.Step.Seconds()

@@ -118,6 +118,7 @@ func passing() (*evidence.Evidence, *check.Judgement) {
 		result("expect baseline: ack.p99 < 150ms", check.CheckExpect, "p99 was 14.2 ms", at(18)),
 		result("expect outage: ack.p99 < 2s", check.CheckExpect, "p99 was 1.62 s", at(20)),
 	}
+	fillStores(j)
 	j.Results[5].Numbers = []check.Number{{Name: "recovered after", Value: 14, Unit: "s"}, {Name: "bound", Value: 30, Unit: "s"}}
 	return ev, j
 }
@@ -132,6 +133,10 @@ func failing() (*evidence.Evidence, *check.Judgement) {
 	l := &j.Ledger
 	l.Lost, l.Held, l.InLog = 148, l.Held-148, l.InLog-148
 	l.LostByStage[1].Count = 148
+	for i := range l.Replicas {
+		l.Replicas[i].Local -= 148
+	}
+	j.Queries.Total.Complete, j.Queries.Total.Wrong = j.Queries.Total.Complete-2, 2
 	finding := check.Finding{
 		Check: check.CheckDurability, Verdict: check.Fail, Title: "148 events were acknowledged by Kafka and are not in its final log",
 		Evidence: []string{"receipts name offsets 5,310 to 5,334 of events/0 and 5,302 to 5,318 of events/3", "the final logs hold other events at these offsets: leader epoch 2 began there", "leadership of both moved from kafka2 3.2 s after the fault"},
@@ -256,6 +261,41 @@ func fillFigures(ev *evidence.Evidence, j *check.Judgement) {
 	j.Ledger.LostByStage = []check.StageLoss{{Stage: check.LostBeforeKafka}, {Stage: check.LostInKafka}, {Stage: check.LostBeforeStorage}, {Stage: check.LostSomewhere}}
 	j.Faults = []check.FaultSpan{{ID: "outage/0", Phase: "outage", Kind: "replace", Node: "kafka2", Detail: "replace kafka2", Injected: lossAt, Observed: lossAt + 300*time.Millisecond, Effect: "connections are refused; leadership of events/0 and events/3 moved",
 		Healed: healAt, Back: healAt + 4*time.Second, Recovery: "kafka2 answers and is in the metadata", Over: healAt + 14*time.Second, Pos: at(23)}}
+}
+
+// fillStores adds what is behind Kafka, and the readers.
+func fillStores(j *check.Judgement) {
+	l := &j.Ledger
+	l.Replicas = []check.ReplicaCount{{Replica: 0, Local: l.Held - 9_000, Aged: 9_000}, {Replica: 1, Local: l.Held - 11_000, Aged: 11_000}}
+	l.InS3, l.Visible, l.Covered = 30_000, l.Accepted, l.Accepted
+	l.LostByStage = []check.StageLoss{{Stage: check.LostBeforeKafka}, {Stage: check.LostInKafka}, {Stage: check.LostBeforeStorage}, {Stage: check.LostAtRetriever}, {Stage: check.LostBeforeStore}, {Stage: check.LostSomewhere}}
+	ms := func(p50, p99, most int, n int64) check.Latency {
+		return check.Latency{Events: n, P50: time.Duration(p50) * time.Millisecond, P99: time.Duration(p99) * time.Millisecond, P999: time.Duration(most) * time.Millisecond, Max: time.Duration(most) * time.Millisecond}
+	}
+	j.Queries = &check.QueryStats{
+		Total: check.QueryCounts{Asked: 60, Complete: 55, Partial: 3, Failed: 1, Unanswered: 1}, Latency: ms(42, 2300, 3100, 58), Freshness: ms(310, 6200, 6200, 8),
+		Shapes: []check.ShapeStats{
+			{Shape: plan.QueryFresh, Counts: check.QueryCounts{Asked: 30, Complete: 28, Partial: 1, Unanswered: 1}, Latency: ms(30, 900, 900, 29)},
+			{Shape: plan.QueryCover, Counts: check.QueryCounts{Asked: 30, Complete: 27, Partial: 2, Failed: 1}, Latency: ms(61, 3100, 3100, 29)},
+		},
+		Phases: []check.QueryPhase{
+			{Phase: "baseline", Stage: plan.Before, Counts: check.QueryCounts{Asked: 15, Complete: 15}, Latency: ms(40, 66, 66, 15), Freshness: ms(290, 350, 350, 2)},
+			{Phase: "outage", Stage: plan.During, Counts: check.QueryCounts{Asked: 23, Complete: 18, Partial: 3, Failed: 1, Unanswered: 1}, Latency: ms(55, 3100, 3100, 21), Freshness: ms(800, 6200, 6200, 3)},
+			{Phase: "recovery", Stage: plan.After, Counts: check.QueryCounts{Asked: 22, Complete: 22}, Latency: ms(41, 80, 80, 22), Freshness: ms(300, 400, 400, 3)},
+		},
+	}
+	fresh := make(check.Values, int(fixtureLength/time.Second))
+	for i := range fresh {
+		fresh[i] = math.NaN()
+		if i%15 == 3 {
+			fresh[i] = 0.3 + float64(i%7)
+		}
+	}
+	j.Series.Columns = append(j.Series.Columns, check.Column{Name: "query.freshness", Unit: "s", Values: fresh})
+	for i := range j.Stages {
+		s := check.SLO{Name: "slo.query(99% within 10s)", Unit: "queries", Target: 0.99, Within: 10 * time.Second, Judged: i != 1, Verdict: check.Pass, Events: 20, Good: 20, Fraction: 1}
+		j.Stages[i].SLOs = append(j.Stages[i].SLOs, s)
+	}
 }
 
 func latencyOf(w []time.Duration) check.Latency {

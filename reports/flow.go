@@ -64,10 +64,14 @@ func drawFlow(l check.Ledger) flow {
 			flowPart{Name: "lost in Kafka", Count: byStage[check.LostInKafka], Class: "lost"},
 			flowPart{Name: "lost before Kafka", Count: byStage[check.LostBeforeKafka], Class: "lost"},
 			flowPart{Name: "lost, log unreadable", Count: byStage[check.LostSomewhere], Class: "lost"})
-		f.bar("Held", "distinct events that retrievers hold", l.Offered,
-			flowPart{Name: "held", Count: l.Held, Class: "accepted"},
-			flowPart{Name: "lost on the way, all stages", Count: l.Lost, Class: "lost"},
-			flowPart{Name: "pending", Count: l.Pending, Class: "unknown"})
+		if len(l.Replicas) == 0 {
+			f.bar("Held", "distinct events that retrievers hold", l.Offered,
+				flowPart{Name: "held", Count: l.Held, Class: "accepted"},
+				flowPart{Name: "lost on the way, all stages", Count: l.Lost, Class: "lost"},
+				flowPart{Name: "pending", Count: l.Pending, Class: "unknown"})
+		} else {
+			f.stores(l, byStage)
+		}
 	}
 	for i := range f.Bars[:len(f.Bars)-1] {
 		a, b := f.Bars[i].Parts, f.Bars[i+1].Parts
@@ -77,6 +81,37 @@ func drawFlow(l check.Ledger) flow {
 	}
 	f.tiles(l)
 	return f
+}
+
+// stores adds what is behind Kafka: each replica's disks, S3, and what queries count.
+func (f *flow) stores(l check.Ledger, byStage map[check.LossStage]int64) {
+	for _, r := range l.Replicas {
+		f.bar(replicaName(r.Replica, len(l.Replicas)), "distinct events, of one retriever a partition", l.Offered,
+			flowPart{Name: "on its disk", Count: r.Local, Class: "accepted"},
+			flowPart{Name: "aged: in S3 alone", Count: r.Aged, Class: "aged"},
+			flowPart{Name: "not there", Count: max(0, l.Held-r.Local-r.Aged), Class: "lost"},
+			flowPart{Name: "lost before any retriever", Count: byStage[check.LostBeforeStorage], Class: "lost"})
+	}
+	f.bar("S3", "distinct events in the segments of the last manifests", l.Offered,
+		flowPart{Name: "in S3", Count: l.InS3, Class: "accepted"},
+		flowPart{Name: "on disks, not yet in S3", Count: max(0, l.Held-l.InS3-byStage[check.LostBeforeStore]), Class: "aged"},
+		flowPart{Name: "should be in S3", Count: byStage[check.LostBeforeStore], Class: "lost"},
+		flowPart{Name: "lost on the way, all stages", Count: l.Lost - byStage[check.LostBeforeStore], Class: "lost"},
+		flowPart{Name: "pending", Count: l.Pending, Class: "unknown"})
+	if l.Covered > 0 {
+		counted := int64(float64(l.Accepted)*float64(l.Visible)/float64(l.Covered) + 0.5)
+		f.bar("Queried", "of what was accepted, what the last complete answers count", l.Offered,
+			flowPart{Name: "counted", Count: counted, Class: "accepted"},
+			flowPart{Name: "accepted, and not counted", Count: l.Accepted - counted, Class: "lost"})
+	}
+}
+
+// replicaName names the retrievers of one replica: A, B, …
+func replicaName(replica, replicas int) string {
+	if replicas < 2 {
+		return "Retrievers"
+	}
+	return "Retriever " + string(rune('A'+replica))
 }
 
 // bar adds a stage. Parts without events are left out.

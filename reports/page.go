@@ -34,6 +34,7 @@ type page struct {
 	Heat      *heat
 	Flow      flow
 	Stages    []stageView
+	Queries   *check.QueryStats
 	Phases    []check.PhaseStats
 	Faults    []faultView
 	Entries   []evidence.Entry
@@ -119,7 +120,7 @@ func newPage(ev *evidence.Evidence, j *check.Judgement) page {
 	p := page{
 		Scenario: ev.Run.Scenario, Verdict: j.Verdict.String(), Mark: mark(j.Verdict), Reason: j.Reason,
 		Replay: Replay(ev), Planted: ev.Run.Planted, PlantedNote: plantedNote(j.Verdict), Ended: ev.Run.Ended, Gaps: ev.Gaps,
-		Data: charts(j), Lanes: drawLanes(ev, j, length), Heat: latencyHeat(ev.Ops, length), Flow: drawFlow(j.Ledger), Phases: j.Phases,
+		Data: charts(j), Lanes: drawLanes(ev, j, length), Heat: latencyHeat(ev.Ops, length), Flow: drawFlow(j.Ledger), Phases: j.Phases, Queries: j.Queries,
 		Plan: newPlanView(ev.Plan, j.Faults), License: uplotLicense,
 	}
 	p.Data.frame(j, length)
@@ -229,7 +230,7 @@ func newStageView(s check.StageStats) stageView {
 		for _, part := range []struct {
 			n    int64
 			name string
-		}{{b.Lost, "lost"}, {b.Late, "late"}, {b.Unknown, "unknown"}, {b.Throttled, "throttled"}, {b.Refused, "refused"}, {b.Malformed, "malformed"}, {b.NotSent, "not sent"}} {
+		}{{b.Lost, "lost"}, {b.Late, "late"}, {b.Unknown, "unknown"}, {b.Throttled, "throttled"}, {b.Refused, "refused"}, {b.Malformed, "malformed"}, {b.NotSent, "not sent"}, {b.Stale, "stale"}, {b.Wrong, "wrong"}, {b.Partial, "partial"}, {b.Failed, "failed"}, {b.Unanswered, "unanswered"}} {
 			if part.n > 0 {
 				bad = append(bad, count(part.n)+" "+part.name)
 			}
@@ -268,6 +269,7 @@ func newPlanView(p *plan.Plan, spans []check.FaultSpan) planView {
 	k := p.System.Kafka
 	v.Facts = []fact{
 		{"partitions", count(k.Partitions)}, {"replication", strconv.Itoa(int(k.Replication))}, {"min.insync.replicas", strconv.Itoa(k.MinISR)},
+		{"zones", strconv.Itoa(p.System.Zones)}, {"retrievers a partition", strconv.Itoa(p.System.Replicas)}, {"query nodes", strconv.Itoa(p.System.Queries)},
 		{"replica.lag.time.max", duration(k.ReplicaLagTimeMax)}, {"ZooKeeper session", duration(k.SessionTimeout)},
 	}
 	for _, ph := range p.Phases {
@@ -325,6 +327,14 @@ func selector(s plan.Selector) string {
 		return "others(" + string(s.Role) + ")"
 	case plan.SelectSubject:
 		return "subject()"
+	case plan.SelectPair:
+		return "pair_of(" + strconv.Itoa(int(s.Partition)) + ")"
+	case plan.SelectOneOf:
+		return "one_of(" + strconv.Itoa(int(s.Partition)) + ")"
+	case plan.SelectZone:
+		return "zone(" + s.Zone + ")"
+	case plan.SelectAnyZone:
+		return "any_zone()"
 	}
 	return string(s.Kind)
 }

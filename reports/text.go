@@ -46,6 +46,7 @@ func Text(w io.Writer, ev *evidence.Evidence, j *check.Judgement, opts TextOptio
 	t.levels()
 	t.events()
 	t.latency()
+	t.queries()
 	t.faults()
 	t.line("")
 	if opts.Report != "" {
@@ -179,18 +180,69 @@ func (t *text) findings(r check.Result) {
 
 func (t *text) levels() {
 	g := grid{numeric: true, head: []string{"stage", "target", "within", "reached", "good", "of", "budget used", ""}}
+	several := severalKinds(t.j.Stages)
+	if several {
+		g.head[0] = "stage, level"
+	}
 	for _, s := range t.j.Stages {
 		for _, slo := range asked(s.SLOs) {
 			verdict := strings.ToUpper(slo.Verdict.String())
 			if !slo.Judged {
 				verdict = "not asked"
 			}
-			g.rows = append(g.rows, []string{string(s.Stage), percent(slo.Target), bound(slo.Within), fraction(slo), count(slo.Good), count(slo.Events), budget(slo), verdict})
+			name := string(s.Stage)
+			if several {
+				name += ", " + levelName(slo)
+			}
+			g.rows = append(g.rows, []string{name, percent(slo.Target), bound(slo.Within), fraction(slo), count(slo.Good), count(slo.Events), budget(slo), verdict})
 		}
 	}
 	if len(g.rows) > 0 {
 		t.heading("SERVICE LEVELS")
 		t.grid(g)
+	}
+}
+
+// levelName is what a service level is about: "ingest", "freshness", "query".
+func levelName(slo check.SLO) string {
+	name, _, _ := strings.Cut(strings.TrimPrefix(slo.Name, "slo."), "(")
+	return name
+}
+
+// severalKinds says whether the service levels are about different things.
+func severalKinds(stages []check.StageStats) bool {
+	kinds := map[string]bool{}
+	for _, s := range stages {
+		for _, slo := range s.SLOs {
+			kinds[levelName(slo)] = true
+		}
+	}
+	return len(kinds) > 1
+}
+
+// queries says how the readers fared.
+func (t *text) queries() {
+	q := t.j.Queries
+	if q == nil {
+		return
+	}
+	t.heading("QUERIES, latency from the moment each was to be sent; freshness is the age of the oldest accepted event not yet seen")
+	g := grid{numeric: true, head: []string{"phase", "asked", "complete", "partial", "wrong", "failed", "no answer", "p50", "p99", "max", "freshness"}}
+	row := func(name string, c check.QueryCounts, l, fresh check.Latency) {
+		age := "–"
+		if fresh.Events > 0 {
+			age = duration(fresh.Max)
+		}
+		l4 := quantiles(l)
+		g.rows = append(g.rows, []string{name, count(c.Asked), count(c.Complete), count(c.Partial), count(c.Wrong), count(c.Failed), count(c.Unanswered), l4[0], l4[1], l4[3], age})
+	}
+	for _, p := range q.Phases {
+		row(p.Phase, p.Counts, p.Latency, p.Freshness)
+	}
+	row("whole run", q.Total, q.Latency, q.Freshness)
+	t.grid(g)
+	if q.Total.Unjudged > 0 {
+		t.indent("", plural(q.Total.Unjudged, "answer")+" could not be compared with what was sent")
 	}
 }
 
@@ -213,6 +265,18 @@ func (t *text) events() {
 	g = grid{numeric: true, head: []string{"storage", "in Kafka", "held", "lost", "pending", "duplicated", "phantom", "resurrected", "corrupt"}}
 	g.rows = [][]string{{"whole run", count(l.InLog), count(l.Held), count(l.Lost), count(l.Pending), count(l.Duplicated), count(l.Phantom), count(l.Resurrected), count(l.Corrupt)}}
 	t.grid(g)
+	if len(l.Replicas) == 0 {
+		return
+	}
+	parts := []string{}
+	for _, r := range l.Replicas {
+		parts = append(parts, fmt.Sprintf("%s %s on disk and %s aged to S3", strings.ToLower(replicaName(r.Replica, len(l.Replicas))[:1])+replicaName(r.Replica, len(l.Replicas))[1:], count(r.Local), count(r.Aged)))
+	}
+	parts = append(parts, "S3 "+count(l.InS3))
+	if l.Covered > 0 {
+		parts = append(parts, fmt.Sprintf("queries count %s of what was accepted", percent(float64(l.Visible)/float64(l.Covered))))
+	}
+	t.indent("", "held: "+strings.Join(parts, "; "))
 }
 
 func (t *text) latency() {

@@ -79,15 +79,17 @@ func last(e *evidence.Evidence, shape string) *evidence.Query {
 
 func accept(o *evidence.Op) bool { return o.Code == 200 && len(o.Parts) > 0 && o.Parts[0].Code == 202 }
 
-// pipePlantings are defects of a run through the whole pipeline. plant says false where the run has no place for it; n chooses
-// one of several places.
-var pipePlantings = []struct {
+type pipePlanting struct {
 	name  string
 	plant func(e *evidence.Evidence, n int) bool
 	check string
 	says  string
 	stage LossStage
-}{
+}
+
+// pipePlantings are defects of a run through the whole pipeline. plant says false where the run has no place for it; n chooses
+// one of several places.
+var pipePlantings = []pipePlanting{
 	{"one of the pair lacks an event", func(e *evidence.Evidence, n int) bool {
 		accepted := acceptedEvents(e)
 		i := pick(e, n, func(m *evidence.HeldMark) bool {

@@ -224,7 +224,7 @@ func (r *run) judgeQueries() Result {
 	case r.opsMissing != "":
 		res.Summary = "the history is not whole: " + r.opsMissing
 	case counts.Wrong > 0:
-		res.Verdict, res.Summary = Fail, fmt.Sprintf("%s of %s judged not what was sent", plural(counts.Wrong, "answer is", "answers are"), number(a.judged))
+		res.Verdict, res.Summary = Fail, fmt.Sprintf("%s of %s judged %s not what was sent", number(counts.Wrong), plural(a.judged, "answer"), cond(counts.Wrong == 1, "is", "are"))
 		if len(res.Findings) > 0 {
 			res.Summary += ": " + res.Findings[0].Title
 		}
