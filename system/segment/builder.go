@@ -112,7 +112,7 @@ func (b *Builder) find(i int, name string) *column {
 func (b *Builder) closeBlock() {
 	n, rows := len(b.done), len(b.cur.time)
 	for _, c := range b.columns {
-		c.close(n, rows)
+		c.close(n)
 	}
 	block := b.cur
 	b.done = append(b.done, &block)
@@ -131,16 +131,11 @@ func (b *Builder) Rows() int { return b.rows }
 // Bytes is about how much memory the rows take. It depends on the rows alone, so builders of the same rows agree.
 func (b *Builder) Bytes() int64 { return b.bytes }
 
-// byNames are the columns sorted by name, every slice as long as the growing block.
+// byNames are the columns sorted by name.
 func (b *Builder) byNames() []*column {
 	if b.sorted == nil {
 		b.sorted = slices.Clone(b.columns)
 		slices.SortFunc(b.sorted, func(x, y *column) int { return strings.Compare(x.name, y.name) })
-	}
-	for _, c := range b.sorted {
-		if c.cur.n > 0 {
-			c.cur.settle(len(b.cur.time))
-		}
 	}
 	return b.sorted
 }

@@ -8,6 +8,7 @@ import (
 const (
 	dictProbe = 512     // the dictionary's size from which on that is asked, each time it has doubled
 	dictText  = 4 << 20 // bytes of strings beyond which a dictionary does not grow
+	cellBytes = 9       // about what a row takes in a column
 	dictShort = 8       // up to so many strings are found faster by comparing than by hashing
 )
 
@@ -20,9 +21,8 @@ type column struct {
 
 	dict     []string
 	lookup   map[string]uint32
-	dictText int  // bytes in dict
-	raw      bool // strings are not looked up any more
-	before   uint32
+	dictText int    // bytes in dict
+	before   uint32 // code of the string before
 
 	stats columnStats
 }
@@ -30,40 +30,37 @@ type column struct {
 // add appends a value for a row. It returns how many bytes of memory it took, about and always the same for the same rows.
 func (c *column) add(a *arena, block, row int, v *event.Value) (bytes, text int) {
 	k := v.Kind()
-	c.cur.mark(row, k)
 	c.seen = block + row + 1
 	c.stats.count[k]++
+	value, code := *v, uint32(0)
 	switch k {
 	case event.Int:
-		n := v.Int()
-		c.stats.int(n)
-		c.cur.ints = set(c.cur.ints, row, n)
-		return 8, 0
+		c.stats.int(v.Int())
 	case event.Float:
-		f := v.Float()
-		c.stats.float(f)
-		c.cur.floats = set(c.cur.floats, row, f)
-		return 8, 0
+		c.stats.float(v.Float())
 	case event.String:
-		return c.addString(a, row, v.Str())
-	case event.Bool:
-		c.cur.bools = set(c.cur.bools, row, v.Bool())
-	case event.Null:
-		c.cur.nulls = set(c.cur.nulls, row, true)
+		var s string
+		s, code, text = c.keep(a, v.Str())
+		value = event.StringValue(s)
+		bytes = text
+	case event.Bool, event.Null:
 	}
-	return 1, 0
+	bytes += cellBytes * (1 + c.cur.add(row, value, code))
+	if c.cur.n == 0 {
+		bytes += rareBytes
+	}
+	return bytes, text
 }
 
-func (c *column) addString(a *arena, row int, s string) (bytes, text int) {
-	if !c.raw {
+// keep is a copy of s, its code if there is a dictionary, and how many bytes it added.
+func (c *column) keep(a *arena, s string) (kept string, code uint32, text int) {
+	if !c.cur.raw {
 		if len(c.dict) > 0 && c.dict[c.before] == s {
-			c.cur.codes = set(c.cur.codes, row, c.before)
-			return 4, 0
+			return c.dict[c.before], c.before, 0
 		}
 		if code, ok := c.code(s); ok {
 			c.before = code
-			c.cur.codes = set(c.cur.codes, row, code)
-			return 4, 0
+			return c.dict[code], code, 0
 		}
 		if !c.dictPays(len(s)) {
 			c.leaveDict()
@@ -71,11 +68,10 @@ func (c *column) addString(a *arena, row int, s string) (bytes, text int) {
 	}
 	s = a.keep(s)
 	c.stats.text(s)
-	if c.raw {
-		c.cur.strs = set(c.cur.strs, row, s)
-		return 16 + len(s), len(s)
+	if c.cur.raw {
+		return s, 0, len(s)
 	}
-	code := uint32(len(c.dict))
+	code = uint32(len(c.dict))
 	if c.dict == nil {
 		c.dict = make([]string, 0, dictShort)
 	}
@@ -91,8 +87,7 @@ func (c *column) addString(a *arena, row int, s string) (bytes, text int) {
 	}
 	c.dictText += len(s)
 	c.before = code
-	c.cur.codes = set(c.cur.codes, row, code)
-	return 64 + len(s), len(s)
+	return s, code, len(s)
 }
 
 // code finds a string in the dictionary.
@@ -120,31 +115,21 @@ func (c *column) dictPays(size int) bool {
 
 // leaveDict turns the growing block's codes into strings. Blocks that are done keep theirs.
 func (c *column) leaveDict() {
-	c.raw, c.lookup = true, nil
-	if c.cur.codes == nil {
-		return
-	}
-	strs := make([]string, len(c.cur.codes), max(cap(c.cur.codes), 1))
-	for i, code := range c.cur.codes {
-		if c.cur.kinds == nil || c.cur.kinds[i] == event.String {
-			strs[i] = c.dict[code]
-		}
-	}
-	c.cur.codes, c.cur.strs = nil, strs
+	c.lookup = nil
+	c.cur.toRaw(c.dict)
 	for _, b := range c.done {
-		if b != nil && b.codes != nil {
+		if b != nil && !b.raw {
 			return
 		}
 	}
 	c.dict = nil // nothing refers to it
 }
 
-// close ends block number n with that many rows.
-func (c *column) close(n, rows int) {
-	if c.cur.n == 0 {
+// close ends block number n.
+func (c *column) close(n int) {
+	if c.cur.empty() {
 		return
 	}
-	c.cur.settle(rows)
 	for len(c.done) < n {
 		c.done = append(c.done, nil)
 	}
@@ -158,7 +143,7 @@ func (c *column) block(n, growing int) *cells {
 	switch {
 	case n < len(c.done):
 		return c.done[n]
-	case n == growing && c.cur.n > 0:
+	case n == growing && !c.cur.empty():
 		return &c.cur
 	}
 	return nil

@@ -267,13 +267,9 @@ func (e *encoder) part(c *column, p part, blocks []*heads, column parquet.Column
 	if p.kind == event.String {
 		valid := true
 		for n := range blocks {
-			b := c.block(n, len(blocks)-1)
-			dict = dict || b != nil && b.codes != nil
-			if b != nil && b.strs != nil {
-				plain = true
-				for _, s := range b.strs {
-					valid = valid && utf8.ValidString(s)
-				}
+			if b := c.block(n, len(blocks)-1); b != nil {
+				coded := b.eachRaw(func(s string) { plain, valid = true, valid && utf8.ValidString(s) })
+				dict = dict || coded
 			}
 		}
 		if dict {
@@ -306,6 +302,9 @@ func (e *encoder) part(c *column, p part, blocks []*heads, column parquet.Column
 		page := parquet.Page{Values: int32(len(h.time))}
 		e.page = e.page[:0]
 		b := c.block(n, len(blocks)-1)
+		if b != nil {
+			b = b.full(len(h.time))
+		}
 		if column.Optional {
 			e.levels(b, p.kind, len(h.time))
 		}
@@ -324,7 +323,7 @@ func (e *encoder) part(c *column, p part, blocks []*heads, column parquet.Column
 
 // flags appends where null was sent.
 func (e *encoder) flags(b *cells, rows int) {
-	if b != nil && b.nulls != nil {
+	if b != nil && len(b.nulls) > 0 {
 		e.page = appendBools(e.page, b.nulls)
 		return
 	}
@@ -385,7 +384,7 @@ func (e *encoder) values(b *cells, k event.Kind, dict int) parquet.Encoding {
 		}
 		e.page = appendBools(e.page, some)
 	case event.String:
-		if b.strs != nil {
+		if b.raw {
 			for i, s := range b.strs {
 				if has == nil || has(i) {
 					e.page = appendText(e.page, s)

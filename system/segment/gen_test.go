@@ -3,6 +3,7 @@ package segment
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"math"
 	"slices"
 	"strings"
@@ -101,6 +102,11 @@ func sameRow(a, b Row) bool {
 // scanned puts rows together from Scan alone: null and absent are the same there, and IDs are not shown.
 func scanned(s Source, names []string) (all []Row, err error) {
 	err = s.Scan(context.Background(), names, func(b *Block) error {
+		for c := range b.Columns {
+			if err := shaped(&b.Columns[c], b.Rows); err != nil {
+				return err
+			}
+		}
 		for i := range b.Rows {
 			r := Row{Offset: b.Offset[i], Index: b.Index[i], Event: event.Event{Time: time.Unix(0, b.Time[i]).UTC(), SampleRate: b.SampleRate[i]}}
 			for c := range b.Columns {
@@ -150,4 +156,21 @@ func small() []Row {
 		rows = append(rows, Row{Offset: int64(100 + i/8), Index: int32(i % 8), Event: e})
 	}
 	return rows
+}
+
+// shaped says whether each slice of a vector is as long as the block, or nil where no row has its kind.
+func shaped(v *Vector, rows int) error {
+	var has [5]bool
+	for i := range rows {
+		has[v.Kind(i)] = true
+	}
+	for k, n := range map[event.Kind]int{event.Bool: len(v.Bools), event.Int: len(v.Ints), event.Float: len(v.Floats), event.String: len(v.Codes)} {
+		if has[k] && n != rows || !has[k] && n != 0 {
+			return fmt.Errorf("%d values of kind %v for %d rows", n, k, rows)
+		}
+	}
+	if !has[event.String] != (len(v.Dict) == 0) || v.Kinds != nil && len(v.Kinds) != rows {
+		return fmt.Errorf("%d strings, %d kinds for %d rows", len(v.Dict), len(v.Kinds), rows)
+	}
+	return nil
 }

@@ -54,5 +54,5 @@ func visitRows(ctx context.Context, s wideScanner, columns []string, visit func(
 
 // has says whether column c of row i was sent, be it as null.
 func (w *wideBlock) has(c, i int) bool {
-	return w.Columns[c].Kind(i) != event.Null || w.nulls[c] != nil && w.nulls[c][i]
+	return w.Columns[c].Kind(i) != event.Null || len(w.nulls[c]) > 0 && w.nulls[c][i]
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -129,8 +130,8 @@ func TestTextBounds(t *testing.T) {
 	})
 }
 
-// many is more rows than a block has, with a column that comes late, one that goes, ids that leave their dictionary, and one
-// that turns into ids late.
+// many is more rows than a block has, with columns that come late, go, fade or are rare, ids that leave their dictionary, and
+// strings that turn into ids late.
 func many(n int) []Row {
 	rows := make([]Row, n)
 	for i := range rows {
@@ -150,6 +151,14 @@ func many(n int) []Row {
 		f = append(f, event.Field{Name: "turn", Value: event.StringValue(turn)})
 		if i%3 == 0 {
 			f = append(f, event.Field{Name: "sparse id", Value: event.StringValue(fmt.Sprintf("s%d", i))})
+		}
+		if i < blockRows || i%40 == 0 {
+			f = append(f, event.Field{Name: "fading", Value: event.IntValue(int64(-i))}, event.Field{Name: "fading text", Value: event.StringValue(fmt.Sprint(i % 77))},
+				event.Field{Name: "fading id", Value: event.StringValue(fmt.Sprint(-i))})
+		}
+		if i%1000 == 999 {
+			rare := []event.Value{{}, event.BoolValue(true), event.FloatValue(0.25), event.StringValue(fmt.Sprint(i)), event.IntValue(int64(i))}
+			f = append(f, event.Field{Name: "rare", Value: rare[i/1000%5]})
 		}
 		rows[i] = Row{Offset: int64(i / 50), Index: int32(i % 50), Event: event.Event{ID: event.ID{Source: 1, Seq: uint64(i)}, SampleRate: 1, Time: small()[0].Event.Time, Fields: f}}
 	}
@@ -249,6 +258,24 @@ func TestViewStaysAsItWas(t *testing.T) {
 	}
 }
 
+// TestRareColumnsTakeLittle: columns that hardly occur take memory for what was sent, not for all rows.
+func TestRareColumnsTakeLittle(t *testing.T) { // not parallel: it measures the whole process's allocations
+	rows := make([]Row, 3*blockRows)
+	for i := range rows {
+		rows[i].Event.SampleRate = 1
+		for j := range 3 {
+			rows[i].Event.Fields = append(rows[i].Event.Fields, event.Field{Name: fmt.Sprintf("f%d.%d", j, i%1000), Value: event.IntValue(int64(i))})
+		}
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	b := build(rows)
+	runtime.ReadMemStats(&after)
+	if took := after.TotalAlloc - before.TotalAlloc; took > 6*uint64(b.Bytes()) || took > 64<<20 {
+		t.Errorf("%d rows of %d columns took %d bytes; Bytes says %d", len(rows), len(b.columns), took, b.Bytes())
+	}
+}
+
 func TestTheFirstOfTwoNamesCounts(t *testing.T) {
 	t.Parallel()
 	b := build([]Row{{Event: event.Event{SampleRate: 1, Fields: []event.Field{{Name: "a", Value: event.IntValue(1)}, {Name: "b", Value: event.IntValue(3)}, {Name: "a", Value: event.StringValue("2")}}}}})
@@ -334,7 +361,7 @@ func TestParquetReadersAgree(t *testing.T) {
 				found := 6
 				for _, f := range e.Fields {
 					name := f.Name
-					if name == "mixed" {
+					if name == "mixed" || name == "rare" {
 						name += " (" + f.Value.Kind().String() + ")"
 					}
 					v, ok := got[name]
@@ -356,8 +383,10 @@ func TestParquetReadersAgree(t *testing.T) {
 					}
 					found++
 				}
-				if v, ok := got["mixed (null)"]; ok && !v.Boolean() {
-					found++
+				for _, name := range []string{"mixed (null)", "rare (null)"} {
+					if v, ok := got[name]; ok && !v.Boolean() {
+						found++
+					}
 				}
 				if len(got) != found {
 					t.Fatalf("row %d: %v, want %v", i, got, rows[i])

@@ -38,7 +38,7 @@ func (b *Builder) View() Source {
 	}
 	for i, c := range sorted {
 		v.columns[i] = viewColumn{name: c.name, done: c.done[:len(c.done):len(c.done)], dict: c.dict}
-		if c.cur.n > 0 {
+		if !c.cur.empty() {
 			last := c.cur
 			v.columns[i].last = &last
 		}
@@ -91,6 +91,7 @@ func (v *view) scan(ctx context.Context, columns []string, _ Heads, _ bool, visi
 				continue
 			}
 			if b := c.block(n, len(v.blocks)); b != nil {
+				b = b.full(w.Rows)
 				w.Columns[i], w.nulls[i] = b.vector(c.dict, identity), b.nulls
 			}
 		}
