@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -96,7 +98,7 @@ func TestRateLimitHeaders(t *testing.T) {
 func TestDecodingIsHeldByItsTeam(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, 1, func(c *Config) { c.MaxInFlightBytes = 1 << 20 })
-	large := "[" + strings.Repeat(`{"data":{"a":1}},`, 20_000) + `{"data":{"a":1}}]`
+	large := "[" + strings.Repeat(`{"data":{"a":1}},`, 5_000) + `{"data":{"a":1}}]`
 	w := call{body: large}.do(Handler(b.Shepherd))
 	if w.Code != 429 || !strings.Contains(w.Body.String(), "too much of this team") || b.seen.count(port.EventTenantShed) != 1 {
 		t.Errorf("%d %s", w.Code, w.Body)
@@ -133,6 +135,44 @@ func TestBombsAreBounded(t *testing.T) {
 		if w.Code != c.code || h.InFlightBytes != 0 || h.PeakBytes > 32<<20 || c.code == 413 && h.PeakBytes > 16<<20 {
 			t.Errorf("%s: %d, %+v", name, w.Code, h)
 		}
+	}
+}
+
+// TestBombsOfTwoTeamsCostAThirdNothing: while two teams do nothing but send bodies that take much memory to decode, each
+// event of a third is accepted.
+func TestBombsOfTwoTeamsCostAThirdNothing(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, 2, func(c *Config) { c.MaxInFlightBytes = 8 << 20 })
+	h := Handler(b.Shepherd)
+	bombs := []call{
+		{body: "[" + strings.Repeat("{},", 20_000) + "{}]"},
+		{body: gzipped("[" + strings.Repeat(" ", 2_000_000) + goodBody[1:]), header: map[string]string{"Content-Encoding": "gzip"}},
+		{body: "[" + strings.Repeat(`{"data":{"a":1,"b":2}},`, 10_000) + "{}]"},
+	}
+	var done atomic.Bool
+	var senders sync.WaitGroup
+	for i := range 4 {
+		senders.Go(func() {
+			for j := i; !done.Load(); j++ {
+				c := bombs[j%len(bombs)]
+				c.header = map[string]string{"X-Honeycomb-Team": []string{"key", "key2"}[i%2], "Content-Encoding": c.header["Content-Encoding"]}
+				c.do(h)
+			}
+		})
+	}
+	defer senders.Wait()
+	defer done.Store(true)
+	body := string(event.AppendBatchJSON(nil, wideBatch(50)))
+	want := strings.TrimSuffix(strings.Repeat(`{"status":202},`, 50), ",")
+	for range 40 {
+		if w := (call{body: body, header: map[string]string{"X-Honeycomb-Team": "key3"}}).do(h); w.Code != 200 || w.Body.String() != "["+want+"]\n" {
+			t.Fatalf("%d %.200s", w.Code, w.Body)
+		}
+	}
+	done.Store(true)
+	senders.Wait()
+	if h := b.Health(); h.InFlightBytes != 0 || h.PeakBytes > h.MaxInFlightBytes {
+		t.Errorf("%+v", h)
 	}
 }
 

@@ -153,12 +153,13 @@ func median(x []float64) float64 {
 }
 
 type answerWriter struct {
+	code   int
 	header http.Header
 	bytes  int
 }
 
-func (w *answerWriter) Header() http.Header { return w.header }
-func (w *answerWriter) WriteHeader(int)     {}
+func (w *answerWriter) Header() http.Header  { return w.header }
+func (w *answerWriter) WriteHeader(code int) { w.code = code }
 func (w *answerWriter) Write(p []byte) (int, error) {
 	n, err := io.Discard.Write(p)
 	w.bytes += n

@@ -40,22 +40,40 @@ type intake struct {
 	h    *handler
 	t    *tenant
 	held int64 // bytes
+	paid int64 // of those, reserved ahead and not used yet
 	met  verdict
 }
 
-// reserve takes room for n bytes, or none.
-func (in *intake) reserve(n int64) bool {
+// prepay reserves n bytes ahead for what is about to be used. Without it, under overload, every request would take a part
+// of what it needs and none would come to its end.
+func (in *intake) prepay(n int64) bool {
 	if v := in.h.s.reserve(in.t, load{bytes: n}); v != room {
 		in.met = v
 		return false
 	}
 	in.held += n
+	in.paid += n
+	return true
+}
+
+// reserve takes room for n bytes, or none.
+func (in *intake) reserve(n int64) bool {
+	if more := n - in.paid; more > 0 && !in.prepay(more) {
+		return false
+	}
+	in.paid -= n
 	return true
 }
 
 func (in *intake) release(n int64) {
 	in.h.s.release(in.t, load{bytes: n})
 	in.held -= n
+}
+
+// refund gives back what was reserved ahead and not needed.
+func (in *intake) refund() {
+	in.release(in.paid)
+	in.paid = 0
 }
 
 func (in *intake) noRoom() error { return &problem{http.StatusTooManyRequests, in.met.text()} }
@@ -189,11 +207,26 @@ func (in *intake) open(r *http.Request) ([]byte, error) {
 	}
 	defer done()
 	expect := r.ContentLength
-	if r.Header.Get("Content-Encoding") != "" || expect < 0 {
+	switch {
+	case expect < 0:
 		expect = readStep
+	case r.Header.Get("Content-Encoding") != "":
+		expect = readStep
+		if !in.prepay(unpacking * r.ContentLength) {
+			return nil, in.noRoom()
+		}
+	case !in.prepay((1 + decoding) * expect):
+		return nil, in.noRoom()
 	}
 	return in.read(source, expect)
 }
+
+// What is reserved ahead, as multiples: of a compressed body, for what it unpacks to; and of a body, for decoding it: a
+// copy, and the fields of events with many.
+const (
+	unpacking = 4
+	decoding  = 3
+)
 
 // decode reads a request's body and decodes it.
 func decode[T any](in *intake, r *http.Request, how func(body []byte, o event.Options) (T, error)) (decoded T, err error) {
@@ -201,9 +234,13 @@ func decode[T any](in *intake, r *http.Request, how func(body []byte, o event.Op
 	if err != nil {
 		return decoded, err
 	}
+	if ahead := decoding*int64(len(body)) - in.paid; ahead > 0 && !in.prepay(ahead) {
+		return decoded, in.noRoom()
+	}
 	if decoded, err = how(body, event.Options{Now: in.h.s.r.Now(), Reserve: in.reserve}); errors.Is(err, event.ErrNoRoom) {
 		err = in.noRoom()
 	}
+	in.refund()
 	in.release(int64(cap(body))) // what was decoded does not refer to it
 	return decoded, err
 }

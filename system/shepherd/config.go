@@ -15,7 +15,9 @@ type Config struct {
 	SickAfter time.Duration `json:"sick_after"`
 	// SickFor is how long a partition that failed is avoided before it is tried again.
 	SickFor time.Duration `json:"sick_for"`
-	// TeamShare is the largest share of the in-flight bounds that one team may hold, above 0 and up to 1: what is left is for the others.
+	// TeamShare is the largest share of the in-flight bounds that one team may hold, above 0 and up to 1, while nobody else
+	// holds anything. Beside others it is TeamShare/(1-TeamShare) of what is free, so that who holds the most is turned away
+	// first and some room is always left. 1 means one bound for everybody.
 	TeamShare float64 `json:"team_share"`
 	// Spread is how many partitions a dataset that is created on first use gets.
 	Spread int `json:"spread"`
