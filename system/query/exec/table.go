@@ -85,7 +85,10 @@ func (t *table) find(key []byte) int32 {
 
 func (t *table) addGroup(key string, hash uint64) int32 {
 	g := int32(len(t.groups))
-	values := make([]event.Value, 0, t.keys)
+	var values []event.Value
+	if t.keys > 0 {
+		values = make([]event.Value, 0, t.keys)
+	}
 	for rest := []byte(key); len(rest) > 0; {
 		// The key was encoded here or checked when it was decoded.
 		v, after, err := spec.ReadValue(rest)

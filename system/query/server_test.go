@@ -1,0 +1,543 @@
+package query_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"reflect"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/ratel-sim/ratel/system/event"
+	"github.com/ratel-sim/ratel/system/manifest"
+	"github.com/ratel-sim/ratel/system/planted"
+	"github.com/ratel-sim/ratel/system/port"
+	"github.com/ratel-sim/ratel/system/query"
+	"github.com/ratel-sim/ratel/system/query/exec"
+	"github.com/ratel-sim/ratel/system/query/querytest"
+	"github.com/ratel-sim/ratel/system/query/spec"
+	"github.com/ratel-sim/ratel/system/rt"
+	"github.com/ratel-sim/ratel/system/segment"
+)
+
+// began is when the rows begin: one each minute and partition, for four hours.
+var began = time.Unix(1_900_000_800, 0).UTC().Truncate(time.Hour)
+
+const (
+	rowsEach   = 240
+	partitions = 3
+)
+
+// bench is a query node over a fleet in a bubble of virtual time.
+type bench struct {
+	*query.Server
+	*querytest.Fleet
+	wall *rt.Wall
+}
+
+// inBubble runs a test with rows of four hours, of which the first three are sealed, a seal for each half hour.
+func inBubble(t *testing.T, bugs planted.Set, change func(c *query.Config), test func(t *testing.T, b *bench)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		wall := rt.NewWall(1)
+		b := &bench{Fleet: querytest.NewFleet(wall, partitions), wall: wall}
+		fill(t, b.Fleet)
+		cfg := query.DefaultConfig()
+		if change != nil {
+			change(&cfg)
+		}
+		var err error
+		if b.Server, err = query.New(wall, b.Ports(), cfg, query.Layout{Partitions: partitions, Retrievers: b.Retrievers}, "query1", bugs); err != nil {
+			t.Fatal(err)
+		}
+		test(t, b)
+		wall.Kill()
+		wall.Wait()
+	})
+}
+
+func fill(t *testing.T, f *querytest.Fleet) {
+	r := rand.New(rand.NewPCG(1, 1))
+	for p := range int32(partitions) {
+		for i := range rowsEach {
+			f.Append(p, querytest.Row{Dataset: int64(1 + i%2), Event: event.Event{Time: began.Add(time.Duration(i)*time.Minute + time.Second), SampleRate: int64(1 + i%3), Fields: []event.Field{
+				{Name: "duration_ms", Value: event.FloatValue(r.Float64() * 100)}, {Name: "partition", Value: event.IntValue(int64(p))}, {Name: "service.name", Value: event.StringValue(fmt.Sprint("s", r.IntN(4)))},
+			}}})
+		}
+		for i := int64(30); i <= 180; i += 30 {
+			if err := f.Seal(p, i, began.Add(time.Duration(i)*time.Minute)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for i, name := range f.Retrievers(p) {
+			f.Nodes[name].Floor = []int64{60, 120, 180, 0, 90, 150}[(int(p)*2+i)%6]
+		}
+	}
+}
+
+// ask is a query over all four hours.
+func ask(body string) query.Request {
+	return query.Request{Team: querytest.Key, Dataset: "First", Spec: json.RawMessage(fmt.Sprintf(`{"start_time":%d,"time_range":14400,"granularity":600%s}`, began.Unix(), body))}
+}
+
+const byService = `,"breakdowns":["service.name"],"calculations":[{"op":"COUNT"},{"op":"AVG","column":"duration_ms"},{"op":"P95","column":"duration_ms"}]`
+
+// truth is what an answer must be, over the rows that a function keeps.
+func (b *bench) truth(t *testing.T, req query.Request, keep func(p int32, offset int64, e *event.Event) bool) *exec.Result {
+	t.Helper()
+	q, err := spec.Parse(req.Spec, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	q.TableOnly = req.DisableSeries
+	a := exec.New(q)
+	for p := range int32(partitions) {
+		for i, row := range b.Rows(p) {
+			if row.Dataset != 1 && req.Dataset != query.AllDatasets || keep != nil && !keep(p, int64(i), &row.Event) {
+				continue
+			}
+			one := segment.NewBuilder(p, row.Dataset, row.Event.Time.Unix()/3600)
+			one.Append(&segment.Row{Event: row.Event})
+			if _, err := a.Add(context.Background(), one.View()); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	return a.Partial().Finish(q)
+}
+
+// expect asks and demands a complete and right answer.
+func (b *bench) expect(t *testing.T, req query.Request) query.Answer {
+	t.Helper()
+	a, err := b.Query(context.Background(), req)
+	if err != nil || a.Code != 200 {
+		t.Fatalf("%v: %+v", err, a)
+	}
+	if !a.Complete || len(a.Missing) > 0 {
+		t.Errorf("not complete: %+v", a.Missing)
+	}
+	if want := b.truth(t, req, nil); !reflect.DeepEqual(a.Result, want) {
+		t.Errorf("got  %+v\nwant %+v", a.Result.Rows, want.Rows)
+	}
+	return a
+}
+
+// partial asks and demands an answer that is right over the rows that are kept, and says what is missing.
+func (b *bench) partial(t *testing.T, req query.Request, missing string, keep func(p int32, offset int64, e *event.Event) bool) query.Answer {
+	t.Helper()
+	a, err := b.Query(context.Background(), req)
+	if err != nil || a.Code != 200 {
+		t.Fatalf("%v: %+v", err, a)
+	}
+	if text := fmt.Sprint(a.Missing); a.Complete || !strings.Contains(text, missing) {
+		t.Errorf("complete %v, missing %s: expected something about %q", a.Complete, text, missing)
+	}
+	if want := b.truth(t, req, keep); !reflect.DeepEqual(a.Result, want) {
+		t.Errorf("got  %+v\nwant %+v", a.Result.Rows, want.Rows)
+	}
+	for p := range int32(partitions) {
+		for i, row := range b.Rows(p) {
+			if keep(p, int64(i), &row.Event) || row.Dataset != 1 {
+				continue
+			}
+			if !covered(a.Missing, p, row.Event.Time.Unix()) {
+				t.Fatalf("partition %d: the row of %v is missing, and the answer does not say so: %+v", p, row.Event.Time, a.Missing)
+			}
+		}
+	}
+	return a
+}
+
+func covered(missing []query.Missing, p int32, at int64) bool {
+	for _, m := range missing {
+		if m.Partition == p && at >= m.From && at < m.To {
+			return true
+		}
+	}
+	return false
+}
+
+func (b *bench) announced(kind string) (n int) {
+	b.Set(func() {
+		for _, e := range b.Events {
+			if e.Kind == kind {
+				n++
+			}
+		}
+	})
+	return n
+}
+
+func TestCompleteWhateverTheFloors(t *testing.T) {
+	t.Parallel()
+	inBubble(t, planted.Set{}, nil, func(t *testing.T, b *bench) {
+		r := rand.New(rand.NewPCG(2, 2))
+		for range 40 {
+			b.Set(func() {
+				for p := range int32(partitions) {
+					for _, name := range b.Retrievers(p) {
+						b.Nodes[name].Floor = int64(r.IntN(7)) * 30
+					}
+				}
+			})
+			a := b.expect(t, ask(byService))
+			if a.Stats.Hedged != 0 || a.Stats.Reissued != 0 || a.Stats.RowsScanned != partitions*rowsEach/2 {
+				t.Errorf("%+v", a.Stats)
+			}
+		}
+		all := ask(byService)
+		all.Dataset = query.AllDatasets
+		b.expect(t, all)
+		all.DisableSeries = true
+		b.expect(t, all)
+		for _, n := range b.Nodes {
+			if n.Calls < 5 {
+				t.Errorf("a retriever was asked only %d times: both of a pair should share the queries", n.Calls)
+			}
+		}
+	})
+}
+
+func TestPruning(t *testing.T) {
+	t.Parallel()
+	inBubble(t, planted.Set{}, nil, func(t *testing.T, b *bench) {
+		a := b.expect(t, ask(`,"filters":[{"column":"partition","op":"=","value":1}]`))
+		if a.Stats.SegmentsSkipped == 0 || a.Stats.RowsScanned != rowsEach/2 {
+			t.Errorf("%+v", a.Stats)
+		}
+	})
+}
+
+func TestHedge(t *testing.T) {
+	t.Parallel()
+	inBubble(t, planted.Set{}, nil, func(t *testing.T, b *bench) {
+		b.Set(func() {
+			b.Nodes["retriever1"].Err = errors.New("connection refused")
+			b.Nodes["retriever4"].Delay = 8 * time.Second
+			b.Nodes["retriever5"].Err = &port.PeerError{Node: "retriever5", Text: "not up to date"}
+		})
+		for range 4 {
+			before := time.Now()
+			b.expect(t, ask(byService))
+			if took := time.Since(before); took > 2*time.Second {
+				t.Errorf("took %v", took)
+			}
+		}
+		if b.announced(port.EventQueryHedged) == 0 || b.Status().Totals.Hedged == 0 {
+			t.Error("no hedge was announced and counted")
+		}
+	})
+}
+
+func TestPairGone(t *testing.T) {
+	t.Parallel()
+	for name, fail := range map[string]func(n *querytest.Node){
+		"refuses": func(n *querytest.Node) { n.Err = port.ErrRefused },
+		"hangs":   func(n *querytest.Node) { n.Delay = time.Hour },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inBubble(t, planted.Set{}, nil, func(t *testing.T, b *bench) {
+				b.Set(func() { fail(b.Nodes["retriever3"]); fail(b.Nodes["retriever4"]) })
+				before := time.Now()
+				a := b.partial(t, ask(byService), "no retriever", func(p int32, offset int64, _ *event.Event) bool { return p != 1 || offset < 180 })
+				if took := time.Since(before); took > 7*time.Second {
+					t.Errorf("took %v", took)
+				}
+				// The last seal was made after three hours: what came up to ten minutes late may be missing too.
+				if m := a.Missing[0]; len(a.Missing) != 1 || m.From != began.Unix()+2*3600 || m.To != began.Unix()+4*3600 {
+					t.Errorf("%+v", a.Missing)
+				}
+				if b.announced(port.EventQueryPartial) != 1 {
+					t.Error("it was not announced")
+				}
+			})
+		})
+	}
+}
+
+func TestObjectStore(t *testing.T) {
+	t.Parallel()
+	young := func(p int32, offset int64, _ *event.Event) bool {
+		return offset >= []int64{60, 180, 90}[p]
+	}
+	one := func(b *bench) { // one of each pair, so that the floors are known
+		b.Set(func() {
+			for _, name := range []string{"retriever2", "retriever4", "retriever6"} {
+				b.Nodes[name].Err = port.ErrRefused
+			}
+		})
+	}
+	t.Run("recovers", func(t *testing.T) {
+		t.Parallel()
+		inBubble(t, planted.Set{}, nil, func(t *testing.T, b *bench) {
+			b.Set(func() { b.GetFails = 20 })
+			b.expect(t, ask(byService))
+		})
+	})
+	t.Run("away", func(t *testing.T) {
+		t.Parallel()
+		inBubble(t, planted.Set{}, nil, func(t *testing.T, b *bench) {
+			one(b)
+			b.Set(func() { b.GetErr = fmt.Errorf("503: %w", port.ErrSlowDown) })
+			before := time.Now()
+			b.partial(t, ask(byService), "manifest", young)
+			if took := time.Since(before); took > 10*time.Second+time.Millisecond {
+				t.Errorf("took %v", took)
+			}
+		})
+	})
+	t.Run("away after the manifests were read", func(t *testing.T) {
+		t.Parallel()
+		inBubble(t, planted.Set{}, nil, func(t *testing.T, b *bench) {
+			one(b)
+			b.expect(t, ask(byService))
+			b.Set(func() { b.GetErr = fmt.Errorf("503: %w", port.ErrSlowDown) })
+			b.partial(t, ask(byService), "segment", young)
+			b.Set(func() { b.GetErr = nil })
+			b.expect(t, ask(byService))
+		})
+	})
+	t.Run("hangs", func(t *testing.T) {
+		t.Parallel()
+		inBubble(t, planted.Set{}, nil, func(t *testing.T, b *bench) {
+			one(b)
+			b.expect(t, ask(byService))
+			b.Set(func() { b.GetDelay = time.Hour })
+			b.partial(t, ask(byService), "in time", young)
+		})
+	})
+	t.Run("damaged segment", func(t *testing.T) {
+		t.Parallel()
+		inBubble(t, planted.Set{}, nil, func(t *testing.T, b *bench) {
+			one(b)
+			key := b.Manifest(2).Seals[1].Segments[0].Key
+			data := append([]byte(nil), b.Object(key)...)
+			data[len(data)/2] ^= 4
+			b.Put(key, data)
+			if b.Manifest(2).Seals[1].Segments[0].Dataset != 1 {
+				t.Fatal("not the dataset that is asked for")
+			}
+			a := b.partial(t, ask(byService), key, func(p int32, offset int64, _ *event.Event) bool { return p != 2 || offset < 30 || offset >= 60 })
+			if m := a.Missing[0]; m.Partition != 2 || m.From != began.Unix() || m.To != began.Unix()+3600 {
+				t.Errorf("%+v", a.Missing)
+			}
+			b.Put(key, nil)
+			b.partial(t, ask(byService), key, func(p int32, offset int64, _ *event.Event) bool { return p != 2 || offset < 30 || offset >= 60 })
+		})
+	})
+	t.Run("damaged manifest", func(t *testing.T) {
+		t.Parallel()
+		inBubble(t, planted.Set{}, nil, func(t *testing.T, b *bench) {
+			one(b)
+			good := b.Object(manifest.Key(0))
+			data := append([]byte(nil), good...)
+			data[len(data)-1] ^= 1
+			b.Put(manifest.Key(0), data)
+			b.partial(t, ask(byService), "manifest", func(p int32, offset int64, _ *event.Event) bool { return p != 0 || offset >= 60 })
+		})
+	})
+}
+
+// TestExpired: a segment that retention took away after the manifest was read is not missing.
+func TestExpired(t *testing.T) {
+	t.Parallel()
+	inBubble(t, planted.Set{}, nil, func(t *testing.T, b *bench) {
+		b.expect(t, ask(byService))
+		for p := range int32(partitions) {
+			m := b.Manifest(p)
+			for _, s := range m.Seals[0].Segments {
+				b.Put(s.Key, nil)
+			}
+			m.Seals = m.Seals[1:]
+			m.Generation++
+			b.Put(manifest.Key(p), m.Encode())
+			b.Set(func() {
+				for _, name := range b.Retrievers(p) {
+					b.Nodes[name].Floor = 60
+				}
+			})
+		}
+		a, err := b.Query(context.Background(), ask(byService))
+		if err != nil || !a.Complete {
+			t.Fatalf("%v: %+v", err, a)
+		}
+		if want := b.truth(t, ask(byService), func(_ int32, offset int64, _ *event.Event) bool { return offset >= 30 }); !reflect.DeepEqual(a.Result, want) {
+			t.Errorf("got  %+v\nwant %+v", a.Result.Rows, want.Rows)
+		}
+	})
+}
+
+// TestManifestsAreReadAgain: a cached manifest is not used for a retriever whose floor it does not reach.
+func TestManifestsAreReadAgain(t *testing.T) {
+	t.Parallel()
+	inBubble(t, planted.Set{}, nil, func(t *testing.T, b *bench) {
+		for range 2 {
+			b.expect(t, ask(byService))
+		}
+		read := 0
+		b.Set(func() {
+			for p := range int32(partitions) {
+				read += b.Gets[manifest.Key(p)]
+			}
+		})
+		if read > partitions {
+			t.Errorf("the manifests were read %d times for two queries", read)
+		}
+		for p := range int32(partitions) {
+			if err := b.Seal(p, 210, began.Add(210*time.Minute)); err != nil {
+				t.Fatal(err)
+			}
+			b.Set(func() {
+				for _, name := range b.Retrievers(p) {
+					b.Nodes[name].Floor = 210
+				}
+			})
+		}
+		b.expect(t, ask(byService))
+	})
+}
+
+func TestDamagedOnRetrievers(t *testing.T) {
+	t.Parallel()
+	inBubble(t, planted.Set{}, nil, func(t *testing.T, b *bench) {
+		key := b.Manifest(0).Seals[5].Segments[0].Key
+		b.Set(func() {
+			b.Nodes["retriever1"].Floor, b.Nodes["retriever2"].Floor = 60, 60
+			b.Nodes["retriever1"].Damaged = []string{key}
+		})
+		for range 4 { // the other of the pair has it
+			b.expect(t, ask(byService))
+		}
+		b.Set(func() { b.Nodes["retriever2"].Damaged = []string{key} })
+		for range 4 { // the object store has it
+			b.expect(t, ask(byService))
+		}
+	})
+	inBubble(t, planted.Set{}, nil, func(t *testing.T, b *bench) {
+		b.Set(func() {
+			for _, name := range b.Retrievers(0) {
+				b.Nodes[name].Damaged = []string{"segments/0/180-200/1-2-3.parquet"}
+			}
+		})
+		a, err := b.Query(context.Background(), ask(byService))
+		if err != nil || a.Complete || !strings.Contains(fmt.Sprint(a.Missing), "180-200") {
+			t.Errorf("%v: %+v", err, a.Missing)
+		}
+	})
+}
+
+func TestSlowReadsAreIssuedAgain(t *testing.T) {
+	t.Parallel()
+	inBubble(t, planted.Set{}, nil, func(t *testing.T, b *bench) {
+		key := b.Manifest(0).Seals[0].Segments[0].Key
+		b.Set(func() {
+			b.Nodes["retriever1"].Floor, b.Nodes["retriever2"].Floor = 180, 180
+			b.Slow[key] = 8 * time.Second
+		})
+		before := time.Now()
+		a := b.expect(t, ask(byService))
+		if took := time.Since(before); a.Stats.Reissued != 1 || took > 3*time.Second {
+			t.Errorf("%d reads were issued again, the answer took %v", a.Stats.Reissued, took)
+		}
+		time.Sleep(20 * time.Second) // the first read comes back late, and changes nothing
+		b.expect(t, ask(byService))
+	})
+}
+
+func TestWorkersAreBounded(t *testing.T) {
+	t.Parallel()
+	inBubble(t, planted.Set{}, func(c *query.Config) { c.Workers = 3; c.KeepWarm = time.Second }, func(t *testing.T, b *bench) {
+		b.expect(t, ask(byService)) // so that the manifests are known
+		b.Set(func() { b.GetDelay, b.MostRead = 10*time.Millisecond, 0 })
+		time.Sleep(2 * time.Second)
+		queue := rt.NewQueue[query.Answer](b.wall, 0)
+		for range 5 {
+			b.wall.Go("query", func(ctx context.Context) {
+				a, _ := b.Query(ctx, ask(byService))
+				queue.TryPush(a)
+			})
+		}
+		cold := int64(0)
+		for range 5 {
+			a, err := queue.Pop(context.Background())
+			if err != nil || !a.Complete {
+				t.Fatalf("%v %+v", err, a)
+			}
+			cold += a.Stats.ColdStarts
+		}
+		if b.MostRead != 3 || cold != 3 {
+			t.Errorf("%d reads at once, %d cold starts; expected 3 of each", b.MostRead, cold)
+		}
+	})
+}
+
+func TestOldDataDropped(t *testing.T) {
+	t.Parallel()
+	bugs, err := planted.Parse(planted.OldDataDropped)
+	if err != nil {
+		t.Fatal(err)
+	}
+	inBubble(t, bugs, nil, func(t *testing.T, b *bench) {
+		b.Set(func() {
+			for _, n := range b.Nodes {
+				n.Floor = 120
+			}
+		})
+		a, err := b.Query(context.Background(), ask(byService))
+		want := b.truth(t, ask(byService), func(_ int32, offset int64, _ *event.Event) bool { return offset >= 120 })
+		if err != nil || !a.Complete || !reflect.DeepEqual(a.Result, want) {
+			t.Errorf("%v: the planted bug is not as described: %+v", err, a)
+		}
+	})
+}
+
+func TestRefused(t *testing.T) {
+	t.Parallel()
+	inBubble(t, planted.Set{}, nil, func(t *testing.T, b *bench) {
+		for _, c := range []struct {
+			change func(r *query.Request)
+			code   int
+			text   string
+		}{
+			{func(r *query.Request) { r.Team = "" }, 401, "X-Honeycomb-Team"},
+			{func(r *query.Request) { r.Team = "other" }, 401, "unknown API key"},
+			{func(r *query.Request) { r.Dataset = "third" }, 404, "third"},
+			{func(r *query.Request) { r.Spec = json.RawMessage(`{`) }, 400, "JSON"},
+			{func(r *query.Request) { r.Spec = json.RawMessage(`{"limit":0}`) }, 422, "limit"},
+			{func(r *query.Request) { r.Limit = 1001 }, 422, "10000 with disable_series"},
+			{func(r *query.Request) { r.Limit, r.DisableSeries = 10001, true }, 422, "1 to 10000"},
+		} {
+			req := ask("")
+			c.change(&req)
+			if a, err := b.Query(context.Background(), req); err != nil || a.Code != c.code || !strings.Contains(a.Error, c.text) {
+				t.Errorf("%v: %d %q, expected %d about %q", err, a.Code, a.Error, c.code, c.text)
+			}
+		}
+		b.Catalog.SetAway(true)
+		time.Sleep(time.Hour)
+		if a, err := b.Query(context.Background(), ask("")); err != nil || a.Code != 503 {
+			t.Errorf("%v: %+v", err, a)
+		}
+	})
+}
+
+func TestConfigIsChecked(t *testing.T) {
+	t.Parallel()
+	wall := rt.NewWall(1)
+	f := querytest.NewFleet(wall, 1)
+	for name, change := range map[string]func(c *query.Config){
+		"deadline": func(c *query.Config) { c.Deadline = 0 }, "hedge_after": func(c *query.Config) { c.HedgeAfter = -1 }, "workers": func(c *query.Config) { c.Workers = 0 },
+		"max_stored": func(c *query.Config) { c.MaxStored = 0 }, "reissue": func(c *query.Config) { c.Reissue = 2 },
+	} {
+		cfg := query.DefaultConfig()
+		change(&cfg)
+		if _, err := query.New(wall, f.Ports(), cfg, query.Layout{Partitions: 1, Retrievers: f.Retrievers}, "query1", planted.Set{}); err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
