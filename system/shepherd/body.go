@@ -2,7 +2,6 @@ package shepherd
 
 import (
 	"bufio"
-	"compress/gzip"
 	"errors"
 	"fmt"
 	"io"
@@ -10,6 +9,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 
 	"github.com/ratel-sim/ratel/system/event"
@@ -89,11 +89,17 @@ func (in *intake) decompress(r *http.Request) (source io.Reader, done func(), er
 		if !in.reserve(gzipWindow) {
 			return nil, nil, in.noRoom()
 		}
-		z, err := gzip.NewReader(wire)
-		if err != nil {
+		z, ok := in.h.gzip.Get().(*gzip.Reader)
+		if !ok {
+			z = new(gzip.Reader)
+		}
+		if err := z.Reset(wire); err != nil {
 			return nil, nil, damaged("gzip", err)
 		}
-		return &decoded{z, "gzip"}, func() { in.release(gzipWindow) }, nil
+		return &decoded{z, "gzip"}, func() {
+			in.h.gzip.Put(z)
+			in.release(gzipWindow)
+		}, nil
 	case "zstd":
 		return in.zstd(bufio.NewReaderSize(wire, 4096))
 	default:

@@ -38,6 +38,7 @@ const (
 type handler struct {
 	s            *Shepherd
 	small, large sync.Pool // of *zstd.Decoder, by their window
+	gzip         sync.Pool // of *gzip.Reader
 }
 
 // Handler serves, as Honeycomb's API documents them, POST /1/batch/{dataset}, POST /1/events/{dataset}, GET /1/auth, GET
