@@ -41,6 +41,8 @@ test-containers: build ## the tests against real Kafka and ZooKeeper in containe
 
 bench: ## benchmarks, as ratios against a named baseline in one run
 	go test -run '^$$' -bench . -benchtime 1s -count 3 ./sim/... ./system/... ./scenarios/... ./loadgen/...
+	@command -v gcc >/dev/null || { echo "DuckDB, the baseline for queries, needs gcc: installing it"; apt-get update -qq && apt-get install -y -qq gcc g++ libc6-dev; }
+	cd bench/duckdb && CGO_ENABLED=1 go test -bench . -benchtime 1s -count 3 -timeout 30m . # a module of its own: it tests that both agree, too
 
 lint: $(TOOLS)/golangci-lint-$(GOLANGCI_VERSION) ## gofmt, vet and the pinned linters
 	$< run ./...
