@@ -27,6 +27,10 @@ type BlobsEnv struct {
 	Prefix string
 	// Kill kills the server at once and Restart starts it again, returning when it answers. Pause and Resume freeze it.
 	Kill, Restart, Pause, Resume func(ctx context.Context) error
+	// Errors has that share of A's requests fail (0: none): some before they have an effect, some afterwards. Slow has each
+	// take that much longer. Both may concern B too.
+	Errors func(ctx context.Context, rate float64) error
+	Slow   func(ctx context.Context, delay time.Duration) error
 }
 
 // Blobs is the table of the Blobs port. Sources: the comments of system/port, the Amazon S3 User Guide (consistency model,
@@ -56,6 +60,8 @@ func Blobs() []BlobsRow {
 		{"what was put outlives the death of the server", blobsKilled},
 		{"a store that is down refuses", blobsDown},
 		{"a put to a store that does not answer is unknown", blobsPaused},
+		{"what fails is told exactly, and no put fails its own condition", blobsErrors},
+		{"a slow store is waited for, up to the deadline", blobsSlow},
 		{"a context that has ended refuses", blobsContext},
 	}
 }
@@ -451,4 +457,49 @@ func blobsContext(ctx context.Context, e *BlobsEnv) error {
 	cancel()
 	_, err := e.A.Put(ended, e.key("x"), nil, port.Condition{})
 	return errors.Join(refused("put", err, context.Canceled), e.absent(ctx, "x"))
+}
+
+func blobsErrors(ctx context.Context, e *BlobsEnv) error {
+	var seen outcomes
+	for i := 0; !seen.enough(); i++ {
+		if i == maxTries {
+			return fmt.Errorf("after %d tries not every outcome was seen: %+v", i, seen)
+		}
+		name := fmt.Sprint("o", i)
+		if err := e.Errors(ctx, 0.7); err != nil {
+			return err
+		}
+		_, put := e.A.Put(ctx, e.key(name), []byte(name), port.Condition{IfAbsent: true})
+		if err := e.Errors(ctx, 0); err != nil {
+			return err
+		}
+		_, err := e.B.Head(ctx, e.key(name))
+		if err != nil && !errors.Is(err, port.ErrNoBlob) {
+			return err
+		}
+		if err := seen.add("put "+name, put, err == nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func blobsSlow(ctx context.Context, e *BlobsEnv) error {
+	const delay = 300 * time.Millisecond
+	if err := e.Slow(ctx, delay); err != nil {
+		return err
+	}
+	began := e.Runtime.Now()
+	_, err := e.put(ctx, "x", "slow")
+	took := e.Runtime.Now().Sub(began)
+	short, cancel := e.Runtime.WithTimeout(ctx, delay/3)
+	defer cancel()
+	_, late := e.A.Put(short, e.key("y"), nil, port.Condition{})
+	if err := errors.Join(err, e.Slow(ctx, 0), uncertain("put with a short deadline", late), e.holds(ctx, "x", "slow")); err != nil {
+		return err
+	}
+	if took < delay {
+		return fmt.Errorf("a put took %v with a delay of %v", took, delay)
+	}
+	return nil
 }

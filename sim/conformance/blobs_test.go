@@ -3,6 +3,7 @@ package conformance
 import (
 	"context"
 	"testing"
+	"time"
 
 	"github.com/ratel-sim/ratel/sim/s3"
 )
@@ -33,6 +34,8 @@ func blobsOnModel(seed uint64, row BlobsRow) error {
 		return func(context.Context) error { f(); return nil }
 	}
 	e.Kill, e.Pause, e.Resume = do(srv.Kill), do(srv.Pause), do(srv.Resume)
+	e.Errors = func(_ context.Context, rate float64) error { srv.SetErrors(rate); return nil }
+	e.Slow = func(_ context.Context, delay time.Duration) error { srv.SetSlow(delay); return nil }
 	e.Restart = func(ctx context.Context) error {
 		srv.Start()
 		return m.await(ctx, answers)

@@ -31,6 +31,10 @@ type CatalogEnv struct {
 	Kill, Restart, Pause, Resume func(ctx context.Context) error
 	// Hold keeps the row of a dataset locked until release.
 	Hold func(ctx context.Context, dataset int64) (release func(), err error)
+	// Errors has that share of A's requests fail (0: none): some before they have an effect, some afterwards. Slow has each
+	// take that much longer. Both may concern B too.
+	Errors func(ctx context.Context, rate float64) error
+	Slow   func(ctx context.Context, delay time.Duration) error
 	// SetSchema has the database say that only the migrations up to a version have run.
 	SetSchema func(ctx context.Context, version int64) error
 }
@@ -62,6 +66,8 @@ func Catalog() []CatalogRow {
 		{"a server that is down refuses", serverDown},
 		{"a server that does not answer is given up, and reads are refused", pausedServer},
 		{"a context that has ended refuses", catalogContext},
+		{"what fails is told exactly, and can be repeated", catalogErrors},
+		{"a slow server is waited for, up to a point", catalogSlow},
 		{"a missing migration is named, and nothing is written", missingMigration},
 	}
 }

@@ -82,6 +82,8 @@ func catalogOnModel(seed uint64, row CatalogRow) error {
 	}
 	e.New = func() (port.Catalog, error) { return srv.Client(m.nodes[0], m.p[0]), nil }
 	e.Kill, e.Pause, e.Resume = do(srv.Kill), do(srv.Pause), do(srv.Resume)
+	e.Errors = func(_ context.Context, rate float64) error { srv.SetErrors(rate); return nil }
+	e.Slow = func(_ context.Context, delay time.Duration) error { srv.SetSlow(delay); return nil }
 	e.Restart = func(ctx context.Context) error {
 		srv.Start()
 		return m.await(ctx, answers)

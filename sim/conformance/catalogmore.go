@@ -332,3 +332,99 @@ func missingMigration(ctx context.Context, e *CatalogEnv) error {
 	}
 	return catalog.CheckSchema(ctx, fresh)
 }
+
+// outcomes counts how operations ended.
+type outcomes struct{ ok, refused, unknownDone, unknownNot int }
+
+func (o *outcomes) enough() bool { return o.ok >= 3 && o.refused >= 3 && o.unknownDone >= 3 }
+
+// add checks one write's error against whether its effect is there.
+func (o *outcomes) add(what string, err error, there bool) error {
+	switch {
+	case err == nil && there:
+		o.ok++
+	case err == nil:
+		return fmt.Errorf("%s succeeded and has no effect", what)
+	case errors.Is(err, port.ErrRefused) && errors.Is(err, port.ErrUnknown):
+		return fmt.Errorf("%s: %w is refused and unknown at once", what, err)
+	case errors.Is(err, port.ErrRefused) && there:
+		return fmt.Errorf("%s was refused (%w) and took effect", what, err)
+	case errors.Is(err, port.ErrRefused):
+		o.refused++
+	case !errors.Is(err, port.ErrUnknown):
+		return fmt.Errorf("%s: %w is neither refused nor unknown", what, err)
+	case there:
+		o.unknownDone++
+	default:
+		o.unknownNot++
+	}
+	return nil
+}
+
+// maxTries bounds how often a row of errors tries, until it has seen every outcome.
+const maxTries = 1000
+
+func catalogErrors(ctx context.Context, e *CatalogEnv) error {
+	team, err := e.team(ctx)
+	if err != nil {
+		return err
+	}
+	var seen outcomes
+	for i := 0; !seen.enough(); i++ {
+		if i == maxTries {
+			return fmt.Errorf("after %d tries not every outcome was seen: %+v", i, seen)
+		}
+		name := fmt.Sprint("d", i)
+		if err := e.Errors(ctx, 0.3); err != nil {
+			return err
+		}
+		_, _, createErr := e.A.CreateDataset(ctx, port.NewDataset{Team: team.ID, Name: name, Spread: 1, Of: 1})
+		if err := e.Errors(ctx, 0); err != nil {
+			return err
+		}
+		ds, err := e.B.Dataset(ctx, team.ID, name)
+		if err != nil && !errors.Is(err, port.ErrNotFound) {
+			return err
+		}
+		if err := seen.add("create "+name, createErr, err == nil); err != nil {
+			return err
+		}
+		again, created, err := e.A.CreateDataset(ctx, port.NewDataset{Team: team.ID, Name: name, Spread: 1, Of: 1})
+		if err != nil || created != (ds.ID == 0) || !created && again.ID != ds.ID {
+			return fmt.Errorf("repeated: %+v, %v, %w; there was %+v", again, created, err, ds)
+		}
+	}
+	return nil
+}
+
+func catalogSlow(ctx context.Context, e *CatalogEnv) error {
+	ds, err := e.dataset(ctx)
+	if err != nil {
+		return err
+	}
+	const delay = 300 * time.Millisecond
+	if err := e.Slow(ctx, delay); err != nil {
+		return err
+	}
+	began := e.Runtime.Now()
+	_, read := e.A.DatasetByID(ctx, ds.ID)
+	took := e.Runtime.Now().Sub(began)
+	write := e.A.SetDatasetLimits(ctx, ds.ID, port.Limits{EventsPerSecond: 2})
+	if err := errors.Join(read, write, e.Slow(ctx, 10*time.Second)); err != nil {
+		return err
+	}
+	began = e.Runtime.Now()
+	_, given := e.A.DatasetByID(ctx, ds.ID)
+	patience := e.Runtime.Now().Sub(began)
+	if err := errors.Join(e.Slow(ctx, 0), refused("read of a very slow server", given, nil)); err != nil {
+		return err
+	}
+	if took < delay || patience > 8*time.Second {
+		return fmt.Errorf("a read took %v with a delay of %v; one with a delay of 10 s was given up after %v", took, delay, patience)
+	}
+	got, err := e.B.DatasetByID(ctx, ds.ID)
+	if err != nil || got.Limits.EventsPerSecond != 2 {
+		return fmt.Errorf("after a slow write: %+v, %w", got, err)
+	}
+	return nil
+}

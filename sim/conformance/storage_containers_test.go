@@ -7,11 +7,14 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"net/http"
+	"strings"
 	"testing"
 	"time"
 
-	_ "github.com/go-sql-driver/mysql"
+	sqldriver "github.com/go-sql-driver/mysql"
 
+	"github.com/ratel-sim/ratel/system/containers/faultproxy"
 	"github.com/ratel-sim/ratel/system/mysql"
 	"github.com/ratel-sim/ratel/system/port"
 	"github.com/ratel-sim/ratel/system/rt"
@@ -23,11 +26,49 @@ type faults struct {
 	kill, restart, pause, resume func(ctx context.Context) error
 }
 
+// inFront is a proxy in front of a real server that makes requests fail.
+type inFront struct {
+	addr string
+	tell *faultproxy.Client
+	set  faultproxy.Faults
+}
+
+// newInFront starts a proxy in this process.
+func newInFront(t *testing.T, kind faultproxy.Kind, target string) *inFront {
+	p, err := faultproxy.Listen(faultproxy.Config{Kind: kind, Listen: "127.0.0.1:0", Target: target, Control: "127.0.0.1:0", Seed: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- p.Serve(ctx) }()
+	transport := &http.Transport{}
+	t.Cleanup(func() {
+		transport.CloseIdleConnections()
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	return &inFront{addr: p.Addr(), tell: faultproxy.NewClient("http://"+p.ControlAddr(), transport)}
+}
+
+func (f *inFront) errors(ctx context.Context, rate float64) error {
+	f.set.Errors = rate
+	return f.tell.Set(ctx, f.set)
+}
+
+func (f *inFront) slow(ctx context.Context, delay time.Duration) error {
+	f.set.Delay = delay
+	return f.tell.Set(ctx, f.set)
+}
+
 // realDatabase is a migrated database on a real server.
 type realDatabase struct {
 	r      rt.Runtime
 	dsn    string
 	faults faults
+	front  *inFront
 	rows   int
 }
 
@@ -35,7 +76,12 @@ type realDatabase struct {
 func (d *realDatabase) check(ctx context.Context, row CatalogRow) (err error) {
 	d.rows++
 	open := func() (*mysql.Catalog, error) { return mysql.New(d.r, mysql.Options{DSN: d.dsn}) }
-	a, err := open()
+	through, err := sqldriver.ParseDSN(d.dsn)
+	if err != nil {
+		return err
+	}
+	through.Addr = d.front.addr
+	a, err := mysql.New(d.r, mysql.Options{DSN: through.FormatDSN()})
 	if err != nil {
 		return err
 	}
@@ -54,6 +100,7 @@ func (d *realDatabase) check(ctx context.Context, row CatalogRow) (err error) {
 		}
 	}()
 	e := &CatalogEnv{Runtime: d.r, A: a, B: b, Name: fmt.Sprintf("row %d", d.rows), Kill: d.faults.kill, Pause: d.faults.pause, Resume: d.faults.resume}
+	e.Errors, e.Slow = d.front.errors, d.front.slow
 	e.New = func() (port.Catalog, error) {
 		c, err := open()
 		if err == nil {
@@ -90,6 +137,11 @@ func (d *realDatabase) check(ctx context.Context, row CatalogRow) (err error) {
 
 // catalogOnRealServer runs the table.
 func catalogOnRealServer(ctx context.Context, t *testing.T, d *realDatabase) {
+	cfg, err := sqldriver.ParseDSN(d.dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.front = newInFront(t, faultproxy.KindMySQL, cfg.Addr)
 	for range 2 { // the second time there is nothing to do
 		if err := mysql.Migrate(ctx, d.dsn); err != nil {
 			t.Fatal(err)
@@ -111,7 +163,10 @@ func catalogOnRealServer(ctx context.Context, t *testing.T, d *realDatabase) {
 
 // blobsOnRealServer runs the table on a bucket.
 func blobsOnRealServer(ctx context.Context, t *testing.T, r rt.Runtime, o s3.Options, f faults) {
-	client := func() *s3.Store {
+	front := newInFront(t, faultproxy.KindS3, strings.TrimPrefix(o.Endpoint, "http://"))
+	through := o
+	through.Endpoint = "http://" + front.addr
+	client := func(o s3.Options) *s3.Store {
 		s, err := s3.New(o)
 		if err != nil {
 			t.Fatal(err)
@@ -119,7 +174,7 @@ func blobsOnRealServer(ctx context.Context, t *testing.T, r rt.Runtime, o s3.Opt
 		t.Cleanup(s.Close)
 		return s
 	}
-	a, b := client(), client()
+	a, b := client(through), client(o)
 	for range 2 { // the second time it is there
 		if err := a.EnsureBucket(ctx); err != nil {
 			t.Fatal(err)
@@ -130,6 +185,7 @@ func blobsOnRealServer(ctx context.Context, t *testing.T, r rt.Runtime, o s3.Opt
 			ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 			defer cancel()
 			e := &BlobsEnv{Runtime: r, A: a, B: b, Prefix: fmt.Sprintf("row-%d/", i), Kill: f.kill, Pause: f.pause, Resume: f.resume}
+			e.Errors, e.Slow = front.errors, front.slow
 			e.Restart = func(ctx context.Context) error {
 				if err := f.restart(ctx); err != nil {
 					return err
