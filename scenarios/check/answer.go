@@ -76,16 +76,14 @@ type evaluation struct {
 	// Of a series: the intervals' length and alignment in nanoseconds; 0 for the table.
 	step, align int64
 
-	groups    int // number of groups, intervals included
-	dims      []int
-	byCode    [][]uint32
-	firstBin  int64
-	mustRows  []int64
-	mayRows   []int64
-	accs      []acc // by group, then calculation
-	anyMust   bool
-	anyOld    bool
-	standings []standing
+	groups   int // number of groups, intervals included
+	dims     []int
+	byCode   [][]uint32
+	firstBin int64
+	mustRows []int64
+	mayRows  []int64
+	accs     []acc // by group, then calculation
+	anyMust  bool
 }
 
 // maxGroups bounds what one query is judged for.
@@ -145,12 +143,11 @@ type answerRow struct {
 func (v *evaluation) prepare() ([]answerRow, *misfit) {
 	a, res := v.ask, v.q.Result
 	points := len(res.Rows)
-	lastBin := int64(0)
 	start, end := *a.Start*int64(time.Second), *a.End*int64(time.Second)
 	if v.step > 0 {
 		points = len(res.Series)
 		v.firstBin = floorDiv(start-v.align, v.step)
-		lastBin = floorDiv(end-1-v.align, v.step)
+		lastBin := floorDiv(end-1-v.align, v.step)
 		v.dims = append(v.dims, int(lastBin-v.firstBin)+1)
 	} else {
 		v.dims = append(v.dims, 1)

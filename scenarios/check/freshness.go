@@ -85,10 +85,11 @@ type cover struct {
 	counts map[uint32]float64
 }
 
-// coverOf reads an answer to a query that counts all events by producer; nil if it is none.
+// coverOf reads an answer that says it is complete to a query that counts all events by producer; nil if it is none. A partial
+// answer does not say which events it lacks, so it says nothing of freshness; the service level of queries counts it.
 func (r *run) coverOf(i int) *cover {
 	q, a := &r.e.Queries[i], r.ask.questions[i]
-	if q.Shape != plan.QueryCover || a == nil || q.Result == nil || q.Code != http.StatusOK || len(a.Breakdowns) != 1 || a.Breakdowns[0] != loadgen.FieldProducer || len(a.Filters) > 0 {
+	if q.Shape != plan.QueryCover || !q.Complete || a == nil || q.Result == nil || q.Code != http.StatusOK || len(a.Breakdowns) != 1 || a.Breakdowns[0] != loadgen.FieldProducer || len(a.Filters) > 0 {
 		return nil
 	}
 	at := slices.IndexFunc(a.Calculations, func(c calculation) bool { return c.Op == "COUNT" })
@@ -273,9 +274,7 @@ func (r *run) visibleCounts(l *Ledger) {
 	a := &r.ask
 	last := map[string]int{}
 	for k, c := range a.covers {
-		if r.e.Queries[c.query].Complete {
-			last[r.e.Queries[c.query].Dataset] = k
-		}
+		last[r.e.Queries[c.query].Dataset] = k
 	}
 	visible, covered := 0.0, 0.0
 	for dataset, k := range last {

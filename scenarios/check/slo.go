@@ -20,6 +20,9 @@ func sloName(check string, a plan.CheckArgs) string {
 	if a.Traffic != "" {
 		name += ", " + a.Traffic
 	}
+	if a.Reader != "" {
+		name += ", " + a.Reader
+	}
 	return name + ")"
 }
 
@@ -88,6 +91,9 @@ func (r *run) sloOfQueries(stage plan.Stage, a plan.CheckArgs) (s SLO, undecided
 		}
 		q := &r.e.Queries[i]
 		if a.Traffic != "" && (q.Reader < 0 || q.Reader >= len(r.plan.Readers) || r.plan.Readers[q.Reader].Traffic != a.Traffic) {
+			continue
+		}
+		if a.Reader != "" && (q.Reader < 0 || q.Reader >= len(r.plan.Readers) || r.plan.Readers[q.Reader].Name != a.Reader) {
 			continue
 		}
 		s.Events++
