@@ -44,6 +44,7 @@ func checks() []*Builtin {
 				{"within", "duration", none, "the bound: for ingest, an event's answer this soon after it was to be sent (left out: however late); for freshness and query, 10s if left out"},
 				{"stage", "string", none, "the stage that must meet the target: `before`, `during` or `after`. Left out: each that has phases"},
 				{"traffic", "string", none, "the load that is judged, such as one tenant's. Left out: all together"},
+				{"reader", "string", none, "for query: the readers that are judged. Left out: all together"},
 			},
 		},
 	}
@@ -86,7 +87,7 @@ func sloCheck(c *call) (starlark.Value, error) {
 	}
 	k := plan.Check{
 		Name: names[name], Pos: c.pos,
-		Args: plan.CheckArgs{Target: c.ratio("target"), Within: c.duration("within"), Stage: plan.Stage(c.text("stage")), Traffic: c.text("traffic")},
+		Args: plan.CheckArgs{Target: c.ratio("target"), Within: c.duration("within"), Stage: plan.Stage(c.text("stage")), Traffic: c.text("traffic"), Reader: c.text("reader")},
 	}
 	if c.values["within"] != starlark.None && k.Args.Within == 0 && len(c.wrong) == 0 {
 		c.fail("within", "leave it out if an answer may take any time", "slo: within must be longer than nothing")

@@ -32,7 +32,7 @@ func AimEvents() []string {
 		port.EventPartitionSick, port.EventPartitionWell, port.EventShed, port.EventRecovered, port.EventDiskFull,
 		port.EventDiskCorrupt, port.EventOffsetReset,
 		port.EventSegmentSealed, port.EventSegmentDamaged, port.EventSegmentRepaired, port.EventSegmentAged, port.EventManifestWritten,
-		port.EventManifestLost, port.EventSnapshotFailed, port.EventBootstrapped, port.EventCacheMended, port.EventCatalogAway,
+		port.EventSealsDisagree, port.EventManifestLost, port.EventSnapshotFailed, port.EventBootstrapped, port.EventCacheMended, port.EventCatalogAway,
 		port.EventCatalogBack, port.EventTenantShed, port.EventQueryPartial, port.EventQueryHedged,
 	}
 }

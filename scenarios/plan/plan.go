@@ -226,4 +226,6 @@ type CheckArgs struct {
 	Stage  Stage    `json:"stage,omitempty"`  // slo: the stage that must meet the target; empty means every judged stage
 	// Traffic is the load whose events or queries are judged by a service level; empty means all.
 	Traffic string `json:"traffic,omitempty"`
+	// Reader is the reader whose queries are judged by the service level of queries; empty means all.
+	Reader string `json:"reader,omitempty"`
 }

@@ -197,6 +197,9 @@ func (c Check) Problems() Problems {
 		if c.Name == CheckSLOFresh && c.Args.Traffic != "" {
 			f.add("traffic", "leave traffic out", "freshness is judged over all loads together")
 		}
+		if c.Name != CheckSLOQuery && c.Args.Reader != "" {
+			f.add("reader", "leave reader out", "only the service level of queries is judged by reader")
+		}
 		if math.IsNaN(c.Args.Target) || c.Args.Target <= 0 || c.Args.Target > 1 {
 			f.add("target", `write such as 0.9999 or "99.99%"`, "target must be more than 0 and at most 1, not %v", c.Args.Target)
 		}

@@ -183,6 +183,9 @@ func (p *Plan) checks(f *found) {
 		if slices.ContainsFunc(p.Checks[:i], func(o Check) bool { return o.Name == c.Name && o.Args == c.Args }) {
 			f.list = append(f.list, Problem{Pos: c.Pos, What: fmt.Sprintf("check %q is there twice", c.Name), Hint: "delete one"})
 		}
+		if c.Args.Reader != "" && !slices.ContainsFunc(p.Readers, func(r Reader) bool { return r.Name == c.Args.Reader }) {
+			f.list = append(f.list, Problem{Pos: c.Pos, Field: "reader", What: fmt.Sprintf("check %q: there are no readers %q", c.Name, c.Args.Reader)})
+		}
 		if c.Args.Traffic != "" && !slices.ContainsFunc(p.Traffic, func(t Traffic) bool { return t.Name == c.Args.Traffic }) {
 			f.list = append(f.list, Problem{Pos: c.Pos, Field: "traffic", What: fmt.Sprintf("check %q: there is no traffic %q", c.Name, c.Args.Traffic)})
 		}

@@ -60,6 +60,7 @@ const (
 	EventSegmentAged     = "segment.aged"     // local segments were dropped, since S3 has them
 	EventManifestWritten = "manifest.written" // a snapshot became visible: Detail has its generation and next offset
 	EventManifestLost    = "manifest.lost"    // another writer's manifest was there first
+	EventSealsDisagree   = "seals.disagree"   // the manifest has other rows of a range than are here: this never happens to a sound pair
 	EventSnapshotFailed  = "snapshot.failed"
 	EventBootstrapped    = "bootstrapped" // a retriever without local data began from a snapshot, or from the log's start
 	EventCacheMended     = "cache.mended" // a cached dataset turned out to be stale
