@@ -322,7 +322,11 @@ func TestObjectStore(t *testing.T) {
 			if b.Manifest(2).Seals[1].Segments[0].Dataset != 1 {
 				t.Fatal("not the dataset that is asked for")
 			}
+			before := time.Now()
 			a := b.partial(t, ask(byService), key, func(p int32, offset int64, _ *event.Event) bool { return p != 2 || offset < 30 || offset >= 60 })
+			if took := time.Since(before); took > 3*time.Second {
+				t.Errorf("took %v: what is damaged stays so", took)
+			}
 			if m := a.Missing[0]; m.Partition != 2 || m.From != began.Unix() || m.To != began.Unix()+3600 {
 				t.Errorf("%+v", a.Missing)
 			}
@@ -446,6 +450,14 @@ func TestSlowReadsAreIssuedAgain(t *testing.T) {
 		}
 		time.Sleep(20 * time.Second) // the first read comes back late, and changes nothing
 		b.expect(t, ask(byService))
+		// Both reads end while the query still waits for another partition: the segment counts once.
+		b.Set(func() {
+			b.Slow[key], b.Gets[key] = 1500*time.Millisecond, 0
+			b.Nodes["retriever5"].Delay, b.Nodes["retriever6"].Delay = 3*time.Second, 3*time.Second
+		})
+		if a := b.expect(t, ask(byService)); a.Stats.Reissued != 1 {
+			t.Errorf("%d reads were issued again", a.Stats.Reissued)
+		}
 	})
 }
 
