@@ -169,7 +169,7 @@ func (f *finisher) passes(cells []Cell) bool {
 
 func (f *finisher) compare(a, b *groupRow) int {
 	for _, o := range f.query.Orders {
-		c := 0
+		var c int
 		if o.Op == "" {
 			i := slices.Index(f.query.Breakdowns, o.Column)
 			c = spec.Compare(a.Group[i], b.Group[i])

@@ -4,8 +4,6 @@ import (
 	"encoding/binary"
 	"math"
 	"math/bits"
-
-	"github.com/ratel-sim/ratel/system/event"
 )
 
 // Odd constants with as many ones as zeros, for mixing.
@@ -64,22 +62,4 @@ func hashBool(b bool) uint64 {
 		return mix(mixA)
 	}
 	return mix(mixB)
-}
-
-// hashValue is 0 for null alone.
-func hashValue(v event.Value) uint64 {
-	h := uint64(0)
-	switch v.Kind() {
-	case event.Null:
-		return 0
-	case event.Bool:
-		h = hashBool(v.Bool())
-	case event.Int:
-		h = hashInt(v.Int())
-	case event.Float:
-		h = hashFloat(v.Float())
-	case event.String:
-		h = hashText(v.Str())
-	}
-	return max(h, 1)
 }
