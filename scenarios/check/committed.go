@@ -49,6 +49,15 @@ func (r *run) judgeCommitted() Result {
 			fail(c, before.Next-c.Next, fmt.Sprintf("the manifest reaches to offset %d, and the one before it reached to %d", c.Next, before.Next), fmt.Sprintf("the one before: generation %d by %s at %s", before.Generation, before.Writer, moment(before.At)))
 		}
 	}
+	// In the order in which they were seen, too: what was replaced by something older is gone.
+	latest := map[int32]*commit{}
+	for i := range r.e.Commits {
+		c := &r.e.Commits[i]
+		if before := latest[c.Partition]; before != nil && c.Generation < before.Generation {
+			fail(c, 1, fmt.Sprintf("an older manifest took the place of generation %d by %s", before.Generation, before.Writer), fmt.Sprintf("that one reached to offset %d and was seen at %s, this one reaches to %d and was seen at %s", before.Next, moment(before.At), c.Next, moment(c.At)))
+		}
+		latest[c.Partition] = c
+	}
 	covered := int64(0)
 	bare := []string{}
 	if r.store.missing == "" && r.logMissing == "" && r.opsMissing == "" {

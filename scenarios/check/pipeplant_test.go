@@ -158,6 +158,17 @@ var pipePlantings = []pipePlanting{
 		e.Commits = append(e.Commits, c)
 		return true
 	}, CheckCommitted, "the one before it reached", ""},
+	{"an older manifest came back", func(e *evidence.Evidence, n int) bool {
+		c := *finalOf(e, int32(n)%e.Plan.System.Kafka.Partitions)
+		c.Generation, c.Final, c.At = c.Generation-1, false, c.At+time.Second
+		for _, x := range e.Commits {
+			if x.Partition == c.Partition && x.Generation == c.Generation {
+				c.Next, c.Writer, c.Durable = x.Next, x.Writer, x.Durable
+			}
+		}
+		e.Commits = append(e.Commits, c)
+		return true
+	}, CheckCommitted, "an older manifest took the place", ""},
 	{"a manifest beyond the log", func(e *evidence.Evidence, n int) bool {
 		c := finalOf(e, int32(n)%e.Plan.System.Kafka.Partitions)
 		c.Next, c.Durable = 1<<20, 1<<20

@@ -65,13 +65,20 @@ type commits struct {
 	watch *watcher
 
 	mu   sync.Mutex
-	seen map[string]bool // objects that were there
-	last map[int32]int64 // generation by partition
+	seen map[string]bool   // objects that were there
+	last map[int32]version // by partition
 	list []evidence.Commit
 }
 
+// version tells one manifest of a partition from another. Two of one generation must never be seen, which is why the
+// generation alone does not.
+type version struct {
+	generation, next int64
+	writer           string
+}
+
 func newCommits(r *run) *commits {
-	return &commits{r: r, watch: r.rec.watch(port.EventManifestWritten), seen: map[string]bool{}, last: map[int32]int64{}}
+	return &commits{r: r, watch: r.rec.watch(port.EventManifestWritten), seen: map[string]bool{}, last: map[int32]version{}}
 }
 
 func (c *commits) run(ctx context.Context) {
@@ -89,7 +96,7 @@ func (c *commits) run(ctx context.Context) {
 	}
 }
 
-// look checks one manifest, once. What cannot be asked for in time is not called absent.
+// look checks one manifest. What cannot be asked for in time is not called absent.
 func (c *commits) look(ctx context.Context, m manifest.Manifest) {
 	todo := c.unseen(&m)
 	if todo == nil {
@@ -124,14 +131,16 @@ func (c *commits) look(ctx context.Context, m manifest.Manifest) {
 	c.list = append(c.list, commit)
 }
 
-// unseen lists the segments of a manifest that were not seen yet; nil if the manifest itself was looked at before.
+// unseen lists the segments of a manifest that were not seen yet; nil if the manifest itself was looked at last.
 func (c *commits) unseen(m *manifest.Manifest) []segment.Info {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if m.Generation == 0 || c.last[m.Partition] >= m.Generation {
+	// One that goes back, or is of a generation that there was, is told too: it ought not to be.
+	v := version{m.Generation, m.Next, m.Writer}
+	if m.Generation == 0 || c.last[m.Partition] == v {
 		return nil
 	}
-	c.last[m.Partition] = m.Generation
+	c.last[m.Partition] = v
 	todo := []segment.Info{}
 	for _, seal := range m.Seals {
 		for _, info := range seal.Segments {
