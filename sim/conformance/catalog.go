@@ -276,15 +276,15 @@ func catalogMissing(ctx context.Context, e *CatalogEnv) error {
 	_, byID := e.A.DatasetByID(ctx, nobody)
 	_, columns := e.A.Columns(ctx, nobody)
 	_, _, create := e.A.CreateDataset(ctx, port.NewDataset{Team: nobody, Name: "x", Spread: 1, Of: 1})
-	for what, err := range map[string]error{
-		"dataset by slug": bySlug, "dataset by ID": byID, "columns": columns, "create for a missing team": create,
-		"delete": e.A.DeleteDataset(ctx, nobody), "limits": e.A.SetDatasetLimits(ctx, nobody, port.Limits{}),
-		"team limits": e.A.SetTeamLimits(ctx, nobody, port.Limits{}, port.Limits{}),
-		"add columns": e.A.AddColumns(ctx, nobody, []port.Column{{Name: "x", Types: port.ColumnInt}}),
-	} { // order: any of the errors will do.
-		if err := certainly(what, err, port.ErrNotFound); err != nil {
-			return err
-		}
+	if err := errors.Join(
+		certainly("dataset by slug", bySlug, port.ErrNotFound), certainly("dataset by ID", byID, port.ErrNotFound),
+		certainly("columns", columns, port.ErrNotFound), certainly("create for a missing team", create, port.ErrNotFound),
+		certainly("delete", e.A.DeleteDataset(ctx, nobody), port.ErrNotFound),
+		certainly("limits", e.A.SetDatasetLimits(ctx, nobody, port.Limits{}), port.ErrNotFound),
+		certainly("team limits", e.A.SetTeamLimits(ctx, nobody, port.Limits{}, port.Limits{}), port.ErrNotFound),
+		certainly("add columns", e.A.AddColumns(ctx, nobody, []port.Column{{Name: "x", Types: port.ColumnInt}}), port.ErrNotFound),
+	); err != nil {
+		return err
 	}
 	list, err := e.A.Datasets(ctx, nobody)
 	if err != nil || len(list) != 0 {

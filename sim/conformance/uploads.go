@@ -69,14 +69,17 @@ func uploadParts(ctx context.Context, e *BlobsEnv) error {
 	if err != nil {
 		return err
 	}
-	for what, named := range map[string][]port.Part{
-		"parts out of order":             {parts[1], parts[0]},
-		"a part that was not uploaded":   {parts[0], {Number: 9, ETag: parts[1].ETag}},
-		"a part with another ETag":       {{Number: 1, ETag: parts[1].ETag}},
-		"a part that is small, not last": {parts[0], parts[1], parts[2]},
-	} { // order: each is refused by itself.
-		_, err := e.A.CompleteUpload(ctx, e.key("x"), id, named, port.Condition{})
-		if err := errors.Join(refused(what, err, nil), e.absent(ctx, "x")); err != nil {
+	for _, c := range []struct {
+		what  string
+		named []port.Part
+	}{
+		{"parts out of order", []port.Part{parts[1], parts[0]}},
+		{"a part that was not uploaded", []port.Part{parts[0], {Number: 9, ETag: parts[1].ETag}}},
+		{"a part with another ETag", []port.Part{{Number: 1, ETag: parts[1].ETag}}},
+		{"a part that is small, not last", []port.Part{parts[0], parts[1], parts[2]}},
+	} {
+		_, err := e.A.CompleteUpload(ctx, e.key("x"), id, c.named, port.Condition{})
+		if err := errors.Join(refused(c.what, err, nil), e.absent(ctx, "x")); err != nil {
 			return err
 		}
 	}

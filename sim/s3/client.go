@@ -19,7 +19,9 @@ import (
 const (
 	maxConns       = 32
 	maxAttempts    = 3
+	dialTimeout    = time.Second
 	attemptTimeout = 10 * time.Second
+	idleTimeout    = 30 * time.Second
 	backoffBase    = 100 * time.Millisecond // before attempt n+1: uniform below base * 2^n
 	maxPage        = 1000                   // S3 lists at most so many at a time
 )
@@ -31,6 +33,7 @@ type client struct {
 	p     *sched.Process
 	rand  *rand.Rand
 	conns *rt.Semaphore
+	idle  []*conn
 }
 
 // Client returns the Blobs port of process p on the given network node.
@@ -44,7 +47,11 @@ func (s *Server) Client(node *simnet.Node, p *sched.Process) port.Blobs {
 
 // ask performs one operation, over several attempts if need be.
 func (c *client) ask(ctx context.Context, what string, r *request) (*reply, error) {
+	rt.Check(c.p)
 	fail := func(err error) (*reply, error) { return nil, fmt.Errorf("s3: %s %s: %w", what, r.key, err) }
+	if err := ctx.Err(); err != nil {
+		return fail(fmt.Errorf("%w (%w)", err, port.ErrRefused))
+	}
 	for attempt := 1; ; attempt++ {
 		a, err := c.attempt(ctx, r)
 		if err == nil {
@@ -61,29 +68,6 @@ func (c *client) ask(ctx context.Context, what string, r *request) (*reply, erro
 		if ended := c.p.Sleep(ctx, pause); ended != nil {
 			return fail(fmt.Errorf("%w, given up between two attempts after: %w", ended, err))
 		}
-	}
-}
-
-// errNotSent: no attempt reached the server.
-var errNotSent = errors.New("no connection")
-
-func (c *client) attempt(ctx context.Context, r *request) (*reply, error) {
-	if err := c.conns.Acquire(ctx, 1); err != nil {
-		return nil, fmt.Errorf("no connection is free: %w (%w)", err, port.ErrRefused)
-	}
-	defer c.conns.Release(1)
-	limited, cancel := c.p.WithTimeout(ctx, attemptTimeout)
-	defer cancel()
-	m, err := simnet.Call(limited, c.p, c.node, c.srv.cfg.Node, serviceS3, r.message())
-	switch {
-	case err == nil:
-		return m.Body.(*reply), nil
-	case errors.Is(err, port.ErrUnknown):
-		return nil, err
-	case errors.Is(err, port.ErrRefused):
-		return nil, fmt.Errorf("%w: %w", errNotSent, err)
-	default: // ended while it was connecting
-		return nil, fmt.Errorf("%w: %w (%w)", errNotSent, err, port.ErrRefused)
 	}
 }
 

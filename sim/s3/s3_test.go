@@ -232,6 +232,16 @@ func TestFaults(t *testing.T) {
 		if data, _, err := w.c.Get(ctx, "late"); err != nil || string(data) != "late" {
 			t.Errorf("what a paused server had received: %q, %v", data, err)
 		}
+		w.net.Cut("client", "s3")
+		for range 2 { // first over the idle connection, then over a new one
+			before := w.sim.Now()
+			_, err := w.c.Put(ctx, "cut", nil, port.Condition{})
+			if took := w.sim.Now() - before; err == nil || took < 3*time.Second || took > 11*time.Second {
+				t.Errorf("put over a cut link: %v after %v", err, took)
+			}
+		}
+		w.net.Heal("client", "s3")
+		_ = w.p.Sleep(ctx, time.Minute)
 		w.srv.SetSlow(300 * time.Millisecond)
 		before := w.sim.Now()
 		if err := put("slow"); err != nil || w.sim.Now()-before < 300*time.Millisecond {
@@ -253,7 +263,7 @@ func TestErrorsAreTold(t *testing.T) {
 	w := newWorld(t, 2)
 	w.run(func(ctx context.Context) {
 		w.srv.SetErrors(0.5)
-		unknown, effects := 0, 0
+		unknown := 0
 		const n = 400
 		for i := range n {
 			_, err := w.c.Put(ctx, fmt.Sprint(i), nil, port.Condition{IfAbsent: true})
@@ -264,7 +274,7 @@ func TestErrorsAreTold(t *testing.T) {
 				unknown++
 			}
 		}
-		effects, _ = w.srv.Objects()
+		effects, _ := w.srv.Objects()
 		// Each attempt: 1/2 succeeds, 1/4 is refused and tried again up to twice, 1/4 is lost with its effect.
 		if unknown < n/5 || unknown > n/2 || effects < n*9/10 {
 			t.Errorf("of %d puts %d ended unknown and %d took effect", n, unknown, effects)

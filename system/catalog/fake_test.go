@@ -213,3 +213,10 @@ func inBubble(t *testing.T, cfg Config, f func(t *testing.T, ctx context.Context
 }
 
 func (b *bench) sleep(ctx context.Context, d time.Duration) { _ = b.wall.Sleep(ctx, d) }
+
+// size is how many names are known and how many wait.
+func (c *columns) size() (names, waiting int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.names, c.pending
+}

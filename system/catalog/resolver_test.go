@@ -238,8 +238,8 @@ func TestColumnsAreLearned(t *testing.T) {
 		if err != nil || !slices.Equal(have, want) {
 			t.Errorf("the catalog has %v (%v), expected %v", have, err, want)
 		}
-		if b.columns.pending != 0 {
-			t.Errorf("%d columns wait", b.columns.pending)
+		if _, waiting := b.columns.size(); waiting != 0 {
+			t.Errorf("%d columns wait", waiting)
 		}
 		before := b.f.count("add")
 		b.LearnEvents(ds.ID, fieldsOf("a", "b", "old"))
@@ -275,8 +275,8 @@ func TestTooManyColumns(t *testing.T) {
 		if have, _ = b.f.Columns(ctx, other.ID); len(have) != 1 {
 			t.Errorf("another dataset has %v", have)
 		}
-		if c := b.columns; c.names > c.limit || c.pending > maxPending {
-			t.Errorf("%d names are known, %d wait", c.names, c.pending)
+		if names, waiting := b.columns.size(); names > b.columns.limit || waiting > maxPending {
+			t.Errorf("%d names are known, %d wait", names, waiting)
 		}
 	})
 }

@@ -130,7 +130,7 @@ func (c *Catalog) Datasets(ctx context.Context, team int64) (all []port.Dataset,
 		if err != nil {
 			return err
 		}
-		defer rows.Close()
+		defer func() { _ = rows.Close() }() // rows.Err says what went wrong
 		all = nil
 		for rows.Next() {
 			ds, err := scanDataset(rows)
@@ -170,7 +170,7 @@ WHERE d.id = ? ORDER BY c.name`, dataset)
 		if err != nil {
 			return err
 		}
-		defer rows.Close()
+		defer func() { _ = rows.Close() }() // rows.Err says what went wrong
 		all = nil
 		there := false
 		for rows.Next() {

@@ -38,12 +38,12 @@ func Migrate(ctx context.Context, dsn string) error {
 	if err != nil {
 		return err
 	}
-	defer db.Close()
+	defer func() { _ = db.Close() }()
 	lock, err := db.Conn(ctx)
 	if err != nil {
 		return fmt.Errorf("mysql: migrate: connect to %s: %w", cfg.Addr, err)
 	}
-	defer lock.Close() // and with it the lock
+	defer func() { _ = lock.Close() }() // and with it the lock
 	var got sql.NullInt64
 	if err := lock.QueryRowContext(ctx, "SELECT GET_LOCK(?, ?)", migrationLock, migrationLockSeconds).Scan(&got); err != nil {
 		return fmt.Errorf("mysql: migrate: lock %s: %w", migrationLock, err)
@@ -76,7 +76,7 @@ func Check(ctx context.Context, dsn string) error {
 	if err != nil {
 		return err
 	}
-	defer db.Close()
+	defer func() { _ = db.Close() }()
 	version, err := schemaVersion(ctx, db)
 	if err != nil {
 		return fmt.Errorf("mysql: check the schema: %w", err)
