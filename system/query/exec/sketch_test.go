@@ -32,6 +32,14 @@ func TestSumIsExact(t *testing.T) {
 			p := &parts[rapid.IntRange(0, 2).Draw(t, "part")]
 			w := rapid.OneOf(rapid.Just(uint64(1)), rapid.Uint64Range(1, MaxRate)).Draw(t, "weight")
 			x := new(big.Rat).SetInt(new(big.Int).SetUint64(w))
+			if rapid.IntRange(0, 4).Draw(t, "many") == 0 {
+				list := rapid.SliceOfN(number, 0, 5).Draw(t, "floats")
+				p.weight += p.exact.addAll(append(list, math.NaN(), math.Inf(1)))
+				for _, f := range list {
+					want.Add(want, new(big.Rat).SetFloat64(f))
+				}
+				continue
+			}
 			if rapid.Bool().Draw(t, "whole") {
 				i := rapid.Int64().Draw(t, "int")
 				p.addInt(i, w)

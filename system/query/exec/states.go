@@ -150,6 +150,12 @@ func (s *totals) cost() int64  { return 120 }
 func (s *totals) update(in *input, v *segment.Vector) int64 {
 	uniform := v.Kinds == nil
 	switch {
+	case uniform && v.Uniform == event.Float && in.rows == nil && in.cells == nil && in.weight == nil:
+		t := &s.cells[in.cell]
+		if n := t.exact.addAll(v.Floats[:in.n]); n > 0 {
+			t.weight += n
+			t.anyFloat = true
+		}
 	case uniform && v.Uniform == event.Float:
 		for k := range in.n {
 			row, c, w := in.at(k)

@@ -57,6 +57,43 @@ func (s *exactSum) add(f float64, w uint64) {
 	}
 }
 
+// addAll adds the finite ones of many values, each once, and returns how many they are.
+func (s *exactSum) addAll(values []float64) (n uint64) {
+	if uint64(s.adds)+uint64(len(values)) >= maxAdds {
+		s.carry()
+	}
+	limbs, base := s.limbs, s.base
+	for _, f := range values {
+		b := math.Float64bits(f)
+		exp := int32(b>>52) & 0x7ff
+		if exp == 0x7ff {
+			continue // infinite, or not a number
+		}
+		mant := b & (1<<52 - 1)
+		if exp == 0 {
+			exp = 1
+		} else {
+			mant |= 1 << 52
+		}
+		sign := int64(b) >> 63
+		pos := exp - 1
+		shift := uint(pos & (limbBits - 1))
+		at := pos/limbBits - base
+		if at < 0 || int(at)+3 > len(limbs) {
+			at = s.cover(pos/limbBits, 3)
+			limbs, base = s.limbs, s.base
+		}
+		low := mant << shift
+		l := limbs[at : at+3 : at+3]
+		l[0] += (int64(low&limbMask) ^ sign) - sign
+		l[1] += (int64(low>>limbBits) ^ sign) - sign
+		l[2] += (int64(mant>>(64-shift)) ^ sign) - sign
+		n++
+	}
+	s.adds += uint32(n)
+	return n
+}
+
 // addInt adds i·w.
 func (s *exactSum) addInt(i int64, w uint64) {
 	sign := i >> 63
