@@ -195,7 +195,7 @@ func (re *Retriever) fetchIDs(ctx context.Context, seal *manifest.Seal) ([]event
 func (re *Retriever) otherIDs(ctx context.Context, seal *manifest.Seal) ([]event.ID, string, error) {
 	for _, peer := range re.place.Peers {
 		if data, err := re.call(ctx, peer, serviceSegment, []byte(seal.IDs)); err == nil {
-			if ids, err := decodeIDs(data); err == nil {
+			if ids, err := decodeIDs(data); err == nil && int64(len(ids)) == seal.Rows() {
 				return ids, peer, nil
 			}
 		}

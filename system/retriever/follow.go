@@ -110,6 +110,7 @@ func (re *Retriever) await(ctx context.Context, st *state) error {
 		restart := re.restart
 		re.mu.Unlock()
 		if restart != "" {
+			re.announce(port.EventDiskCorrupt, "the local data is given up: "+restart)
 			return re.giveUp(ctx, restart)
 		}
 		allowed, changed := re.claim.mayFollow()

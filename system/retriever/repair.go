@@ -15,7 +15,8 @@ import (
 // found notes that a local segment is damaged, tells, and has it repaired. It is not served from then on.
 func (re *Retriever) found(key string, why error) {
 	re.mu.Lock()
-	known := slices.Contains(re.damaged, key)
+	// It may have been read while the local data was given up.
+	known := slices.Contains(re.damaged, key) || re.st == nil || !slices.ContainsFunc(re.st.index.seals, func(s localSeal) bool { return s.Names(key) })
 	if !known {
 		re.damaged = append(re.damaged, key)
 		slices.Sort(re.damaged)
@@ -72,9 +73,21 @@ func (re *Retriever) repair(ctx context.Context, st *state) {
 		damaged = slices.DeleteFunc(damaged, s.Names)
 		if err := re.repairSeal(ctx, st, s, bad); err != nil && ctx.Err() == nil && !errors.Is(err, errReplaced) {
 			re.announce(port.EventSnapshotFailed, fmt.Sprintf("repair of offsets %d to %d: %v", s.First, s.Next, err))
+			re.lastResort(ctx, st, s)
 		}
 	}
 	re.forgive(damaged) // not here any more
+}
+
+// lastResort gives up the local data for a seal that nobody else has, if all of it that is not in S3 can be read from
+// Kafka again.
+func (re *Retriever) lastResort(ctx context.Context, st *state, s *localSeal) {
+	start, _, err := re.log.Admin().Offsets(ctx, re.place.Topic, re.place.Partition)
+	re.mu.Lock()
+	defer re.mu.Unlock()
+	if err == nil && re.st == st && s.Next > re.known.Next && start <= re.known.Next {
+		re.restart = fmt.Sprintf("the seal of offsets %d to %d is damaged and cannot be repaired: reading again from offset %d on", s.First, s.Next, re.known.Next)
+	}
 }
 
 // forgive takes segments out of those that are damaged.
@@ -201,27 +214,38 @@ func (re *Retriever) rebuild(ctx context.Context, s *localSeal, info *segment.In
 	return made, nil
 }
 
-// idsBytes reads the IDs of a local seal, as they are stored: from their file while they are remembered, else made from
-// its rows, else from the peers or S3.
+// idsBytes is ownIDs, but asks the peers and S3 too.
 func (re *Retriever) idsBytes(ctx context.Context, s *localSeal) ([]byte, error) {
-	good := func(data []byte) bool {
-		ids, err := decodeIDs(data)
-		return err == nil && int64(len(ids)) == s.Rows()
-	}
-	data, _, err := readAll(ctx, re.disk, rangeName(s.First, s.Next, idsSuffix))
-	if err == nil && good(data) {
+	data, err := re.ownIDs(ctx, s)
+	if err == nil {
 		return data, nil
 	}
-	rows, err := re.rowsOf(ctx, s)
-	if err == nil {
-		ids := make([]event.ID, len(rows))
-		for i := range rows {
-			ids[i] = rows[i].Event.ID
-		}
-		return encodeIDs(ids), nil
-	}
-	if data, _, err := re.fetch(ctx, s.IDs, good); err == nil {
+	if data, _, err := re.fetch(ctx, s.IDs, s.areIDs); err == nil {
 		return data, nil
 	}
 	return nil, err
+}
+
+// ownIDs reads the IDs of a local seal, as they are stored: from their file while they are remembered, else made from its
+// rows. It asks nobody, so it can serve who asks.
+func (re *Retriever) ownIDs(ctx context.Context, s *localSeal) ([]byte, error) {
+	data, _, err := readAll(ctx, re.disk, rangeName(s.First, s.Next, idsSuffix))
+	if err == nil && s.areIDs(data) {
+		return data, nil
+	}
+	rows, err := re.rowsOf(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	ids := make([]event.ID, len(rows))
+	for i := range rows {
+		ids[i] = rows[i].Event.ID
+	}
+	return encodeIDs(ids), nil
+}
+
+// areIDs says whether bytes can be those of the seal's IDs.
+func (s *localSeal) areIDs(data []byte) bool {
+	ids, err := decodeIDs(data)
+	return err == nil && int64(len(ids)) == s.Rows()
 }

@@ -180,7 +180,7 @@ func (re *Retriever) Status(context.Context) (Status, error) {
 		return st, nil
 	}
 	t := re.st.store.published()
-	st.Durable, st.Held, st.Duplicates, st.Corrupt, st.Missed = t.next, t.held, t.duplicates, t.corrupt, t.missed
+	st.Durable, st.Held, st.Duplicates, st.Corrupt, st.Missed = max(t.next, st.Committed), t.held, t.duplicates, t.corrupt, t.missed
 	for i := range re.st.index.seals {
 		st.Held += re.st.index.seals[i].Rows()
 	}

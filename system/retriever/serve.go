@@ -65,7 +65,7 @@ func (re *Retriever) serveSegment(ctx context.Context, key string) ([]byte, erro
 	for i := range seals {
 		s := &seals[i]
 		if s.IDs == key && key != "" {
-			return re.idsBytes(ctx, s)
+			return re.ownIDs(ctx, s)
 		}
 		for j := range s.Segments {
 			if s.Segments[j].Key != key {

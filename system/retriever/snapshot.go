@@ -15,6 +15,7 @@ import (
 
 // Bounds of a snapshot.
 const (
+	uploaders     = 4 // at once
 	sealsAtOnce   = 8 // per manifest: after a long outage of S3, what was uploaded counts before all is
 	partBytes     = 8 << 20
 	multipartFrom = 2 * partBytes
@@ -30,24 +31,30 @@ func (re *Retriever) keeper(ctx context.Context) error {
 	turn := time.Duration(re.place.Replica%2) * every / 2
 	pause := retryMin
 	next := re.r.Now().Truncate(every).Add(every + turn)
-	checked := (*state)(nil)
+	var checked *state
 	for {
 		re.mu.Lock()
 		wake := re.wake
+		at := next
+		if re.st == nil || re.st != checked {
+			at = re.r.Now().Add(retryMin)
+		}
 		re.mu.Unlock()
-		if err := re.sleepUntil(ctx, next, wake); err != nil {
+		if err := re.sleepUntil(ctx, at, wake); err != nil {
 			return nil //nolint:nilerr // ended as asked
 		}
 		st := re.present()
 		if st == nil {
-			next = re.r.Now().Add(retryMin)
 			continue
 		}
-		if checked != st {
+		if st != checked {
 			re.scrub(ctx)
 			checked = st
 		}
 		re.repair(ctx, st)
+		if re.r.Now().Before(next) {
+			continue
+		}
 		err := re.snapshot(ctx, st)
 		if err == nil {
 			err = re.age(ctx, st)
@@ -162,7 +169,7 @@ func (re *Retriever) beyond(st *state, seals []localSeal, m *manifest.Manifest) 
 		}
 		re.mu.Unlock()
 		if !told {
-			re.announce(port.EventManifestLost, why+": what is here is given up for it")
+			re.announce(port.EventSealsDisagree, why)
 		}
 		return nil, nil
 	}
@@ -228,18 +235,29 @@ func (re *Retriever) writeManifest(ctx context.Context, next manifest.Manifest, 
 // upload puts a seal's segments and IDs into S3. What is there already with the right size is left: keys are
 // content-addressed, so it is the same.
 func (re *Retriever) upload(ctx context.Context, s *localSeal) error {
-	for i := range s.Segments {
+	segment := func(ctx context.Context, i int) error {
 		info := &s.Segments[i]
-		err := re.put(ctx, info.Key, info.Bytes, func() ([]byte, error) {
+		return re.put(ctx, info.Key, info.Bytes, func() ([]byte, error) {
 			data, err := re.readSegment(ctx, s, i)
 			if errors.Is(err, port.ErrCorrupt) {
 				re.found(info.Key, err)
 			}
 			return data, err
 		})
-		if err != nil {
-			return err
-		}
+	}
+	group, inner := rt.NewGroup(re.r, ctx)
+	for w := range min(uploaders, len(s.Segments)) {
+		group.Go("upload", func(ctx context.Context) error {
+			for i := w; i < len(s.Segments); i += uploaders {
+				if err := segment(ctx, i); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	if err := group.Wait(context.WithoutCancel(inner)); err != nil {
+		return err
 	}
 	if s.IDs == "" {
 		return nil

@@ -14,6 +14,9 @@ import (
 	"github.com/ratel-sim/ratel/system/port"
 )
 
+// keepAside is how many files of records that could not be decoded are kept, the latest.
+const keepAside = 16
+
 // positionFile is where the bug AutoCommitEarly keeps its position.
 const positionFile = "position"
 
@@ -26,27 +29,11 @@ func (re *Retriever) open(ctx context.Context, limit int64) (*state, error) {
 	re.mu.Lock()
 	re.st = nil // nothing is served meanwhile
 	re.mu.Unlock()
-	x, err := re.readIndex(ctx)
+	st, fresh, err := re.openSealed(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("retriever: open the local data: %w", err)
+		return nil, err
 	}
-	fresh := x == nil
-	if fresh {
-		if x, err = re.bootstrap(ctx); err != nil {
-			return nil, fmt.Errorf("retriever: begin from the snapshot: %w", err)
-		}
-	}
-	if err := re.tidy(ctx, x); err != nil {
-		return nil, fmt.Errorf("retriever: remove what the index does not name: %w", err)
-	}
-	st := &state{seen: newWindow(re.cfg.DedupWindow), index: x, pins: map[string]int{}}
-	st.part = newPart(re.place.Partition, x.base.next, bucketAt(x.sealedAt, re.cfg.SealEvery))
-	if !re.bugs.Has(planted.NoDedup) {
-		if err := re.remember(ctx, st); err != nil {
-			return nil, fmt.Errorf("retriever: read the latest seals' IDs: %w", err)
-		}
-	}
-	st.store, err = openStore(ctx, re.r, re.disk, re.place.Partition, limit, x.base, func(f *frame) bool { return re.replay(st, f) }, re.announce)
+	st.store, err = openStore(ctx, re.r, re.disk, re.place.Partition, limit, st.index.base, func(f *frame) bool { return re.replay(st, f) }, re.announce)
 	if err != nil {
 		return nil, err
 	}
@@ -57,6 +44,43 @@ func (re *Retriever) open(ctx context.Context, limit int64) (*state, error) {
 	re.st, re.next, re.pages, re.restart, re.freshAt = st, st.store.durable.next, nil, "", time.Time{}
 	re.mu.Unlock()
 	return st, nil
+}
+
+// openSealed opens what is sealed, or begins from the snapshot if there is nothing; fresh says so.
+func (re *Retriever) openSealed(ctx context.Context) (st *state, fresh bool, err error) {
+	for tries := 1; ; tries++ {
+		x, err := re.readIndex(ctx)
+		if err != nil {
+			return nil, false, fmt.Errorf("retriever: open the local data: %w", err)
+		}
+		fresh = x == nil
+		if fresh {
+			if x, err = re.bootstrap(ctx); err != nil {
+				return nil, false, fmt.Errorf("retriever: begin from the snapshot: %w", err)
+			}
+		}
+		if err := re.tidy(ctx, x); err != nil {
+			return nil, false, fmt.Errorf("retriever: remove what the index does not name: %w", err)
+		}
+		st := &state{seen: newWindow(re.cfg.DedupWindow), index: x, pins: map[string]int{}}
+		st.part = newPart(re.place.Partition, x.base.next, bucketAt(x.sealedAt, re.cfg.SealEvery))
+		if re.bugs.Has(planted.NoDedup) {
+			return st, fresh, nil
+		}
+		if err = re.remember(ctx, st); err == nil {
+			return st, fresh, nil
+		}
+		if tries >= fetchTries {
+			// Without them, what is kept would not be a function of the log any more.
+			re.announce(port.EventDiskCorrupt, fmt.Sprintf("the IDs of the latest seals cannot be had, so the local data is given up: %v", err))
+			if err := re.discard(ctx); err != nil {
+				return nil, false, err
+			}
+		}
+		if err := re.r.Sleep(ctx, loadPauseMax); err != nil {
+			return nil, false, err
+		}
+	}
 }
 
 // readIndex reads the index; nil if there is none that can be used. A damaged one is set aside: what it named is had again.
@@ -89,8 +113,10 @@ func (re *Retriever) tidy(ctx context.Context, x *index) error {
 		return err
 	}
 	known := x.files()
+	aside := slices.DeleteFunc(slices.Clone(names), func(name string) bool { return !strings.HasSuffix(name, asideSuffix) })
+	known = append(known, aside[max(len(aside)-keepAside, 0):]...)
 	for _, name := range names {
-		ours := strings.HasSuffix(name, packSuffix) || strings.HasSuffix(name, idsSuffix) || strings.HasSuffix(name, tempSuffix)
+		ours := strings.HasSuffix(name, asideSuffix) || strings.HasSuffix(name, packSuffix) || strings.HasSuffix(name, idsSuffix) || strings.HasSuffix(name, tempSuffix)
 		if !ours || slices.Contains(known, name) {
 			continue
 		}
@@ -162,7 +188,10 @@ func (re *Retriever) idsOf(ctx context.Context, st *state, f *idsFile) ([]event.
 	from := "its own segments"
 	data, err = re.idsFromSegments(ctx, st, f)
 	if err != nil {
-		data, from, err = re.fetch(ctx, f.key, func(data []byte) bool { _, err := decodeIDs(data); return err == nil })
+		data, from, err = re.fetch(ctx, f.key, func(data []byte) bool {
+			ids, err := decodeIDs(data)
+			return err == nil && int64(len(ids)) == f.count
+		})
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", f.key, err)
@@ -210,25 +239,34 @@ func (re *Retriever) giveUp(ctx context.Context, why string) error {
 	re.mu.Lock()
 	re.st = nil
 	re.mu.Unlock()
+	if err := re.discard(ctx); err != nil {
+		return err
+	}
+	return fmt.Errorf("%w: %s", errStartOver, why)
+}
+
+// discard removes the index, and then the log that belongs to it.
+func (re *Retriever) discard(ctx context.Context) error {
+	if err := re.disk.Remove(ctx, indexFile); err != nil && !errors.Is(err, port.ErrNotExist) {
+		return fmt.Errorf("%s: remove: %w", indexFile, err)
+	}
+	// It goes first, and durably: without it, nothing else counts.
+	if err := re.disk.SyncDir(ctx); err != nil {
+		return fmt.Errorf("%s: remove: %w", indexFile, err)
+	}
 	names, err := re.disk.List(ctx)
 	if err != nil {
 		return err
 	}
-	// The index goes first and durably: without it, nothing else counts.
-	for _, name := range append([]string{indexFile}, names...) {
-		_, isLog := parseFileName(name)
-		if name == indexFile || isLog {
-			if err := re.disk.Remove(ctx, name); err != nil && !errors.Is(err, port.ErrNotExist) {
-				return fmt.Errorf("%s: remove: %w", name, err)
-			}
+	for _, name := range names {
+		if _, ok := parseFileName(name); !ok {
+			continue
 		}
-		if name == indexFile {
-			if err := re.disk.SyncDir(ctx); err != nil {
-				return fmt.Errorf("%s: remove: %w", name, err)
-			}
+		if err := re.disk.Remove(ctx, name); err != nil {
+			return fmt.Errorf("%s: remove: %w", name, err)
 		}
 	}
-	return fmt.Errorf("%w: %s", errStartOver, why)
+	return nil
 }
 
 // bootstrap begins from the snapshot in S3, with no need of a living peer: the latest seals' IDs are fetched, and what
