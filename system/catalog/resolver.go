@@ -67,7 +67,7 @@ const (
 	// maxLists bounds the teams whose list of datasets is remembered.
 	maxLists = 100
 	// maxKeyBytes is longer than any key of the API: a longer one is unknown without asking, and is never remembered.
-	maxKeyBytes = 128
+	maxKeyBytes = 256
 )
 
 // place names a dataset.
