@@ -183,14 +183,17 @@ func (p *pairer) add(a, b uint32) uint32 {
 	return uint32(len(p.left) - 1)
 }
 
+const lastGroups = 1 << 13
+
 // grouper finds the group of each selected row.
 type grouper struct {
 	columns []int // of the breakdowns, in the block
 	coders  []coder
 	pairers []pairer // pairers[i] pairs what came before with breakdown i+1
 	local   []int32  // by code: the group plus one, 0 not looked up yet, -1 left out
-	// last has the group of each code of the block before, which often means the same.
-	last []int32
+	// last has groups found before by the codes of all columns, which often mean the same in the next block: the group plus
+	// one, 0 for none. Combinations that fall on one place displace each other.
+	last [lastGroups]int32
 	key  []byte
 	tmp  []event.Value
 }
@@ -230,14 +233,17 @@ func (g *grouper) lookUp(t *table, code uint32) int32 {
 		g.tmp = make([]event.Value, len(g.coders))
 	}
 	values := g.tmp[:len(g.coders)]
-	c := code
+	place, c := uint64(0), code
 	for i := len(g.pairers) - 1; i >= 0; i-- {
-		values[i+1] = g.coders[i+1].value(g.pairers[i].right[c])
+		right := g.pairers[i].right[c]
+		values[i+1] = g.coders[i+1].value(right)
+		place = (place + uint64(right)) * mixA
 		c = g.pairers[i].left[c]
 	}
 	values[0] = g.coders[0].value(c)
-	if found := g.sameAsLast(t, code, values); found > 0 {
-		return found
+	last := &g.last[(place>>32+uint64(c))%lastGroups]
+	if *last > 0 && g.same(t, *last-1, values) {
+		return *last
 	}
 	g.key = g.key[:0]
 	for _, v := range values {
@@ -247,28 +253,19 @@ func (g *grouper) lookUp(t *table, code uint32) int32 {
 	if found < 0 {
 		return -1
 	}
-	for len(g.last) <= int(code) && len(g.last) < 1<<16 {
-		g.last = append(g.last, -1)
-	}
-	if int(code) < len(g.last) {
-		g.last[code] = found
-	}
+	*last = found + 1
 	return found + 1
 }
 
-// sameAsLast tries the group that the code meant in an earlier block.
-func (g *grouper) sameAsLast(t *table, code uint32, values []event.Value) int32 {
-	if int(code) >= len(g.last) {
-		return 0
+// same says whether a group found before has these values still.
+func (g *grouper) same(t *table, group int32, values []event.Value) bool {
+	if int(group) >= len(t.groups) {
+		return false
 	}
-	i := g.last[code]
-	if i < 0 || int(i) >= len(t.groups) {
-		return 0
-	}
-	for k, v := range t.groups[i].values {
+	for k, v := range t.groups[group].values {
 		if v != values[k] {
-			return 0
+			return false
 		}
 	}
-	return i + 1
+	return true
 }

@@ -20,7 +20,7 @@ type rowSource struct {
 
 func (s *rowSource) Info() segment.Info {
 	info := segment.Info{Rows: int64(len(s.rows))}
-	stats := map[string]*segment.ColumnStats{}
+	stats, bounded := map[string]*segment.ColumnStats{}, map[string]bool{}
 	for i := range s.rows {
 		at := s.rows[i].Time.UnixNano()
 		if i == 0 {
@@ -38,8 +38,8 @@ func (s *rowSource) Info() segment.Info {
 			}
 			c.Nulls--
 			number := f.Value.Kind() == event.Int || f.Value.Kind() == event.Float && finite(f.Value.Float())
-			if x := f.Value.Float(); number && c.Kinds&numbers == 0 {
-				c.Min, c.Max = x, x
+			if x := f.Value.Float(); number && !bounded[f.Name] {
+				c.Min, c.Max, bounded[f.Name] = x, x, true
 			} else if number {
 				c.Min, c.Max = min(c.Min, x), max(c.Max, x)
 			}
@@ -48,9 +48,7 @@ func (s *rowSource) Info() segment.Info {
 			} else if f.Value.Kind() == event.String {
 				c.MinText, c.MaxText = min(c.MinText, x), max(c.MaxText, x)
 			}
-			if number || f.Value.Kind() != event.Float {
-				c.Kinds |= 1 << f.Value.Kind()
-			}
+			c.Kinds |= 1 << f.Value.Kind()
 		}
 	}
 	for _, c := range stats {
