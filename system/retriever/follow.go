@@ -218,7 +218,7 @@ func (re *Retriever) record(ctx context.Context, st *state, rec *port.Fetched) e
 		f.kind = frameAside
 		s.put(&f)
 		re.stage(st, &f, event.Chunk{}, nil)
-		return nil
+		return nil //nolint:nilerr // it is counted and kept, and the log goes on
 	}
 	re.kept, re.places = re.kept[:0], re.places[:0]
 	for i := range c.Events {

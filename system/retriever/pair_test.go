@@ -2,9 +2,11 @@ package retriever
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -180,5 +182,30 @@ func damageOne(t *rapid.T, h *hand) {
 		f.synced = min(f.synced, at)
 	} else {
 		f.data[at] ^= 0x20
+	}
+}
+
+// TestTheManifestIsTheTruth: a retriever whose seals are others than those of the manifest says so and begins anew from it.
+func TestTheManifestIsTheTruth(t *testing.T) {
+	t.Parallel()
+	s := newStory(t)
+	s.seconds(0, 8)
+	a, b := s.pair[0], s.pair[1]
+	b.cfg.SealEvery = 3 * time.Second // set up differently: this must not be
+	a.start()
+	b.start()
+	a.read(20)
+	b.read(20)
+	if err := errors.Join(a.keep(), b.keep()); err != nil {
+		t.Fatal(err)
+	}
+	if d := b.seen.of(port.EventSealsDisagree); len(d) != 1 || !strings.Contains(d[0], "offsets 0 to ") || len(a.seen.of(port.EventSealsDisagree)) != 0 {
+		t.Errorf("%v, %v", d, a.seen.of(port.EventSealsDisagree))
+	}
+	b.read(20)
+	for _, h := range s.pair {
+		if err := s.complete(h); err != nil {
+			t.Error(err)
+		}
 	}
 }

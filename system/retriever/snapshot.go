@@ -61,7 +61,7 @@ func (re *Retriever) keeper(ctx context.Context) error {
 		}
 		switch {
 		case ctx.Err() != nil:
-			return nil
+			return nil //nolint:nilerr // ended as asked
 		case err == nil:
 			pause = retryMin
 			for now := re.r.Now(); !next.After(now); next = next.Add(every) {
