@@ -56,8 +56,9 @@ func (re *Retriever) keeper(ctx context.Context) error {
 			continue
 		}
 		err := re.snapshot(ctx, st)
-		if err == nil {
-			err = re.age(ctx, st)
+		// Also while S3 is away: what it has already may go.
+		if aged := re.age(ctx, st); err == nil {
+			err = aged
 		}
 		switch {
 		case ctx.Err() != nil:
