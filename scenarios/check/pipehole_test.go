@@ -1,0 +1,188 @@
+package check
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ratel-sim/ratel/scenarios/evidence"
+	"github.com/ratel-sim/ratel/scenarios/plan"
+	"github.com/ratel-sim/ratel/system"
+)
+
+// pipeHoles are holes in the evidence of which the check must say that it cannot tell.
+var pipeHoles = []struct {
+	name, check, says string
+	make              func(e *evidence.Evidence)
+}{
+	{"no pairs in the topology", CheckPairs, "no pairs", func(e *evidence.Evidence) { e.Plan.System.Replicas = 1 }},
+	{"no ranges", CheckPairs, "nothing could be compared", func(e *evidence.Evidence) { e.Pairs = nil }},
+	{"a retriever's ranges are missing", CheckPairs, "connection refused", func(e *evidence.Evidence) {
+		e.Gaps = []evidence.Gap{{What: "pairs", Why: "retriever3: connection refused"}}
+	}},
+	{"one retriever has no ranges", CheckPairs, "nothing could be compared", func(e *evidence.Evidence) {
+		e.Pairs = slices.DeleteFunc(e.Pairs, func(p evidence.PairRange) bool { return p.Retriever == "retriever3" })
+	}},
+	{"no manifests", CheckCommitted, "no manifest was seen", func(e *evidence.Evidence) {
+		e.Commits = nil
+		e.Held = slices.DeleteFunc(e.Held, func(m evidence.HeldMark) bool { return m.Retriever == evidence.StoreS3 })
+	}},
+	{"S3 could not be read", CheckCommitted, "what S3 holds is not known", func(e *evidence.Evidence) {
+		e.Gaps = []evidence.Gap{{What: "s3", Why: "events/0: the manifest: slow down"}}
+	}},
+	{"nothing is committed", CheckCommitted, "nothing that S3 had to hold", func(e *evidence.Evidence) {
+		for i := range e.Commits {
+			e.Commits[i].Next, e.Commits[i].Durable = 0, 0
+		}
+	}},
+	{"no zones", CheckZones, "1 zone", func(e *evidence.Evidence) { e.Plan.System.Zones = 1 }},
+	{"no places", CheckZones, "was not asked", func(e *evidence.Evidence) { e.Places = nil }},
+	{"a retriever was never seen", CheckZones, "never seen", func(e *evidence.Evidence) {
+		e.Places = slices.DeleteFunc(e.Places, func(p evidence.Place) bool { return p.Retriever == "retriever3" })
+	}},
+	{"no memory samples", CheckMemory, "was not measured", func(e *evidence.Evidence) { dropSamples(e, 0, end, evidence.RetrieverMemory) }},
+	{"memory samples broke off", CheckMemory, "was not measured after", func(e *evidence.Evidence) { dropSamples(e, 40*sec, end, evidence.InFlightShare) }},
+	{"no queries", CheckQueries, "no query was asked", func(e *evidence.Evidence) { e.Queries = nil }},
+	{"few queries", CheckQueries, "at least 5 are needed", func(e *evidence.Evidence) { e.Queries = e.Queries[len(e.Queries)-4:] }},
+	{"no old data", CheckQueries, "asks for old data", func(e *evidence.Evidence) {
+		e.Queries = slices.DeleteFunc(e.Queries, func(q evidence.Query) bool { return q.Shape == plan.QueryOld })
+	}},
+	{"no epoch", CheckQueries, "clock of the events is not known", func(e *evidence.Evidence) { e.Run.Epoch = time.Time{} }},
+	{"a specification that is not judged", CheckQueries, "could not be judged", func(e *evidence.Evidence) {
+		e.Queries[len(e.Queries)-1].Spec = json.RawMessage(`{"calculations":[{"op":"CONCURRENCY"}],"start_time":1,"end_time":2}`)
+	}},
+	{"no answer that counts everything", CheckFreshness, "at least 3 are needed", func(e *evidence.Evidence) {
+		e.Queries = slices.DeleteFunc(e.Queries, func(q evidence.Query) bool { return q.Shape == plan.QueryCover })
+	}},
+	{"freshness without answers", CheckSLOFresh, "no accepted event was looked for", func(e *evidence.Evidence) {
+		e.Queries = slices.DeleteFunc(e.Queries, func(q evidence.Query) bool { return q.Shape == plan.QueryCover })
+	}},
+	{"a service level without queries", CheckSLOQuery, "no query was asked", func(e *evidence.Evidence) { e.Queries = nil }},
+}
+
+func TestHolesInTheEvidenceAreInconclusive(t *testing.T) {
+	t.Parallel()
+	s := defaultPipe()
+	for _, c := range pipeHoles {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			e := s.history()
+			c.make(e)
+			res := result(Judge(e), c.check)
+			if res.Verdict != Inconclusive || !strings.Contains(res.Summary, c.says) {
+				t.Errorf("want inconclusive saying %q, got %v: %s", c.says, res.Verdict, res.Summary)
+			}
+		})
+	}
+}
+
+// TestLateDataIsTold delays what queries see: freshness and its service level fail, and the wrong answers say that they are late.
+func TestLateDataIsTold(t *testing.T) {
+	t.Parallel()
+	s := defaultPipe()
+	s.lag, s.partial = 35*time.Second, 0
+	e := s.history()
+	for i := range e.Plan.Checks {
+		if c := &e.Plan.Checks[i]; c.Name == plan.CheckFreshness {
+			c.Args.Within = plan.Duration(12 * time.Second)
+		}
+	}
+	j := Judge(e)
+	for _, check := range []string{CheckFreshness, CheckQueries} {
+		if res := result(j, check); res.Verdict != Fail {
+			t.Errorf("%s: %v: %s", check, res.Verdict, res.Summary)
+		}
+	}
+	told := slices.ContainsFunc(result(j, CheckQueries).Findings, func(f Finding) bool {
+		return f.Stage == LostBeforeQuery && slices.ContainsFunc(f.Evidence, func(l string) bool { return strings.Contains(l, "its data are late") })
+	})
+	if !told {
+		t.Errorf("nothing says that data are late: %+v", result(j, CheckQueries).Findings)
+	}
+	if j.Queries.Freshness.Max < 12*time.Second {
+		t.Errorf("freshness is %+v", j.Queries.Freshness)
+	}
+}
+
+// TestQueriesOutOfTimeCostTheServiceLevel: slow, failed and lost answers are bad queries, and no wrong ones.
+func TestQueriesOutOfTimeCostTheServiceLevel(t *testing.T) {
+	t.Parallel()
+	e := defaultPipe().history()
+	bad := int64(0)
+	for i := range e.Queries[:12] {
+		q := &e.Queries[i]
+		if q.Code != 200 {
+			continue
+		}
+		switch bad++; i % 3 {
+		case 0:
+			q.Code, q.Result, q.Error, q.Complete = 503, nil, "away", false
+		case 1:
+			q.Code, q.Result, q.Error, q.Complete = 0, nil, "no answer within 10s", false
+		case 2:
+			q.Done = q.Sent + 6*time.Second
+		}
+	}
+	j := Judge(e)
+	if res := result(j, CheckSLOQuery); res.Verdict != Fail {
+		t.Errorf("%v: %s", res.Verdict, res.Summary)
+	}
+	if res := result(j, CheckQueries); res.Verdict != Pass {
+		t.Errorf("%v: %s", res.Verdict, res.Summary)
+	}
+	slo := j.Stages[0].SLOs[len(j.Stages[0].SLOs)-1]
+	if slo.Unit != "queries" || slo.Events-slo.Good != bad || slo.Bad.Late == 0 || slo.Bad.Failed == 0 || slo.Bad.Unanswered == 0 {
+		t.Errorf("%d bad ones: %+v", bad, slo)
+	}
+}
+
+// TestARecreatedDatasetIsForgotten: what a dataset had before it was deleted must not be counted after, and what it had
+// around that moment may be.
+func TestARecreatedDatasetIsForgotten(t *testing.T) {
+	t.Parallel()
+	s := defaultPipe()
+	s.partial = 0
+	at := s.before + time.Second
+	make := func(forget bool) *Judgement {
+		e := s.history()
+		e.Plan.Phases[1].Faults = append(e.Plan.Phases[1].Faults, plan.Fault{Kind: system.FaultRecreate, Team: "load", Dataset: "load-0-0", Pos: scriptPos})
+		for _, kind := range []evidence.EntryKind{evidence.FaultInjected, evidence.FaultObserved, evidence.FaultHealed, evidence.HealObserved} {
+			e.Timeline = append(e.Timeline, evidence.Entry{At: at, Kind: kind, Phase: "outage", Fault: "outage/1", Node: "mysql"})
+		}
+		slices.SortStableFunc(e.Timeline, func(a, b evidence.Entry) int { return int(a.At - b.At) })
+		truth, _ := loadTruth(e.Plan, testEpoch)
+		held := map[event]bool{}
+		for _, m := range e.Held {
+			held[event{m.Producer, m.Seq}] = true
+		}
+		for i := range e.Queries {
+			q := &e.Queries[i]
+			if q.Dataset != "load-0-0" || q.Sent < at || q.Result == nil {
+				continue
+			}
+			var seen []stored
+			for k := range e.Ops {
+				o := &e.Ops[k]
+				if o.Dataset != q.Dataset || o.Sent > q.Sent || forget && o.Sent < at {
+					continue
+				}
+				for n := range o.Count {
+					if seq := o.FirstSeq + uint64(n); held[event{o.Producer, seq}] {
+						when := truth.Time(o.Sent, n)
+						seen = append(seen, stored{o, n, 0, when, truth.Event(0, o.Producer, seq, when)})
+					}
+				}
+			}
+			q.Result = brute(q.Spec, seen)
+		}
+		return Judge(e)
+	}
+	if res := result(make(true), CheckQueries); res.Verdict != Pass {
+		t.Errorf("forgotten as it should: %v: %s %+v", res.Verdict, res.Summary, res.Findings)
+	}
+	if res := result(make(false), CheckQueries); res.Verdict != Fail {
+		t.Errorf("remembered: %v: %s", res.Verdict, res.Summary)
+	}
+}
