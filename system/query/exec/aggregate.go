@@ -130,12 +130,26 @@ func (a *Aggregator) Add(ctx context.Context, src segment.Source) (skipped bool,
 	if Skips(a.plan.query, &info) {
 		return true, nil
 	}
-	within := info.MinTime >= a.plan.query.Start.UnixNano() && info.MaxTime < a.plan.query.End.UnixNano()
-	return false, src.Scan(ctx, a.plan.columns, func(b *segment.Block) error {
+	// Heads of the rows that are not looked at need not be decoded.
+	heads, within := segment.Heads(0), info.MinTime >= a.plan.query.Start.UnixNano() && info.MaxTime < a.plan.query.End.UnixNano()
+	only := -1 // the interval of all rows that are in the time range
+	switch {
+	case a.plan.intervals == 1:
+		only = 0
+	case within && a.interval(info.MinTime) == a.interval(info.MaxTime):
+		only = a.interval(info.MinTime)
+	}
+	if !within || only < 0 {
+		heads |= segment.HeadTime
+	}
+	if a.plan.weighted {
+		heads |= segment.HeadSampleRate
+	}
+	return false, segment.ScanOnly(ctx, src, heads, a.plan.columns, func(b *segment.Block) error {
 		if len(b.Columns) != len(a.plan.columns) {
 			return fmt.Errorf("a block of %s has %d columns, asked for were %d", info.Key, len(b.Columns), len(a.plan.columns))
 		}
-		a.block(b, within)
+		a.block(b, within, only)
 		return nil
 	})
 }
@@ -149,8 +163,9 @@ func (a *Aggregator) Partial() *Partial {
 	return &Partial{a.table}
 }
 
-// block adds a block's rows. within says that all of them are in the query's time range.
-func (a *Aggregator) block(b *segment.Block, within bool) {
+// block adds a block's rows. within says that all of them are in the query's time range; only is the interval of all that
+// are, or -1.
+func (a *Aggregator) block(b *segment.Block, within bool, only int) {
 	a.rows += int64(b.Rows)
 	rows, n := a.choose(b, within)
 	if n == 0 {
@@ -169,7 +184,7 @@ func (a *Aggregator) block(b *segment.Block, within bool) {
 	if in.n == 0 {
 		return
 	}
-	a.place(b, &in)
+	a.place(b, &in, only)
 	for i := range a.plan.slots {
 		s := &a.plan.slots[i]
 		with := &in
@@ -250,24 +265,29 @@ func (a *Aggregator) dropLeftOut(in *input) {
 }
 
 // place finds the cells of the selected rows.
-func (a *Aggregator) place(b *segment.Block, in *input) {
+func (a *Aggregator) place(b *segment.Block, in *input, only int) {
 	t := a.table
 	if a.plan.keys == 0 {
 		if len(t.groups) == 0 {
 			t.addGroup("", 0)
 		}
-		if low, high := span(b.Time[:b.Rows]); t.intervals == 1 || a.interval(low) == a.interval(high) && low >= a.plan.first {
-			in.cell = t.cell(0, a.interval(min(max(low, a.plan.first), a.plan.first+a.plan.step*int64(t.intervals)-1)))
+		if only < 0 {
+			if low, high := span(b.Time[:b.Rows]); low >= a.plan.first && a.interval(low) == a.interval(high) {
+				only = a.interval(low)
+			}
+		}
+		if only >= 0 {
+			in.cell = t.cell(0, only)
 			return
 		}
 	}
 	a.cells = resized(a.cells, in.n)
 	in.cells = a.cells
-	if t.intervals == 1 {
+	if only >= 0 {
 		for k, g := range a.groups[:in.n] {
-			c := t.places[g] - 1
+			c := t.places[int(g)*t.intervals+only] - 1
 			if c < 0 {
-				c = t.cell(g, 0)
+				c = t.cell(g, only)
 			}
 			in.cells[k] = c
 		}

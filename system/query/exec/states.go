@@ -142,7 +142,10 @@ func (s *counts) grown() int64                  { return 0 }
 func (s *counts) append(b []byte, i int) []byte { return binary.AppendUvarint(b, s.cells[i]) }
 func (s *counts) read(d *decoder, i int)        { s.cells[i] = d.uint() }
 
-type totals struct{ cells []total }
+type totals struct {
+	cells []total
+	bins  *bins
+}
 
 func (s *totals) resize(n int) { s.cells = resized(s.cells, n) }
 func (s *totals) cost() int64  { return 120 }
@@ -152,7 +155,10 @@ func (s *totals) update(in *input, v *segment.Vector) int64 {
 	switch {
 	case uniform && v.Uniform == event.Float && in.rows == nil && in.cells == nil && in.weight == nil:
 		t := &s.cells[in.cell]
-		if n := t.exact.addAll(v.Floats[:in.n]); n > 0 {
+		if s.bins == nil {
+			s.bins = new(bins)
+		}
+		if n := t.exact.addAll(v.Floats[:in.n], s.bins); n > 0 {
 			t.weight += n
 			t.anyFloat = true
 		}

@@ -57,40 +57,45 @@ func (s *exactSum) add(f float64, w uint64) {
 	}
 }
 
+// bins are sums of mantissas by exponent, all zero between calls of addAll. A few hundred mantissas of 53 bits fit into 64.
+type bins [2048]int64
+
+const binAdds = 512
+
 // addAll adds the finite ones of many values, each once, and returns how many they are.
-func (s *exactSum) addAll(values []float64) (n uint64) {
-	if uint64(s.adds)+uint64(len(values)) >= maxAdds {
-		s.carry()
+func (s *exactSum) addAll(values []float64, by *bins) (n uint64) {
+	for len(values) > 0 {
+		part := values[:min(len(values), binAdds)]
+		values = values[len(part):]
+		low, high := uint64(2047), uint64(0)
+		for _, f := range part {
+			b := math.Float64bits(f)
+			exp := b >> 52 & 0x7ff
+			if exp == 0x7ff {
+				continue // infinite, or not a number
+			}
+			mant := b&(1<<52-1) | 1<<52
+			if exp == 0 {
+				exp, mant = 1, mant&(1<<52-1) // subnormal, or zero
+			}
+			sign := int64(b) >> 63
+			by[exp] += (int64(mant) ^ sign) - sign
+			low, high = min(low, exp), max(high, exp)
+			n++
+		}
+		for exp := low; exp <= high; exp++ {
+			v := by[exp]
+			if v == 0 {
+				continue
+			}
+			by[exp] = 0
+			sign := v >> 63
+			s.addWide(0, uint64((v^sign)-sign), int32(exp)-1, sign)
+			if s.adds++; s.adds >= maxAdds {
+				s.carry()
+			}
+		}
 	}
-	limbs, base := s.limbs, s.base
-	for _, f := range values {
-		b := math.Float64bits(f)
-		exp := int32(b>>52) & 0x7ff
-		if exp == 0x7ff {
-			continue // infinite, or not a number
-		}
-		mant := b & (1<<52 - 1)
-		if exp == 0 {
-			exp = 1
-		} else {
-			mant |= 1 << 52
-		}
-		sign := int64(b) >> 63
-		pos := exp - 1
-		shift := uint(pos & (limbBits - 1))
-		at := pos/limbBits - base
-		if at < 0 || int(at)+3 > len(limbs) {
-			at = s.cover(pos/limbBits, 3)
-			limbs, base = s.limbs, s.base
-		}
-		low := mant << shift
-		l := limbs[at : at+3 : at+3]
-		l[0] += (int64(low&limbMask) ^ sign) - sign
-		l[1] += (int64(low>>limbBits) ^ sign) - sign
-		l[2] += (int64(mant>>(64-shift)) ^ sign) - sign
-		n++
-	}
-	s.adds += uint32(n)
 	return n
 }
 
