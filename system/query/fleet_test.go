@@ -168,4 +168,3 @@ func (b *bench) announced(kind string) (n int) {
 	})
 	return n
 }
-
