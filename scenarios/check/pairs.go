@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/ratel-sim/ratel/scenarios/evidence"
+	"github.com/ratel-sim/ratel/system/port"
 )
 
 // offsets are the Kafka offsets First to Next-1.
@@ -49,6 +50,14 @@ func (r *run) judgePairs() Result {
 					})
 				}
 			}
+		}
+	}
+	// A retriever that finds other rows in the manifest than it has begins again from the manifest, so the end looks well.
+	for i := range r.e.Timeline {
+		if x := &r.e.Timeline[i]; x.Kind == evidence.Announced && x.Event == port.EventSealsDisagree {
+			f := Finding{Verdict: Fail, Title: fmt.Sprintf("%s found other rows in the manifest than it had stored itself", x.Node), At: x.At, Count: 1, Evidence: []string{x.Detail}}
+			r.place(&f)
+			res.Findings = append(res.Findings, f)
 		}
 	}
 	res.Numbers = []Number{

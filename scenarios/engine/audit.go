@@ -84,21 +84,28 @@ func (a *auditor) readPair(ctx context.Context) {
 	var marks [2]int // of the one before, in evidence.Held
 	for i, name := range a.r.p.System.Retrievers(a.partition) {
 		ranges, err := a.r.w.Holder(name).Ranges(ctx)
-		if err != nil {
+		from, after := len(a.r.ev.Held), ranges
+		switch {
+		case err != nil:
 			a.r.gap("pairs", fmt.Sprintf("%s: %v", name, err))
-		}
-		for _, g := range ranges {
-			a.r.ev.Pairs = append(a.r.ev.Pairs, evidence.PairRange{Retriever: name, Partition: a.partition, First: g.First, Next: g.Next, Rows: g.Rows, Sum: g.Sum})
-		}
-		from := len(a.r.ev.Held)
-		if i > 0 && err == nil && len(ranges) > 0 && slices.Equal(ranges, before) {
+			ranges = nil
+		case i > 0 && len(ranges) > 0 && slices.Equal(ranges, before):
 			for _, m := range a.r.ev.Held[marks[0]:marks[1]] {
 				m.Retriever = name
 				a.r.ev.Held = append(a.r.ev.Held, m)
 			}
-		} else if err := a.readHoldings(ctx, name); err != nil {
-			a.r.gap("held", fmt.Sprintf("%s: %v", name, err))
-			ranges = nil
+		default:
+			if err := a.readHoldings(ctx, name); err != nil {
+				a.r.gap("held", fmt.Sprintf("%s: %v", name, err))
+				ranges = nil
+			}
+			// What has aged meanwhile was not read, and must not be missed.
+			if after, err = a.r.w.Holder(name).Ranges(ctx); err != nil {
+				a.r.gap("pairs", fmt.Sprintf("%s: %v", name, err))
+			}
+		}
+		for _, g := range after {
+			a.r.ev.Pairs = append(a.r.ev.Pairs, evidence.PairRange{Retriever: name, Partition: a.partition, First: g.First, Next: g.Next, Rows: g.Rows, Sum: g.Sum})
 		}
 		before, marks = ranges, [2]int{from, len(a.r.ev.Held)}
 	}

@@ -18,9 +18,7 @@ type holding struct {
 	through func(retriever.Holder) retriever.Holder
 }
 
-func (w holding) Holder(partition int32) retriever.Holder {
-	return w.through(w.World.Holder(partition))
-}
+func (w holding) Holder(node string) retriever.Holder { return w.through(w.World.Holder(node)) }
 
 // decoded hides that a holder can give out records.
 type decoded struct{ retriever.Holder }

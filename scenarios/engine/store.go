@@ -26,18 +26,18 @@ func (a *auditor) readStore(ctx context.Context) error {
 	for _, seal := range m.Seals {
 		from := len(a.r.ev.Held)
 		for _, info := range seal.Segments {
-			if err := a.readSegment(ctx, info); err != nil {
-				if ctx.Err() != nil {
-					return err
-				}
+			switch err := a.readSegment(ctx, info); {
+			case errors.Is(err, port.ErrNoBlob), errors.Is(err, port.ErrCorrupt):
 				a.absent = append(a.absent, fmt.Sprintf("%s: %v", info.Key, err))
+			case err != nil: // it may well be there
+				return fmt.Errorf("%s: %w", info.Key, err)
 			}
 		}
 		slices.SortStableFunc(a.r.ev.Held[from:], func(x, y evidence.HeldMark) int { return cmp.Compare(x.Offset, y.Offset) })
 	}
-	if len(a.absent) > 0 {
+	if m.Generation > 0 {
 		a.r.commits.add(evidence.Commit{
-			At: a.r.rec.now(), Partition: a.partition, Generation: m.Generation, Next: m.Next, Writer: m.Writer, Absent: a.absent, Durable: -1,
+			At: a.r.rec.now(), Partition: a.partition, Generation: m.Generation, Next: m.Next, Writer: m.Writer, Absent: a.absent, Durable: -1, Final: true,
 		})
 	}
 	return nil
@@ -186,7 +186,7 @@ func (r *run) places(ctx context.Context) {
 	for p := range r.p.System.Kafka.Partitions {
 		for _, name := range r.p.System.Retrievers(p) {
 			if st, err := r.w.Holder(name).Status(ctx); err == nil {
-				r.ev.Places = append(r.ev.Places, evidence.Place{Retriever: name, Partition: p, Zone: st.Zone, Claimed: st.Claimed})
+				r.ev.Places = append(r.ev.Places, evidence.Place{At: r.rec.now(), Retriever: name, Partition: p, Zone: st.Zone, Claimed: st.Claimed})
 			}
 		}
 	}

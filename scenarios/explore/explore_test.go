@@ -25,7 +25,7 @@ func planOf(t testing.TB, name string, set map[string]string) func(seed uint64) 
 }
 
 // seedsPerScript keeps the ordinary test run short; `ratel explore` and `ratel bugs` go much further.
-const seedsPerScript = 12
+const seedsPerScript = 4
 
 func TestCleanSeedsPass(t *testing.T) {
 	t.Parallel()
@@ -44,10 +44,10 @@ func TestCleanSeedsPass(t *testing.T) {
 // TestSameSeedSameBytes runs seeds alone, and again in a batch on other goroutines: the traces must not know the difference.
 func TestSameSeedSameBytes(t *testing.T) {
 	t.Parallel()
-	for _, name := range []string{"broker-loss", "double-failover"} {
+	for _, name := range []string{"broker-loss", "double-failover", "retriever-loss", "s3-errors"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			o := explore.Options{Plan: planOf(t, name, nil), From: 41, Count: 12, Workers: 4}
+			o := explore.Options{Plan: planOf(t, name, nil), From: 41, Count: 4, Workers: 4}
 			for _, batch := range explore.Seeds(context.Background(), o) {
 				alone := explore.One(context.Background(), o, batch.Seed)
 				if batch.Err != nil || alone.Err != nil {
@@ -84,30 +84,40 @@ func TestSeedOverHTTP(t *testing.T) {
 // TestPlantedBugsAreCaught plants every bug and expects a check to fail in the scenario that is there for it.
 func TestPlantedBugsAreCaught(t *testing.T) {
 	t.Parallel()
-	// The scenario that shows each bug most readily, and the check that must be among those that catch it.
-	where := map[string]struct {
-		scenario string
-		checks   []string
-	}{
-		planted.AcksLeader:        {"leader-isolated", []string{check.CheckDurability}},
-		planted.AcceptBeforeKafka: {"shepherd-loss", []string{check.CheckDurability}},
-		planted.PartialAsSuccess:  {"double-failover", []string{check.CheckDurability}},
+	// The check that must be among those that catch each bug, in the scenario that is there for it.
+	where := map[string][]string{
+		planted.AcksLeader:        {check.CheckDurability},
+		planted.AcceptBeforeKafka: {check.CheckDurability},
+		planted.PartialAsSuccess:  {check.CheckDurability},
 		// Retrievers may have read an acknowledged record before Kafka lost it: then it is held, but no longer in the log.
-		planted.TruncateToHighWatermark: {"double-failover", []string{check.CheckDurability, check.CheckAgreement}},
+		planted.TruncateToHighWatermark: {check.CheckDurability, check.CheckAgreement},
+		planted.NoFailoverOffDeadSet:    {check.CheckSLOIngest},
+		planted.ShedAllTenants:          {check.CheckSLOIngest},
+		planted.UnboundedQueue:          {check.CheckMemory},
+		planted.StaleDatasetCache:       {check.CheckQueries},
+		planted.AutoCommitEarly:         {check.CheckDurability},
+		planted.NoDedup:                 {check.CheckDuplicates, check.CheckPairs},
+		planted.CommitBeforeDurable:     {check.CheckDurability, check.CheckCommitted},
+		planted.ManifestBeforeData:      {check.CheckDurability, check.CheckCommitted},
+		planted.TwoSnapshotWriters:      {check.CheckCommitted},
+		planted.RetentionTooEager:       {check.CheckDurability, check.CheckCommitted},
+		planted.BootstrapFromPeer:       {check.CheckDurability},
+		planted.SameZonePair:            {check.CheckZones},
+		planted.OldDataDropped:          {check.CheckQueries},
 	}
 	for _, bug := range planted.All() {
 		t.Run(bug.ID, func(t *testing.T) {
 			t.Parallel()
-			w, ok := where[bug.ID]
-			if !ok {
-				t.Fatalf("no scenario is named that catches %s", bug.ID)
+			hunts, checks := library.Hunts(bug.ID), where[bug.ID]
+			if len(hunts) == 0 || len(checks) == 0 {
+				t.Fatalf("no scenario or no check is named that catches %s", bug.ID)
 			}
-			h := explore.Find(context.Background(), bug, explore.Scenario{Name: w.scenario, Plan: planOf(t, w.scenario, nil)}, 60, "test")
+			h := explore.Find(context.Background(), bug, explore.Scenario{Name: hunts[0], Plan: planOf(t, hunts[0], nil)}, 30, "test")
 			if h.Err != nil {
 				t.Fatal(h.Err)
 			}
-			if !h.Caught || !slices.Contains(w.checks, h.Check) {
-				t.Fatalf("%s under %s in %d seeds: caught %v by %q: %s", bug.ID, w.scenario, h.Seeds, h.Caught, h.Check, h.Reason)
+			if !h.Caught || !slices.Contains(checks, h.Check) {
+				t.Fatalf("%s under %s in %d seeds: caught %v by %q: %s", bug.ID, hunts[0], h.Seeds, h.Caught, h.Check, h.Reason)
 			}
 			t.Logf("%s caught by %s in seed %s after %v of virtual time: %s", bug.ID, h.Check, strconv.FormatUint(h.Seed, 10), h.Virtual, h.Reason)
 		})

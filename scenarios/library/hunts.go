@@ -17,10 +17,8 @@ func Hunts(bug string) []string {
 		return []string{"recreate"}
 	case planted.AutoCommitEarly, planted.NoDedup:
 		return []string{"retriever-crash", "retriever-loss"}
-	case planted.CommitBeforeDurable, planted.ManifestBeforeData:
+	case planted.CommitBeforeDurable, planted.ManifestBeforeData, planted.TwoSnapshotWriters, planted.RetentionTooEager:
 		return []string{"s3-errors"}
-	case planted.TwoSnapshotWriters, planted.RetentionTooEager:
-		return []string{"s3-errors", "retriever-loss"}
 	case planted.BootstrapFromPeer:
 		return []string{"retriever-pair-loss"}
 	case planted.SameZonePair:
