@@ -37,7 +37,7 @@ type runFlags struct {
 	format  string
 	quiet   bool
 	planted []string
-	image   string
+	images  imageFlags
 }
 
 func (f *runFlags) register(cmd *cobra.Command) {
@@ -48,7 +48,7 @@ func (f *runFlags) register(cmd *cobra.Command) {
 	fl.StringVar(&f.runs, "runs", "runs", "the folder under which the run's folder is made")
 	fl.StringVar(&f.format, "format", formatText, "what to print on stdout: text, json or junit")
 	fl.BoolVar(&f.quiet, "quiet", false, "no progress on stderr")
-	fl.StringVar(&f.image, "base-image", "", "containers world: a public Debian image to build on, where there is a registry (default: made from packages)")
+	f.images.register(cmd)
 	fl.StringArrayVar(&f.planted, "planted", nil, "plant a bug, by its ID in 'ratel bugs --list'; the run says so everywhere")
 	_ = fl.MarkHidden("planted")
 }
@@ -163,7 +163,9 @@ func (c *cli) world(f runFlags, bugs planted.Set, logs logFolder) (engine.World,
 		simulating()
 		return sim.New(sim.Options{Seed: f.seed, Planted: bugs, OverHTTP: sim.TravelsOverHTTP(f.seed)}), nil
 	case worldContainers:
-		w, err := containers.New(containers.Options{Planted: bugs, Log: c.talk, Base: f.image, LogDir: logs.dir})
+		opt := f.images.options(c.talk)
+		opt.Planted, opt.LogDir = bugs, logs.dir
+		w, err := containers.New(opt)
 		if err != nil {
 			// Nothing was begun: whatever it is, it is this machine that lacks it.
 			return nil, c.worldError(f, fmt.Errorf("%w: %w", engine.ErrWorld, err))
@@ -200,6 +202,9 @@ func (c *cli) replayLine(dir, name string, f runFlags) string {
 	}
 	for _, bug := range f.planted {
 		fmt.Fprintf(&b, " --planted %s", bug)
+	}
+	for _, a := range f.images.arguments() {
+		fmt.Fprintf(&b, " %s", quoted(a))
 	}
 	return b.String()
 }

@@ -16,9 +16,10 @@ import (
 
 func (c *cli) upCommand() *cobra.Command {
 	var (
-		topology, image, scenario string
-		show                      bool
-		set                       []string
+		topology, scenario string
+		show               bool
+		set                []string
+		images             imageFlags
 	)
 	cmd := &cobra.Command{
 		Use:   "up",
@@ -30,7 +31,7 @@ One such world can be up at a time; 'ratel down' removes it. Runs of scenarios b
 		Example: "  ratel up\n  ratel up --topology small.json\n  ratel up --scenario retriever-loss\n  ratel up --show\n  ratel down",
 		Args:    exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			opt := containers.Options{Log: c.talk, Base: image}
+			opt := images.options(c.talk)
 			if show {
 				s, err := containers.IsUp(cmd.Context(), opt)
 				if err != nil {
@@ -56,7 +57,7 @@ One such world can be up at a time; 'ratel down' removes it. Runs of scenarios b
 	fl.StringVar(&topology, "topology", "", "a JSON file with the topology; what it does not say is as by default")
 	fl.StringVar(&scenario, "scenario", "", "take the topology of this scenario")
 	fl.StringArrayVar(&set, "set", nil, "with --scenario, a parameter of it: name=value")
-	fl.StringVar(&image, "image", "", "a public Debian 12 image to build on, where there is a registry")
+	images.register(cmd)
 	fl.BoolVar(&show, "show", false, "print what is up already, and start nothing")
 	return cmd
 }
