@@ -60,14 +60,18 @@ func (w *World) Start(ctx context.Context, t system.Topology) error {
 	); err != nil {
 		return err
 	}
-	return w.each(ctx, append(roles, w.helpers...), func(ctx context.Context, n *node) error {
+	if err := w.each(ctx, append(roles, w.helpers...), func(ctx context.Context, n *node) error {
 		if n.Role != process.RoleProxy {
 			if err := w.start(ctx, n); err != nil {
 				return err
 			}
 		}
 		return w.awaitRole(ctx, n)
-	})
+	}); err != nil {
+		return err
+	}
+	w.say("all are ready, %v after the start", time.Since(w.began).Round(100*time.Millisecond))
+	return nil
 }
 
 func (w *World) createAndStart(ctx context.Context, n *node) error {

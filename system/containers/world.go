@@ -74,6 +74,7 @@ type World struct {
 	engine *docker.Engine
 	cache  string
 	run    string // the run's id, on everything that it makes
+	began  time.Time
 
 	lock    *filelock.Lock
 	watcher *reaper.Watcher
@@ -200,6 +201,7 @@ func (w *World) Drive(ctx context.Context, f func(ctx context.Context) error) (e
 	if w.wall != nil {
 		return errors.New("a containers world drives one run only: make a new one")
 	}
+	w.began = time.Now()
 	ctx, w.broken = context.WithCancelCause(ctx)
 	defer w.broken(nil)
 	w.wall = rt.NewWall(seed(w.run), rt.OnPanic(func(p *rt.PanicError) { w.broken(p) }))
