@@ -116,7 +116,7 @@ func (g *gather) mergeFresh(p int32, f *fresh) bool {
 
 // old lists the segments of the object store that the answer lacks, and starts to read them.
 func (g *gather) old(ctx context.Context, p int32, f *fresh) []*read {
-	if g.s.bugs.Has(planted.OldDataDropped) || f != nil && f.reply.Floor <= 0 && len(f.reply.Damaged) == 0 {
+	if g.s.bugs.Has(planted.OldDataDropped) || f != nil && len(f.reply.Damaged) == 0 && f.coversSince(g.q.Start) {
 		g.mu.Lock()
 		g.parts[p].listed = true
 		g.mu.Unlock()
@@ -136,6 +136,12 @@ func (g *gather) old(ctx context.Context, p int32, f *fresh) []*read {
 		g.scan.add(ctx, g, part.reads)
 	}
 	return part.reads
+}
+
+// coversSince says whether what is below the retriever's floor cannot matter to a query of times from start on: there is
+// nothing, or it is all older. Fresh data is then complete without the object store.
+func (f *fresh) coversSince(start time.Time) bool {
+	return f.reply.Floor <= 0 || f.reply.Before > 0 && start.UnixNano() >= f.reply.Before
 }
 
 // list finds what to read. g.mu is held.

@@ -19,9 +19,12 @@ type AskRequest struct {
 type AskReply struct {
 	Floor, Next           int64
 	Committed, Generation int64
-	Partial               []byte // exec.Partial.Encode
-	RowsScanned           int64
-	Segments, Skipped     int64 // sources that were read, and that could not match
+	// Before: every row of the datasets below Floor has an earlier event time, Unix nanoseconds, so a query of later times
+	// needs nothing from S3. 0: not known.
+	Before            int64
+	Partial           []byte // exec.Partial.Encode
+	RowsScanned       int64
+	Segments, Skipped int64 // sources that were read, and that could not match
 	// Damaged are the keys of local segments that were left out, because their bytes are damaged.
 	Damaged []string
 }
@@ -62,7 +65,7 @@ func DecodeAsk(data []byte) (AskRequest, error) {
 // EncodeAskReply encodes a reply.
 func EncodeAskReply(a AskReply) []byte {
 	b := []byte(replyMagic)
-	for _, v := range []int64{a.Floor, a.Next, a.Committed, a.Generation, a.RowsScanned, a.Segments, a.Skipped, int64(len(a.Damaged))} {
+	for _, v := range []int64{a.Floor, a.Next, a.Committed, a.Generation, a.Before, a.RowsScanned, a.Segments, a.Skipped, int64(len(a.Damaged))} {
 		b = binary.AppendVarint(b, v)
 	}
 	for _, key := range a.Damaged {
@@ -78,7 +81,7 @@ func DecodeAskReply(data []byte) (AskReply, error) {
 	if err != nil {
 		return AskReply{}, err
 	}
-	a := AskReply{Floor: r.int(), Next: r.int(), Committed: r.int(), Generation: r.int(), RowsScanned: r.int(), Segments: r.int(), Skipped: r.int()}
+	a := AskReply{Floor: r.int(), Next: r.int(), Committed: r.int(), Generation: r.int(), Before: r.int(), RowsScanned: r.int(), Segments: r.int(), Skipped: r.int()}
 	for range r.count() {
 		a.Damaged = append(a.Damaged, string(r.bytes()))
 	}

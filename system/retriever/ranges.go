@@ -7,6 +7,7 @@ import (
 	"hash/crc32"
 	"hash/fnv"
 
+	"github.com/ratel-sim/ratel/system/manifest"
 	"github.com/ratel-sim/ratel/system/port"
 )
 
@@ -37,9 +38,9 @@ func (re *Retriever) ranges(ctx context.Context) ([]Range, error) {
 	var ranges []Range
 	for i := range seals {
 		s := &seals[i]
-		sum, sound := sum64{}, true
+		sound := true
 		for j := range s.Segments {
-			data, err := re.readSegment(ctx, s, j)
+			_, err := re.readSegment(ctx, s, j)
 			switch {
 			case errors.Is(err, port.ErrCorrupt):
 				re.found(s.Segments[j].Key, err)
@@ -48,10 +49,9 @@ func (re *Retriever) ranges(ctx context.Context) ([]Range, error) {
 			case err != nil:
 				return nil, err
 			}
-			sum.add(s.Segments[j].Dataset, s.Segments[j].Hour, int64(crc32.Checksum(data, castagnoli)), int64(len(data)))
 		}
-		if sound {
-			ranges = append(ranges, Range{First: s.First, Next: s.Next, Rows: s.Rows(), Sum: sum.sum()})
+		if sound { // every segment's bytes have the length and the checksum that its Info says
+			ranges = append(ranges, SealRange(&s.Seal))
 		}
 	}
 	// What is not sealed: its rows, as they are in the log.
@@ -81,6 +81,16 @@ func (re *Retriever) ranges(ctx context.Context) ([]Range, error) {
 		ranges = append(ranges, rest)
 	}
 	return ranges, nil
+}
+
+// SealRange is the range of a seal whose segments were read whole: each has the size and the CRC32C that its Info says.
+func SealRange(s *manifest.Seal) Range {
+	var sum sum64
+	for i := range s.Segments {
+		info := &s.Segments[i]
+		sum.add(info.Dataset, info.Hour, int64(info.CRC), info.Bytes)
+	}
+	return Range{First: s.First, Next: s.Next, Rows: s.Rows(), Sum: sum.sum()}
 }
 
 // sum64 sums up numbers in order.

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/ratel-sim/ratel/system/manifest"
 	"github.com/ratel-sim/ratel/system/port"
 	"github.com/ratel-sim/ratel/system/query/exec"
 	"github.com/ratel-sim/ratel/system/query/spec"
@@ -81,6 +82,26 @@ func (re *Retriever) serveSegment(ctx context.Context, key string) ([]byte, erro
 	return nil, fmt.Errorf("segment %s is not here", key)
 }
 
+// before is the first event time, Unix nanoseconds, that no row of the datasets below the floor has, as far as the manifest
+// that is known here reaches; 0 if it does not reach to the floor.
+func before(m *manifest.Manifest, floor int64, datasets []int64) int64 {
+	if m.Next < floor {
+		return 0
+	}
+	last := int64(0)
+	for i := range m.Seals {
+		if m.Seals[i].Next > floor {
+			break
+		}
+		for j := range m.Seals[i].Segments {
+			if info := &m.Seals[i].Segments[j]; slices.Contains(datasets, info.Dataset) {
+				last = max(last, info.MaxTime)
+			}
+		}
+	}
+	return last + 1
+}
+
 // Ask answers a query over everything that is here: sealed segments, and what was read since, also what is not synced
 // yet, for Kafka has that.
 func (re *Retriever) Ask(ctx context.Context, q AskRequest) (AskReply, error) {
@@ -102,6 +123,7 @@ func (re *Retriever) Ask(ctx context.Context, q AskRequest) (AskReply, error) {
 		return AskReply{}, fmt.Errorf("%w: at offset %d of %d, or cut off from Kafka", ErrStale, next, high)
 	}
 	a := AskReply{Floor: st.floor(), Next: st.part.next, Committed: re.known.Next, Generation: re.known.Generation}
+	a.Before = before(&re.known.Manifest, a.Floor, q.Datasets)
 	var sources []segment.Source
 	for _, key := range st.part.keys() {
 		if slices.Contains(q.Datasets, key.dataset) {

@@ -236,6 +236,12 @@ func (f *Fleet) ask(ctx context.Context, p int32, n *Node, m *manifest.Manifest,
 	rows := f.Rows(p)
 	a := exec.New(q)
 	reply := retriever.AskReply{Floor: n.Floor, Next: int64(len(rows)), Committed: m.Next, Generation: m.Generation, Damaged: n.Damaged}
+	reply.Before = 1
+	for _, b := range builders(p, rows, 0, n.Floor) {
+		if info := b.View().Info(); contains(req.Datasets, info.Dataset) {
+			reply.Before = max(reply.Before, info.MaxTime+1)
+		}
+	}
 	for _, b := range builders(p, rows, n.Floor, int64(len(rows))) {
 		if !contains(req.Datasets, b.View().Info().Dataset) {
 			continue
