@@ -26,7 +26,8 @@ type auditor struct {
 	recognise  loadgen.Recogniser
 	remembered []auditRecord // of the log, in order of their offsets
 	bytes      int           // in remembered
-	absent     []string      // objects that the manifest names and that could not be read
+	columns    loadgen.Columns
+	stored     []storedSeal // of the object store, as the manifest named them last
 }
 
 // auditRecord is a record of the log and the marks that it got.
@@ -78,16 +79,25 @@ func (a *auditor) logRecord(offset int64, value []byte) {
 }
 
 // readPair reads what every retriever of the partition holds. Where one has stored the very ranges of the one before it,
-// which the sums over the stored bytes tell, it holds the same events.
+// or of the object store, which the sums over the stored bytes tell, it holds the same events.
 func (a *auditor) readPair(ctx context.Context) {
+	names := a.r.p.System.Retrievers(a.partition)
+	views := make([]rangesView, len(names))
+	for i, name := range names {
+		if views[i] = a.view(ctx, name); views[i].err != nil {
+			a.r.gap("pairs", fmt.Sprintf("%s: %v", name, views[i].err))
+		}
+	}
+	if _, err := a.readSeals(ctx); err != nil {
+		a.stored = nil // told when it is read for itself
+	}
 	var before []retriever.Range
 	var marks [2]int // of the one before, in evidence.Held
-	for i, name := range a.r.p.System.Retrievers(a.partition) {
-		ranges, err := a.r.w.Holder(name).Ranges(ctx)
+	for i, name := range names {
+		ranges := views[i].ranges
 		from, after := len(a.r.ev.Held), ranges
 		switch {
-		case err != nil:
-			a.r.gap("pairs", fmt.Sprintf("%s: %v", name, err))
+		case views[i].err != nil:
 			ranges = nil
 		case i > 0 && len(ranges) > 0 && slices.Equal(ranges, before):
 			for _, m := range a.r.ev.Held[marks[0]:marks[1]] {
@@ -95,11 +105,15 @@ func (a *auditor) readPair(ctx context.Context) {
 				a.r.ev.Held = append(a.r.ev.Held, m)
 			}
 		default:
-			if err := a.readHoldings(ctx, name); err != nil {
+			if err := a.readHoldings(ctx, name, a.asStored(name, &views[i])); err != nil {
 				a.r.gap("held", fmt.Sprintf("%s: %v", name, err))
 				ranges = nil
 			}
 			// What has aged meanwhile was not read, and must not be missed.
+			if now, err := a.r.w.Holder(name).Status(ctx); err == nil && views[i].still(&now) {
+				break
+			}
+			var err error
 			if after, err = a.r.w.Holder(name).Ranges(ctx); err != nil {
 				a.r.gap("pairs", fmt.Sprintf("%s: %v", name, err))
 			}
@@ -111,14 +125,55 @@ func (a *auditor) readPair(ctx context.Context) {
 	}
 }
 
-func (a *auditor) readHoldings(ctx context.Context, name string) error {
+// rangesView is what a retriever has stored, and how it was just before that was read.
+type rangesView struct {
+	status retriever.Status
+	ranges []retriever.Range
+	err    error
+}
+
+func (a *auditor) view(ctx context.Context, name string) (v rangesView) {
+	if v.status, v.err = a.r.w.Holder(name).Status(ctx); v.err == nil {
+		v.ranges, v.err = a.r.w.Holder(name).Ranges(ctx)
+	}
+	return v
+}
+
+// still says that the retriever holds what it held: nothing was read on, sealed, let go or had again since.
+func (v *rangesView) still(now *retriever.Status) bool {
+	then := &v.status
+	return now.Floor == then.Floor && now.Durable == then.Durable && now.Next == then.Next && now.Held == then.Held &&
+		now.Repaired == then.Repaired && now.MemBytes == then.MemBytes
+}
+
+// asStored marks the ranges that a retriever and the object store hold alike, from the beginning of what the retriever
+// holds on, and returns the offset at which they end. The object store's bytes were read and their checksums verified, and
+// so were the retriever's when it made its sums, so what the one holds the other holds.
+func (a *auditor) asStored(name string, v *rangesView) (cursor int64) {
+	next := v.status.Floor
+	for _, g := range v.ranges {
+		s := a.storedAs(g.First)
+		if g.First != next || s == nil || len(s.absent) > 0 || retriever.SealRange(&s.seal) != g {
+			break
+		}
+		for _, m := range s.marks {
+			m.Retriever = name
+			a.r.ev.Held = append(a.r.ev.Held, m)
+		}
+		next, cursor = g.Next, g.Next
+	}
+	return cursor
+}
+
+// readHoldings reads what a retriever holds from an offset on.
+func (a *auditor) readHoldings(ctx context.Context, name string, cursor int64) error {
 	read := a.page
 	if records, ok := a.r.w.Holder(name).(retriever.RecordHolder); ok {
 		read = func(ctx context.Context, name string, cursor int64) (int64, bool, error) {
 			return a.recordPage(ctx, records, name, cursor)
 		}
 	}
-	for cursor := int64(0); ; {
+	for {
 		next, done, err := read(ctx, name, cursor)
 		if err != nil {
 			return fmt.Errorf("holdings from %d: %w", cursor, err)

@@ -88,3 +88,52 @@ func TestHoldingsAreReadForWhatTheyAre(t *testing.T) {
 		t.Errorf("from chunks that were cut off: %d events, gaps %v", len(cut.Held), cut.Gaps)
 	}
 }
+
+// misjudging says of every range that it has another sum than it has.
+type misjudging struct{ retriever.RecordHolder }
+
+func (h misjudging) Ranges(ctx context.Context) ([]retriever.Range, error) {
+	ranges, err := h.RecordHolder.Ranges(ctx)
+	for i := range ranges {
+		ranges[i].Sum++
+	}
+	return ranges, err
+}
+
+// TestWhatTheStoreHasToo: ranges that the object store holds alike are not read twice, and come to the same marks as if
+// they were. With sums that differ, the retriever's own bytes count.
+func TestWhatTheStoreHasToo(t *testing.T) {
+	t.Parallel()
+	p := planOf(t, `s.phase("calm", "24s")`)
+	through := func(f func(retriever.Holder) retriever.Holder) *evidence.Evidence {
+		ev, err := engine.Run(context.Background(), holding{sim.New(sim.Options{Seed: 6}), f}, p, engine.Options{Seed: 6})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return ev
+	}
+	plain := run(t, p, 6)
+	stored, corrupt := 0, 0
+	for _, m := range plain.Held {
+		if m.Retriever == evidence.StoreS3 {
+			stored++
+		}
+	}
+	if stored == 0 || len(plain.Gaps) > 0 {
+		t.Fatalf("%d events in the object store, gaps %v", stored, plain.Gaps)
+	}
+	if other := through(func(h retriever.Holder) retriever.Holder { return misjudging{h.(retriever.RecordHolder)} }); !slices.Equal(plain.Held, other.Held) || len(other.Gaps) > 0 {
+		t.Errorf("read for themselves, the holdings are others: %d, not %d; gaps %v", len(other.Held), len(plain.Held), other.Gaps)
+	}
+	tampered := through(func(h retriever.Holder) retriever.Holder {
+		return misjudging{tampering{h.(retriever.RecordHolder)}}
+	})
+	for _, m := range tampered.Held {
+		if m.State == evidence.Corrupt && m.Retriever != evidence.StoreS3 {
+			corrupt++
+		}
+	}
+	if corrupt == 0 {
+		t.Error("changed events of ranges that differ from the object store's were not found")
+	}
+}

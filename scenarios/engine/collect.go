@@ -56,7 +56,8 @@ func (r *run) collect(ctx context.Context) error {
 	events := accepted + failed
 	events += events/64 + 64 // with some duplicates
 	r.ev.Log = make([]evidence.LogMark, 0, events)
-	r.ev.Held = make([]evidence.HeldMark, 0, events)
+	// Every retriever of a pair holds all of it, and nearly all is in the object store too.
+	r.ev.Held = make([]evidence.HeldMark, 0, events*int64(1+max(1, len(r.p.System.Retrievers(0)))))
 	for p := range r.p.System.Kafka.Partitions {
 		a := auditor{r: r, partition: p}
 		if err := a.readLog(ctx); err != nil {

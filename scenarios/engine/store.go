@@ -15,35 +15,76 @@ import (
 	"github.com/ratel-sim/ratel/system/segment"
 )
 
-// readStore reads every segment that the partition's manifest names back from the object store and marks its events. A
-// segment that is not there or damaged is a gap that names it: the events that should be in it will be missed.
-func (a *auditor) readStore(ctx context.Context) error {
+// storedSeal is a seal as it was read back from the object store.
+type storedSeal struct {
+	seal   manifest.Seal
+	marks  []evidence.HeldMark // by offset
+	absent []string            // objects of it that are not there or damaged
+}
+
+// readSeals reads every segment that the partition's manifest names back from the object store and marks its events, but
+// for seals that were read before. A segment that is not there or damaged is told by name: the events that should be in it
+// will be missed.
+func (a *auditor) readSeals(ctx context.Context) (manifest.Loaded, error) {
 	m, err := manifest.NewStore(a.r.w.Blobs()).Load(ctx, a.partition)
 	if err != nil {
-		return fmt.Errorf("the manifest: %w", err)
+		return m, fmt.Errorf("the manifest: %w", err)
 	}
-	a.r.commits.look(ctx, m.Manifest)
-	for _, seal := range m.Seals {
-		from := len(a.r.ev.Held)
+	stored := make([]storedSeal, 0, len(m.Seals))
+	for i := range m.Seals {
+		seal := &m.Seals[i]
+		if known := a.storedAs(seal.First); known != nil && known.seal.Same(seal) {
+			stored = append(stored, *known)
+			continue
+		}
+		s := storedSeal{seal: *seal, marks: make([]evidence.HeldMark, 0, min(seal.Rows(), maxReserved))}
 		for _, info := range seal.Segments {
-			switch err := a.readSegment(ctx, info); {
+			switch err := a.readSegment(ctx, info, &s.marks); {
 			case errors.Is(err, port.ErrNoBlob), errors.Is(err, port.ErrCorrupt):
-				a.absent = append(a.absent, fmt.Sprintf("%s: %v", info.Key, err))
+				s.absent = append(s.absent, fmt.Sprintf("%s: %v", info.Key, err))
 			case err != nil: // it may well be there
-				return fmt.Errorf("%s: %w", info.Key, err)
+				return m, fmt.Errorf("%s: %w", info.Key, err)
 			}
 		}
-		slices.SortStableFunc(a.r.ev.Held[from:], func(x, y evidence.HeldMark) int { return cmp.Compare(x.Offset, y.Offset) })
+		sortMarks(s.marks, seal.First, seal.Next)
+		stored = append(stored, s)
+	}
+	a.stored = stored
+	return m, nil
+}
+
+// maxReserved bounds for how many events room is made because a manifest says that there are so many.
+const maxReserved = 1 << 20
+
+// storedAs finds the seal that was read back and begins at an offset; nil if there is none.
+func (a *auditor) storedAs(first int64) *storedSeal {
+	i, ok := slices.BinarySearchFunc(a.stored, first, func(s storedSeal, first int64) int { return cmp.Compare(s.seal.First, first) })
+	if !ok {
+		return nil
+	}
+	return &a.stored[i]
+}
+
+// readStore makes what the object store holds, as the manifest now says, evidence.
+func (a *auditor) readStore(ctx context.Context) error {
+	m, err := a.readSeals(ctx)
+	if err != nil {
+		return err
+	}
+	a.r.commits.look(ctx, m.Manifest)
+	var absent []string
+	for i := range a.stored {
+		a.r.ev.Held, absent = append(a.r.ev.Held, a.stored[i].marks...), append(absent, a.stored[i].absent...)
 	}
 	if m.Generation > 0 {
 		a.r.commits.add(evidence.Commit{
-			At: a.r.rec.now(), Partition: a.partition, Generation: m.Generation, Next: m.Next, Writer: m.Writer, Absent: a.absent, Durable: -1, Final: true,
+			At: a.r.rec.now(), Partition: a.partition, Generation: m.Generation, Next: m.Next, Writer: m.Writer, Absent: absent, Durable: -1, Final: true,
 		})
 	}
 	return nil
 }
 
-func (a *auditor) readSegment(ctx context.Context, info segment.Info) error {
+func (a *auditor) readSegment(ctx context.Context, info segment.Info, marks *[]evidence.HeldMark) error {
 	data, _, err := a.r.w.Blobs().Get(ctx, info.Key)
 	if err != nil {
 		return err
@@ -52,11 +93,40 @@ func (a *auditor) readSegment(ctx context.Context, info segment.Info) error {
 	if err != nil {
 		return err
 	}
-	return s.Rows(ctx, func(row *segment.Row) error {
-		producer, seq, state := loadgen.Identify(&row.Event)
-		a.held(evidence.StoreS3, row.Offset, producer, seq, markOf(state))
-		return nil
+	return a.columns.Segment(ctx, s, func(offset int64, producer uint32, seq uint64, state loadgen.State) {
+		*marks = append(*marks, evidence.HeldMark{Retriever: evidence.StoreS3, Partition: a.partition, Offset: offset, Producer: producer, Seq: seq, State: markOf(state)})
 	})
+}
+
+// sortMarks sorts the marks of the offsets first to next-1 by offset, those of one offset as they were.
+func sortMarks(marks []evidence.HeldMark, first, next int64) {
+	byOffset := func(x, y evidence.HeldMark) int { return cmp.Compare(x.Offset, y.Offset) }
+	switch {
+	case slices.IsSortedFunc(marks, byOffset):
+		return
+	case next-first > 4*int64(len(marks)) || marks[0].Offset < first:
+		slices.SortStableFunc(marks, byOffset)
+		return
+	}
+	// The marks of a few segments, each in order, of offsets that are dense: they are counted to their places.
+	at := make([]int32, next-first+1)
+	for i := range marks {
+		if o := marks[i].Offset; o < first || o >= next {
+			slices.SortStableFunc(marks, byOffset)
+			return
+		}
+		at[marks[i].Offset-first+1]++
+	}
+	for i := 1; i < len(at); i++ {
+		at[i] += at[i-1]
+	}
+	sorted := make([]evidence.HeldMark, len(marks))
+	for i := range marks {
+		place := &at[marks[i].Offset-first]
+		sorted[*place] = marks[i]
+		*place++
+	}
+	copy(marks, sorted)
 }
 
 // commits looks at every manifest soon after it was written: whether all that it names is there.

@@ -193,9 +193,5 @@ func (s *Segment) Scan(ctx context.Context, columns []string, visit func(*Block)
 // Rows visits whole events in order, fields sorted by name, times in UTC. The Row is good until visit returns; what it
 // refers to may be kept. Errors: as Scan.
 func (s *Segment) Rows(ctx context.Context, visit func(*Row) error) error {
-	names := make([]string, len(s.fields))
-	for i := range s.fields {
-		names[i] = s.fields[i].name
-	}
-	return visitRows(ctx, s, names, visit)
+	return visitRows(ctx, s, s.names(), visit)
 }

@@ -52,6 +52,42 @@ func visitRows(ctx context.Context, s wideScanner, columns []string, visit func(
 	})
 }
 
+// WholeBlock is a block of whole events: every column of the segment, by name, and which nulls clients sent.
+type WholeBlock struct {
+	*Block
+	Names []string
+	nulls [][]bool
+}
+
+// Sent says whether a client sent column c of row i, be it as null.
+func (b *WholeBlock) Sent(c, i int) bool {
+	return b.Columns[c].Kind(i) != event.Null || len(b.nulls[c]) > 0 && b.nulls[c][i]
+}
+
+// All says that every row has a value in column c.
+func (b *WholeBlock) All(c int) bool {
+	v := &b.Columns[c]
+	return v.Kinds == nil && v.Uniform != event.Null
+}
+
+// Whole is [Segment.Rows] by columns: it decodes all that Rows does, and puts no events together. A block is good until
+// visit returns.
+func (s *Segment) Whole(ctx context.Context, visit func(*WholeBlock) error) error {
+	names := s.names()
+	return s.scan(ctx, names, allHeads, true, func(w *wideBlock) error {
+		return visit(&WholeBlock{Block: &w.Block, Names: names, nulls: w.nulls})
+	})
+}
+
+// names are those of the columns, in order.
+func (s *Segment) names() []string {
+	names := make([]string, len(s.fields))
+	for i := range s.fields {
+		names[i] = s.fields[i].name
+	}
+	return names
+}
+
 // has says whether column c of row i was sent, be it as null.
 func (w *wideBlock) has(c, i int) bool {
 	return w.Columns[c].Kind(i) != event.Null || len(w.nulls[c]) > 0 && w.nulls[c][i]
