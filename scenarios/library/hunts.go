@@ -7,8 +7,10 @@ func Hunts(bug string) []string {
 	switch bug {
 	case planted.AcksLeader:
 		return []string{"leader-isolated"}
-	case planted.TruncateToHighWatermark, planted.PartialAsSuccess:
+	case planted.TruncateToHighWatermark:
 		return []string{"double-failover"}
+	case planted.PartialAsSuccess:
+		return []string{"protection-spiral", "double-failover"}
 	case planted.AcceptBeforeKafka:
 		return []string{"shepherd-loss"}
 	case planted.NoFailoverOffDeadSet, planted.ShedAllTenants, planted.UnboundedQueue:
