@@ -220,31 +220,47 @@ func (re *Retriever) record(ctx context.Context, st *state, rec *port.Fetched) e
 		re.stage(st, &f, event.Chunk{}, nil)
 		return nil //nolint:nilerr // it is counted and kept, and the log goes on
 	}
-	re.kept, re.places = re.kept[:0], re.places[:0]
-	for i := range c.Events {
-		if st.seen.add(c.Events[i].ID) {
-			re.kept, re.places = append(re.kept, c.Events[i]), append(re.places, int32(i))
-		}
-	}
-	f.events, f.dropped = len(re.kept), len(c.Events)-len(re.kept)
-	var places []int32
+	kept, places := re.fresh(st.seen, c.Events)
+	f.events, f.dropped = len(kept), len(c.Events)-len(kept)
 	switch {
 	case f.events == 0:
 		f.kind, f.payload = frameEmpty, nil
 	case f.dropped == 0:
 		f.kind = frameEvents
 	default:
-		f.kind, places = frameSome, re.places
+		f.kind = frameSome
 		f.payload = nil
 		for _, at := range places {
 			f.payload = binary.AppendUvarint(f.payload, uint64(at))
 		}
-		f.payload = event.AppendChunk(f.payload, c.Dataset, re.kept)
+		f.payload = event.AppendChunk(f.payload, c.Dataset, kept)
 	}
 	s.put(&f)
-	c.Events = re.kept
+	c.Events = kept
 	re.stage(st, &f, c, places)
 	return nil
+}
+
+// fresh are the events that were not seen before, and their places among all; places is nil if all are fresh, which is
+// nearly always so. What it returns is good until the next call.
+func (re *Retriever) fresh(seen *window, events []event.Event) (kept []event.Event, places []int32) {
+	i := 0
+	for i < len(events) && seen.add(events[i].ID) {
+		i++
+	}
+	if i == len(events) {
+		return events, nil
+	}
+	re.kept, re.places = append(re.kept[:0], events[:i]...), re.places[:0]
+	for j := range i {
+		re.places = append(re.places, int32(j))
+	}
+	for i++; i < len(events); i++ { // the first of them is one that was
+		if seen.add(events[i].ID) {
+			re.kept, re.places = append(re.kept, events[i]), append(re.places, int32(i))
+		}
+	}
+	return re.kept, re.places
 }
 
 // stage makes a record part of what is not sealed, visible to queries at once.

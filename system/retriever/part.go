@@ -1,6 +1,7 @@
 package retriever
 
 import (
+	"bytes"
 	"cmp"
 	"fmt"
 	"math"
@@ -39,7 +40,8 @@ type part struct {
 	aside     []frame // records that could not be decoded
 	datasets  []event.Dataset
 	builders  map[builderKey]*segment.Builder
-	last      builderKey // the builder that was used last
+	spare     map[int64]*segment.Builder // by dataset: of the part before, for their memory
+	last      builderKey                 // the builder that was used last
 	builder   *segment.Builder
 	row       segment.Row // scratch
 }
@@ -49,6 +51,17 @@ type builderKey struct{ dataset, hour int64 }
 
 func newPart(partition int32, first, bucket int64) *part {
 	return &part{partition: partition, first: first, next: first, bucket: bucket, builders: map[builderKey]*segment.Builder{}}
+}
+
+// following is the part after p, which is sealed: it has p's memory, so p must not be used any more.
+func (p *part) following(first, bucket int64) *part {
+	n := newPart(p.partition, first, bucket)
+	n.ids = p.ids[:0]
+	n.spare = make(map[int64]*segment.Builder, len(p.builders))
+	for key, b := range p.builders { // order: a part nearly always has one hour of a dataset; which one is taken changes no result
+		n.spare[key.dataset] = b
+	}
+	return n
 }
 
 // bucketOf is a time in units of every.
@@ -126,7 +139,12 @@ func (p *part) add(offset int64, dataset event.Dataset, events []event.Event, pl
 func (p *part) use(key builderKey, dataset event.Dataset) {
 	b := p.builders[key]
 	if b == nil {
-		b = segment.NewBuilder(p.partition, key.dataset, key.hour)
+		if old := p.spare[key.dataset]; old != nil {
+			b = segment.Again(old, p.partition, key.dataset, key.hour)
+			delete(p.spare, key.dataset)
+		} else {
+			b = segment.NewBuilder(p.partition, key.dataset, key.hour)
+		}
 		p.builders[key] = b
 		if !slices.ContainsFunc(p.datasets, func(d event.Dataset) bool { return d.ID == dataset.ID }) {
 			p.datasets = append(p.datasets, dataset)
@@ -161,15 +179,19 @@ func (p *part) bytes() int64 {
 
 // encode makes the segments of offsets first to next-1, one after another in data.
 func (p *part) encode(next int64, o segment.Options, name func(segment.Info) string) (infos []segment.Info, data []byte, err error) {
+	var all [][]byte
 	for _, key := range p.keys() {
 		b, info, err := p.builders[key].Encode(p.first, next, o)
 		if err != nil {
 			return nil, nil, fmt.Errorf("encode the segment of dataset %d, hour %d, offsets %d to %d: %w", key.dataset, key.hour, p.first, next, err)
 		}
 		info.Key = name(info)
-		infos, data = append(infos, info), append(data, b...)
+		infos, all = append(infos, info), append(all, b)
 	}
-	return infos, data, nil
+	if len(all) == 1 {
+		return infos, all[0], nil
+	}
+	return infos, bytes.Join(all, nil), nil
 }
 
 // datasetOf finds a dataset by its ID.

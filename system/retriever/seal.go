@@ -97,7 +97,7 @@ func (re *Retriever) seal(ctx context.Context, st *state, next, bucket int64) er
 				x.window = x.window[1:]
 			}
 		}, func() {
-			st.part = newPart(re.place.Partition, next, bucket)
+			st.part = p.following(next, bucket)
 			gone = append(gone, s.sealed()...)
 			st.gone = append(st.gone, gone...)
 		})

@@ -18,12 +18,13 @@ type Builder struct {
 	started int // rows in done
 	text    int // bytes of strings in the growing block
 
-	columns []*column // in order of appearance
-	byName  map[string]*column
-	sorted  []*column // by name; nil if columns were added since
-	layout  []*column // of the fields of the event before, which most often has the same
+	columns []*column          // in order of appearance
+	byName  map[string]*column // also those of the builder whose memory this one has, which are not in use
+	sorted  []*column          // by name
+	layout  []*column          // of the fields of the event before, which most often has the same
 	arena   arena
 	view    *view // of the rows so far; nil if there were more since
+	viewed  bool  // a view was given out: what it refers to may not be written to
 
 	minTime, maxTime int64
 }
@@ -45,6 +46,28 @@ const (
 // NewBuilder makes an empty builder. hour is event time in Unix seconds / 3600.
 func NewBuilder(partition int32, dataset, hour int64) *Builder {
 	return &Builder{partition: partition, dataset: dataset, hour: hour, byName: map[string]*column{}}
+}
+
+// againColumns is the most columns of a builder whose memory is used again.
+const againColumns = 1000
+
+// Again makes an empty builder that has the memory of one that is done with, if nobody else can have a view of it. The old
+// one must not be used after that.
+func Again(old *Builder, partition int32, dataset, hour int64) *Builder {
+	if old.viewed || len(old.columns) > againColumns {
+		return NewBuilder(partition, dataset, hour)
+	}
+	b := &Builder{partition: partition, dataset: dataset, hour: hour, byName: old.byName, columns: old.columns[:0], sorted: old.sorted[:0], layout: old.layout[:0]}
+	h := &old.cur
+	b.cur = heads{offset: h.offset[:0], index: h.index[:0], source: h.source[:0], seq: h.seq[:0], time: h.time[:0], rate: h.rate[:0]}
+	for name, c := range b.byName { // order: each for itself
+		if c.seen == 0 {
+			delete(b.byName, name) // was not in use in the old one either
+			continue
+		}
+		c.again()
+	}
+	return b
 }
 
 // Append adds a row. It keeps copies: the row and its event's strings may be changed or dropped afterwards. Times are kept in
@@ -82,6 +105,12 @@ func (b *Builder) Append(row *Row) {
 		if c.seen > b.rows {
 			continue // the name for a second time
 		}
+		if chars, ok := c.next(&b.arena, at, &f.Value); ok {
+			c.seen = b.rows + 1
+			bytes += cellBytes + chars
+			text += chars
+			continue
+		}
 		more, chars := c.add(&b.arena, b.started, at, &f.Value)
 		bytes += more
 		text += chars
@@ -97,8 +126,11 @@ func (b *Builder) find(i int, name string) *column {
 	if c == nil {
 		c = &column{name: strings.Clone(name)}
 		b.byName[c.name] = c
+	}
+	if c.seen == 0 {
 		b.columns = append(b.columns, c)
-		b.sorted = nil
+		at, _ := slices.BinarySearchFunc(b.sorted, name, func(c *column, name string) int { return strings.Compare(c.name, name) })
+		b.sorted = slices.Insert(b.sorted, at, c)
 		b.bytes += int64(columnBytes + len(name))
 	}
 	if i < len(b.layout) {
@@ -131,16 +163,7 @@ func (b *Builder) Rows() int { return b.rows }
 // Bytes is about how much memory the rows take. It depends on the rows alone, so builders of the same rows agree.
 func (b *Builder) Bytes() int64 { return b.bytes }
 
-// byNames are the columns sorted by name.
-func (b *Builder) byNames() []*column {
-	if b.sorted == nil {
-		b.sorted = slices.Clone(b.columns)
-		slices.SortFunc(b.sorted, func(x, y *column) int { return strings.Compare(x.name, y.name) })
-	}
-	return b.sorted
-}
-
-// info describes the rows so far; sorted is byNames.
+// info describes the rows so far; sorted are the columns by name.
 func (b *Builder) info(sorted []*column) Info {
 	info := Info{
 		Partition: b.partition, Dataset: b.dataset, Hour: b.hour,

@@ -165,34 +165,44 @@ func padded[T any](s []T, n int) []T {
 // next is empty cells with room for as much as these took.
 func (c *cells) next() cells {
 	n := cells{raw: c.raw}
-	if c.ints != nil {
+	if len(c.ints) > 0 {
 		n.ints = make([]int64, 0, cap(c.ints))
 	}
-	if c.floats != nil {
+	if len(c.floats) > 0 {
 		n.floats = make([]float64, 0, cap(c.floats))
 	}
-	if c.codes != nil {
+	if len(c.codes) > 0 {
 		n.codes = make([]uint32, 0, cap(c.codes))
 	}
-	if c.strs != nil {
+	if len(c.strs) > 0 {
 		n.strs = make([]string, 0, cap(c.strs))
 	}
 	return n
 }
 
+// again is empty cells with the memory of these, which are given up.
+func (c *cells) again() cells {
+	clear(c.strs)
+	return cells{bools: c.bools[:0], ints: c.ints[:0], floats: c.floats[:0], codes: c.codes[:0], strs: c.strs[:0]}
+}
+
 // toRaw turns codes into strings.
 func (c *cells) toRaw(dict []string) {
 	c.raw = true
-	if c.codes == nil {
+	if len(c.codes) == 0 {
 		return
 	}
-	c.strs = make([]string, len(c.codes), max(cap(c.codes), 1))
+	if c.strs = c.strs[:0]; cap(c.strs) < len(c.codes) {
+		c.strs = make([]string, 0, cap(c.codes))
+	}
+	c.strs = c.strs[:len(c.codes)]
+	clear(c.strs)
 	for i, code := range c.codes {
 		if c.kinds == nil || c.kinds[i] == event.String {
 			c.strs[i] = dict[code]
 		}
 	}
-	c.codes = nil
+	c.codes = c.codes[:0]
 }
 
 // eachRaw visits the strings that are in no dictionary, and says whether there are some that are.
@@ -208,7 +218,7 @@ func (c *cells) eachRaw(visit func(s string)) (coded bool) {
 	for _, s := range c.strs {
 		visit(s)
 	}
-	return c.codes != nil
+	return len(c.codes) > 0
 }
 
 // vector shows full cells.

@@ -6,7 +6,8 @@ import (
 
 // A column whose strings hardly repeat keeps them as they are: a dictionary would cost a hash for each and save nothing.
 const (
-	dictProbe = 512     // the dictionary's size from which on that is asked, each time it has doubled
+	dictEarly = 64      // the dictionary's size from which on it is asked, each time it has doubled, whether any repeat at all
+	dictProbe = 512     // the dictionary's size from which on it is asked, each time it has doubled, whether it saves half
 	dictText  = 4 << 20 // bytes of strings beyond which a dictionary does not grow
 	cellBytes = 9       // about what a row takes in a column
 	dictShort = 8       // up to so many strings are found faster by comparing than by hashing
@@ -50,6 +51,48 @@ func (c *column) add(a *arena, block, row int, v *event.Value) (bytes, text int)
 		bytes += rareBytes
 	}
 	return bytes, text
+}
+
+// next is add where the row before has a cell too, and all cells of the block are of one kind, which v is of: the most
+// frequent case by far. ok is false where it is another, and then nothing was done.
+func (c *column) next(a *arena, row int, v *event.Value) (text int, ok bool) {
+	cur, k := &c.cur, v.Kind()
+	if row == 0 || cur.n != row || cur.kinds != nil || k != cur.uniform {
+		return 0, false
+	}
+	switch k {
+	case event.Int:
+		n := v.Int()
+		c.stats.minInt, c.stats.maxInt = min(c.stats.minInt, n), max(c.stats.maxInt, n)
+		cur.ints = append(cur.ints, n)
+	case event.Float:
+		n := v.Float()
+		c.stats.float(n)
+		cur.floats = append(cur.floats, n)
+	case event.String:
+		c.stats.count[k]++
+		s, code, more := c.keep(a, v.Str())
+		if cur.raw {
+			cur.strs = append(cur.strs, s)
+		} else {
+			cur.codes = append(cur.codes, code)
+		}
+		cur.n++
+		return more, true
+	case event.Bool:
+		cur.bools = append(cur.bools, v.Bool())
+	case event.Null:
+		return 0, false
+	}
+	c.stats.count[k]++
+	cur.n++
+	return 0, true
+}
+
+// again empties the column and keeps its memory.
+func (c *column) again() {
+	clear(c.dict)
+	*c = column{name: c.name, cur: c.cur.again(), dict: c.dict[:0]}
 }
 
 // keep is a copy of s, its code if there is a dictionary, and how many bytes it added.
@@ -110,7 +153,13 @@ func (c *column) dictPays(size int) bool {
 		return false
 	}
 	n := len(c.dict)
-	return n < dictProbe || n&(n-1) != 0 || c.stats.count[event.String] > 2*int64(n)
+	switch {
+	case n < dictEarly || n&(n-1) != 0:
+		return true
+	case n < dictProbe:
+		return c.stats.count[event.String] > int64(n+1+n/64)
+	}
+	return c.stats.count[event.String] > 2*int64(n)
 }
 
 // leaveDict turns the growing block's codes into strings. Blocks that are done keep theirs.
@@ -122,7 +171,7 @@ func (c *column) leaveDict() {
 			return
 		}
 	}
-	c.dict = nil // nothing refers to it
+	c.dict = nil // nothing refers to it but views
 }
 
 // close ends block number n.

@@ -54,7 +54,7 @@ func (b *Builder) Encode(first, next int64, o Options) ([]byte, Info, error) {
 	}
 	e := encoders.Get().(*encoder)
 	defer encoders.Put(e)
-	sorted := b.byNames()
+	sorted := b.sorted
 	info := b.info(sorted)
 	info.First, info.Next = first, next
 	if err := e.encode(b, sorted, &info, o); err != nil {

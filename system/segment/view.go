@@ -27,7 +27,7 @@ func (b *Builder) View() Source {
 	if b.view != nil {
 		return b.view
 	}
-	sorted := b.byNames()
+	sorted := b.sorted
 	v := &view{infos: b.info(sorted), columns: make([]viewColumn, len(sorted))}
 	v.infos.First, v.infos.Next = b.offsets()
 	growing := len(b.done)
@@ -43,7 +43,7 @@ func (b *Builder) View() Source {
 			v.columns[i].last = &last
 		}
 	}
-	b.view = v
+	b.view, b.viewed = v, true
 	return v
 }
 
