@@ -158,7 +158,7 @@ func Decode(file string, data []byte) (*Plan, error) {
 		p.System = system.Default()
 		p.System.Replicas = 1
 	}
-	if err := readStrict(file, data, &p); err != nil {
+	if err := readStrict(file, "the plan", data, &p); err != nil {
 		return nil, err
 	}
 	if first {

@@ -17,14 +17,15 @@ import (
 // readStrict decodes data into v, a pointer to a struct, as encoding/json does but refuses unknown, misspelt and repeated
 // keys, null, and anything after the value; and every error has its place. encoding/json alone gives an offset for some
 // errors, accepts keys in any case, and lets the last of repeated keys win.
-func readStrict(file string, data []byte, v any) error {
-	r := &strictReader{file: file, data: data, dec: json.NewDecoder(bytes.NewReader(data))}
+// whole names the value in errors, such as "the plan".
+func readStrict(file, whole string, data []byte, v any) error {
+	r := &strictReader{file: file, whole: whole, data: data, dec: json.NewDecoder(bytes.NewReader(data))}
 	r.dec.UseNumber()
 	if p := r.value(reflect.TypeOf(v).Elem(), ""); p != nil {
 		return Problems{*p}
 	}
 	if start := r.next(); start < len(data) {
-		return Problems{*r.problem(start, "there is more after the end of the plan", "delete it")}
+		return Problems{*r.problem(start, "there is more after the end of "+r.whole, "delete it")}
 	}
 	if err := json.Unmarshal(data, v); err != nil {
 		return Problems{*r.problem(0, err.Error(), "")} // what r has let pass: none known
@@ -33,9 +34,10 @@ func readStrict(file string, data []byte, v any) error {
 }
 
 type strictReader struct {
-	file string
-	data []byte
-	dec  *json.Decoder
+	file  string
+	whole string
+	data  []byte
+	dec   *json.Decoder
 }
 
 // next is the offset at which the next token begins.
@@ -86,7 +88,7 @@ func (r *strictReader) value(t reflect.Type, path string) *Problem {
 			want = "a list […]"
 		}
 		if want != "" {
-			return r.problem(start, fmt.Sprintf("%s must be %s", orPlan(path), want), "")
+			return r.problem(start, fmt.Sprintf("%s must be %s", r.named(path), want), "")
 		}
 	}
 	switch t.Kind() {
@@ -166,9 +168,9 @@ func (r *strictReader) object(t reflect.Type, path string) *Problem {
 			if near, ok := nearest.Name(key, names); ok {
 				hint = fmt.Sprintf("did you mean %q?", near)
 			}
-			return r.problem(start, fmt.Sprintf("%s has no key %q", orPlan(path), key), hint)
+			return r.problem(start, fmt.Sprintf("%s has no key %q", r.named(path), key), hint)
 		case seen[key]:
-			return r.problem(start, fmt.Sprintf("%s has the key %q twice", orPlan(path), key), "delete one")
+			return r.problem(start, fmt.Sprintf("%s has the key %q twice", r.named(path), key), "delete one")
 		}
 		seen[key] = true
 		sub := key
@@ -182,9 +184,9 @@ func (r *strictReader) object(t reflect.Type, path string) *Problem {
 	return r.open()
 }
 
-func orPlan(path string) string {
+func (r *strictReader) named(path string) string {
 	if path == "" {
-		return "the plan"
+		return r.whole
 	}
 	return path
 }

@@ -187,7 +187,7 @@ func DecodeTopology(file string, data []byte) (system.Topology, error) {
 	if len(data) > MaxBytes {
 		return t, Problems{{Pos: Pos{File: file, Line: 1, Col: 1}, What: fmt.Sprintf("the topology has %d bytes, more than %d", len(data), MaxBytes)}}
 	}
-	if err := readStrict(file, data, &t); err != nil {
+	if err := readStrict(file, "the topology", data, &t); err != nil {
 		return t, err
 	}
 	if list := TopologyProblems(t); len(list) > 0 {
