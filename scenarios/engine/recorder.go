@@ -36,16 +36,16 @@ func (c *recorder) now() time.Duration { return c.since(c.rtm.Now()) }
 func (c *recorder) since(t time.Time) time.Duration { return t.Sub(c.start) }
 
 func (c *recorder) add(e evidence.Entry) {
-	e.At = c.now()
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	e.At = c.now() // under the lock, so that the timeline is in order of time
 	c.timeline = append(c.timeline, e)
 }
 
 func (c *recorder) sample(values map[string]float64) {
-	s := evidence.Sample{At: c.now(), Values: values}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	s := evidence.Sample{At: c.now(), Values: values}
 	c.samples = append(c.samples, s)
 }
 
