@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/ratel-sim/ratel/system"
+	"github.com/ratel-sim/ratel/system/catalog"
 	"github.com/ratel-sim/ratel/system/containers/faultproxy"
 	"github.com/ratel-sim/ratel/system/kafka"
 	"github.com/ratel-sim/ratel/system/localdisk"
@@ -65,6 +66,9 @@ func Run(ctx context.Context, cfg Config, bugs planted.Set, log *slog.Logger) er
 		return err
 	}
 	defer closePorts()
+	if err := schema(ctx, n, ports.Catalog, log); err != nil {
+		return err
+	}
 	run, handler, err := wire(n, cfg, ports, bugs)
 	if err != nil {
 		return err
@@ -100,6 +104,27 @@ func Run(ctx context.Context, cfg Config, bugs planted.Set, log *slog.Logger) er
 	_, serveErr := served.Wait(endCtx)
 	log.Info("ended", "error", errors.Join(runErr, serveErr))
 	return errors.Join(runErr, serveErr)
+}
+
+// schemaPatience is how long the catalog may take to say which migrations it has had.
+const schemaPatience = 2 * time.Second
+
+// schema refuses to begin on a catalog that lacks a migration. One that does not answer is no reason: a role bears with
+// servers that are away, and the catalog's client checks the schema again before its first write.
+func schema(ctx context.Context, n node, c port.Catalog, log *slog.Logger) error {
+	if c == nil {
+		return nil
+	}
+	ctx, cancel := n.WithTimeout(ctx, schemaPatience)
+	defer cancel()
+	err := catalog.CheckSchema(ctx, c)
+	if errors.Is(err, port.ErrSchema) {
+		return fmt.Errorf("nothing was begun: %w", err)
+	}
+	if err != nil {
+		log.Warn("the catalog's schema could not be checked yet", "error", err)
+	}
+	return nil
 }
 
 // connect makes the role's ports to the real servers. Nothing is waited for: a role bears with servers that are not up.
