@@ -194,8 +194,9 @@ func (w *worker) run(context.Context) {
 		l.mu.Lock()
 		stopping, quiet := l.stopping, l.stopping && l.inflight == 0
 		if !stopping {
-			if len(w.t.idle) >= keptBuffers {
-				w.buf = &batch{}
+			// The last to be idle is the first to work again, so those that have waited longest let go of theirs.
+			if n := len(w.t.idle); n >= keptBuffers {
+				*w.t.idle[n-keptBuffers].buf = batch{}
 			}
 			w.t.idle = append(w.t.idle, w)
 		}

@@ -43,7 +43,6 @@ type part struct {
 	spare     map[int64]*segment.Builder // by dataset: of the part before, for their memory
 	last      builderKey                 // the builder that was used last
 	builder   *segment.Builder
-	row       segment.Row // scratch
 }
 
 // builderKey is what the rows of one segment have in common.
@@ -121,15 +120,14 @@ func (p *part) add(offset int64, dataset event.Dataset, events []event.Event, pl
 	for i := range events {
 		e := &events[i]
 		fields += len(e.Fields)
-		key := builderKey{dataset.ID, hourOf(e.Time)}
-		if p.builder == nil || key != p.last {
-			p.use(key, dataset)
+		if seconds := e.Time.Unix() - 3600*p.last.hour; p.builder == nil || dataset.ID != p.last.dataset || seconds < 0 || seconds >= 3600 {
+			p.use(builderKey{dataset.ID, hourOf(e.Time)}, dataset)
 		}
-		p.row = segment.Row{Offset: offset, Index: int32(i), Event: *e}
+		at := int32(i)
 		if places != nil {
-			p.row.Index = places[i]
+			at = places[i]
 		}
-		p.builder.Append(&p.row)
+		p.builder.AppendEvent(offset, at, e)
 		p.ids = append(p.ids, e.ID)
 	}
 	p.rows += int64(len(events))

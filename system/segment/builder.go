@@ -3,6 +3,8 @@ package segment
 import (
 	"slices"
 	"strings"
+
+	"github.com/ratel-sim/ratel/system/event"
 )
 
 // Builder gathers rows of one dataset and hour of one partition. It may be used by one task at a time; the views that it
@@ -72,14 +74,16 @@ func Again(old *Builder, partition int32, dataset, hour int64) *Builder {
 
 // Append adds a row. It keeps copies: the row and its event's strings may be changed or dropped afterwards. Times are kept in
 // nanoseconds of an int64, so they must lie between the years 1678 and 2262. Of fields with the same name the first counts.
-func (b *Builder) Append(row *Row) {
+func (b *Builder) Append(row *Row) { b.AppendEvent(row.Offset, row.Index, &row.Event) }
+
+// AppendEvent is [Builder.Append] of an event and the place that it came from.
+func (b *Builder) AppendEvent(offset int64, index int32, e *event.Event) {
 	at := len(b.cur.time)
 	if at >= blockRows || b.text >= blockText {
 		b.closeBlock()
 		at = 0
 	}
 	b.view = nil
-	e := &row.Event
 	now := e.Time.UnixNano()
 	if b.rows == 0 {
 		b.minTime, b.maxTime = now, now
@@ -87,8 +91,8 @@ func (b *Builder) Append(row *Row) {
 		b.minTime, b.maxTime = min(b.minTime, now), max(b.maxTime, now)
 	}
 	h := &b.cur
-	h.offset = append(h.offset, row.Offset)
-	h.index = append(h.index, row.Index)
+	h.offset = append(h.offset, offset)
+	h.index = append(h.index, index)
 	h.source = append(h.source, e.ID.Source)
 	h.seq = append(h.seq, e.ID.Seq)
 	h.time = append(h.time, now)

@@ -1,6 +1,8 @@
 package segment
 
 import (
+	"math/bits"
+
 	"github.com/ratel-sim/ratel/system/event"
 )
 
@@ -24,8 +26,22 @@ type column struct {
 	lookup   map[string]uint32
 	dictText int    // bytes in dict
 	before   uint32 // code of the string before
+	recent   []uint32
 
 	stats columnStats
+}
+
+// recentBits: a column knows where in its dictionary 1<<recentBits strings of different ends were found last. It saves
+// comparing with all, or hashing all of a string.
+const recentBits = 5
+
+// recentOf is where the code of a string, plus 1, may be.
+func (c *column) recentOf(s string) *uint32 {
+	if c.recent == nil {
+		c.recent = make([]uint32, 1<<recentBits)
+	}
+	ends := headOf(s) ^ bits.RotateLeft64(headOf(s[max(0, len(s)-8):]), 32) ^ uint64(len(s))
+	return &c.recent[ends*0x9e3779b97f4a7c15>>(64-recentBits)]
 }
 
 // add appends a value for a row. It returns how many bytes of memory it took, about and always the same for the same rows.
@@ -92,7 +108,8 @@ func (c *column) next(a *arena, row int, v *event.Value) (text int, ok bool) {
 // again empties the column and keeps its memory.
 func (c *column) again() {
 	clear(c.dict)
-	*c = column{name: c.name, cur: c.cur.again(), dict: c.dict[:0]}
+	clear(c.recent)
+	*c = column{name: c.name, cur: c.cur.again(), dict: c.dict[:0], recent: c.recent}
 }
 
 // keep is a copy of s, its code if there is a dictionary, and how many bytes it added.
@@ -101,8 +118,13 @@ func (c *column) keep(a *arena, s string) (kept string, code uint32, text int) {
 		if len(c.dict) > 0 && c.dict[c.before] == s {
 			return c.dict[c.before], c.before, 0
 		}
+		recent := c.recentOf(s)
+		if code := *recent; code > 0 && c.dict[code-1] == s {
+			c.before = code - 1
+			return c.dict[code-1], code - 1, 0
+		}
 		if code, ok := c.code(s); ok {
-			c.before = code
+			c.before, *recent = code, code+1
 			return c.dict[code], code, 0
 		}
 		if !c.dictPays(len(s)) {
@@ -171,6 +193,7 @@ func (c *column) leaveDict() {
 			return
 		}
 	}
+	c.recent = nil
 	c.dict = nil // nothing refers to it but views
 }
 

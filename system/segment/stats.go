@@ -17,6 +17,7 @@ type columnStats struct {
 	minFloat, maxFloat float64  // if floats; NaN left out
 	floats             bool
 	minText, maxText   string // if texts
+	minHead, maxHead   uint64 // headOf them
 	texts              bool
 }
 
@@ -41,14 +42,33 @@ func (s *columnStats) float(f float64) {
 }
 
 func (s *columnStats) text(t string) {
+	head := headOf(t)
+	if s.texts && head > s.minHead && head < s.maxHead {
+		return // which is nearly always so
+	}
 	switch {
 	case !s.texts:
 		s.minText, s.maxText, s.texts = t, t, true
+		s.minHead, s.maxHead = head, head
 	case t < s.minText:
-		s.minText = t
+		s.minText, s.minHead = t, head
 	case t > s.maxText:
-		s.maxText = t
+		s.maxText, s.maxHead = t, head
 	}
+}
+
+// headOf is the first eight bytes, zeros after the end: where the heads of two strings differ, the strings are in the same
+// order as the heads.
+func headOf(s string) uint64 {
+	if len(s) >= 8 {
+		return uint64(s[7]) | uint64(s[6])<<8 | uint64(s[5])<<16 | uint64(s[4])<<24 |
+			uint64(s[3])<<32 | uint64(s[2])<<40 | uint64(s[1])<<48 | uint64(s[0])<<56
+	}
+	head := uint64(0)
+	for i := range len(s) {
+		head |= uint64(s[i]) << (56 - 8*i)
+	}
+	return head
 }
 
 // column is the statistics of a column over that many rows.
