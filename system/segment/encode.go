@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"math"
+	"slices"
 	"sync"
 	"unicode/utf8"
 
@@ -366,8 +367,16 @@ func (e *encoder) values(b *cells, k event.Kind, dict int) parquet.Encoding {
 			}
 		}
 	case event.Float:
+		if has == nil {
+			var room []byte
+			e.page, room = grown(e.page, 8*len(b.floats))
+			for i, v := range b.floats {
+				binary.LittleEndian.PutUint64(room[8*i:], math.Float64bits(v))
+			}
+			break
+		}
 		for i, v := range b.floats {
-			if has == nil || has(i) {
+			if has(i) {
 				e.page = binary.LittleEndian.AppendUint64(e.page, math.Float64bits(v))
 			}
 		}
@@ -417,10 +426,17 @@ func appendText(dst []byte, s string) []byte {
 }
 
 func appendWords(dst []byte, words []int64) []byte {
-	for _, v := range words {
-		dst = binary.LittleEndian.AppendUint64(dst, uint64(v))
+	dst, room := grown(dst, 8*len(words))
+	for i, v := range words {
+		binary.LittleEndian.PutUint64(room[8*i:], uint64(v))
 	}
 	return dst
+}
+
+// grown is dst with room for n bytes more, which are to be written.
+func grown(dst []byte, n int) (_, room []byte) {
+	dst = slices.Grow(dst, n)[:len(dst)+n]
+	return dst, dst[len(dst)-n:]
 }
 
 // appendCodes appends a page of indices into a dictionary of that many.
