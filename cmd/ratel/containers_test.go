@@ -10,12 +10,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/ratel-sim/ratel/scenarios/check"
+	"github.com/ratel-sim/ratel/system/planted"
 )
 
 // binary is the static program under test: it runs the engine here and the roles in their containers.
@@ -54,15 +56,15 @@ func runReal(t *testing.T, args ...string) (*check.Judgement, int) {
 	return &j, code
 }
 
-func verdictOf(t *testing.T, j *check.Judgement, name string) check.Verdict {
-	t.Helper()
+// failed lists the checks that failed.
+func failed(j *check.Judgement) []string {
+	var names []string
 	for _, r := range j.Results {
-		if r.Check == name {
-			return r.Verdict
+		if r.Verdict == check.Fail && !slices.Contains(names, r.Check) {
+			names = append(names, r.Check)
 		}
 	}
-	t.Fatalf("the judgement has no %s", name)
-	return check.Inconclusive
+	return names
 }
 
 // TestContainersBrokerLoss is the slice: the library's script on real Kafka and ZooKeeper, judged by the same checks.
@@ -79,10 +81,11 @@ func TestContainersBrokerLoss(t *testing.T) {
 	}
 }
 
-// TestContainersScenarios runs the library's scripts about storage and queries on real servers, as a user does.
+// TestContainersScenarios runs the library's other scripts on real servers, one at a time and as they are, as a user does.
 func TestContainersScenarios(t *testing.T) {
 	for _, name := range []string{
 		"retriever-loss", "retriever-pair-loss", "zone-loss", "mysql-loss", "s3-errors", "rolling-restart", "heavy-tenant", "protection-spiral", "recreate",
+		"shepherd-loss", "leader-isolated",
 	} {
 		t.Run(name, func(t *testing.T) {
 			began := time.Now()
@@ -98,33 +101,45 @@ func TestContainersScenarios(t *testing.T) {
 	}
 }
 
-// TestContainersPlantedBugs shows on real servers that the checks can fail: acks=1 loses what an isolated leader took, and an
-// answer given before Kafka's is lost with the shepherd that gave it.
+// worldsAtOnce is how many of the runs with a planted bug go on at once: what they have to show does not depend on how quick
+// the machine is.
+const worldsAtOnce = 2
+
+// TestContainersPlantedBugs shows on real servers that the checks can fail. Not here are the bugs that real servers show by
+// luck only, and the simulation, which can strike at the moment that matters, always: C1 needs a retriever to die in the
+// milliseconds between reading records and storing them, P11 a batch of which Kafka takes one part and not the other.
 func TestContainersPlantedBugs(t *testing.T) {
+	room := make(chan struct{}, worldsAtOnce)
 	for _, c := range []struct {
-		bug  string
-		args []string
+		bug    string
+		args   []string
+		checks []string // one of them has to fail
 	}{
-		{"K1", []string{"leader-isolated"}},
+		{planted.AcksLeader, []string{"leader-isolated"}, []string{check.CheckDurability}},
 		// Small batches: at the moment of each kill a shepherd then has answered for some that are still in its buffer.
-		{"P7", []string{"shepherd-loss", "--set", "batch=5"}},
+		{planted.AcceptBeforeKafka, []string{"shepherd-loss", "--set", "batch=5"}, []string{check.CheckDurability}},
+		{planted.SameZonePair, []string{"zone-loss", "--set", "outage=5s"}, []string{check.CheckZones}},
+		{planted.BootstrapFromPeer, []string{"retriever-pair-loss"}, []string{check.CheckDurability}},
+		{planted.OldDataDropped, []string{"retriever-loss", "--set", "outage=5s"}, []string{check.CheckQueries}},
+		{planted.CommitBeforeDurable, []string{"s3-errors", "--set", "outage=8s"}, []string{check.CheckDurability, check.CheckCommitted}},
+		{planted.ManifestBeforeData, []string{"s3-errors", "--set", "outage=8s"}, []string{check.CheckDurability, check.CheckCommitted}},
+		{planted.TwoSnapshotWriters, []string{"s3-errors", "--set", "outage=8s"}, []string{check.CheckCommitted}},
+		{planted.RetentionTooEager, []string{"s3-errors", "--set", "outage=8s"}, []string{check.CheckDurability, check.CheckCommitted}},
+		{planted.StaleDatasetCache, []string{"recreate"}, []string{check.CheckQueries}},
+		{planted.UnboundedQueue, []string{"protection-spiral"}, []string{check.CheckMemory}},
+		{planted.ShedAllTenants, []string{"protection-spiral"}, []string{check.CheckSLOIngest}},
 	} {
 		t.Run(c.bug, func(t *testing.T) {
+			t.Parallel()
+			room <- struct{}{}
+			defer func() { <-room }()
+			began := time.Now()
 			j, code := runReal(t, append(c.args, "--planted", c.bug)...)
-			if code != exitFail || verdictOf(t, j, check.CheckDurability) != check.Fail || j.Ledger.Lost == 0 {
-				t.Errorf("%s under %s was not caught: exit %d, %s, ledger %+v", c.bug, c.args[0], code, j.Reason, j.Ledger)
+			caught := failed(j)
+			if code != exitFail || !slices.ContainsFunc(c.checks, func(name string) bool { return slices.Contains(caught, name) }) {
+				t.Errorf("%s under %s was not caught by any of %v: exit %d, failed %v: %s", c.bug, c.args[0], c.checks, code, caught, j.Reason)
 			}
-		})
-	}
-	for _, c := range []struct{ bug, scenario string }{
-		{"A7", "zone-loss"}, {"A6", "retriever-pair-loss"}, {"D7", "retriever-loss"}, {"C2", "s3-errors"}, {"P10", "recreate"}, {"A1", "protection-spiral"},
-	} {
-		t.Run(c.bug, func(t *testing.T) {
-			j, code := runReal(t, c.scenario, "--planted", c.bug)
-			if code != exitFail || j.Verdict != check.Fail {
-				t.Errorf("%s under %s was not caught: exit %d, %v: %s", c.bug, c.scenario, code, j.Verdict, j.Reason)
-			}
-			t.Logf("%s under %s: %s", c.bug, c.scenario, j.Reason)
+			t.Logf("%s under %s in %v: failed %v: %s", c.bug, c.args[0], time.Since(began).Round(time.Second), caught, j.Reason)
 		})
 	}
 }
