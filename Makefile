@@ -37,7 +37,8 @@ test-race: ## the race detector over everything that runs on the wall clock
 
 test-containers: build ## the tests against real Kafka and ZooKeeper in containers; starts a Docker engine where there is none
 	@.ci/engine.sh
-	RATEL_BINARY=$(CURDIR)/$(BINARY) go test -tags containers -run 'Containers|RealServers' -p 1 -count 1 -timeout 40m -v ./system/... ./sim/conformance/... ./cmd/...
+	@command -v curl >/dev/null || { echo "the lines that 'ratel up' prints need curl: installing it"; apt-get update -qq && apt-get install -y -qq curl; }
+	RATEL_BINARY=$(CURDIR)/$(BINARY) go test -tags containers -run 'Containers|RealServers' -p 1 -count 1 -timeout 60m -v ./system/... ./sim/conformance/... ./cmd/...
 
 bench: ## benchmarks, as ratios against a named baseline in one run
 	go test -run '^$$' -bench . -benchtime 1s -count 3 ./sim/... ./system/... ./scenarios/... ./loadgen/...

@@ -81,11 +81,15 @@ func TestContainersBrokerLoss(t *testing.T) {
 	}
 }
 
+// restartScript kills a retriever between two snapshots: what the library's retriever-crash aims at a moment, which only the
+// simulation can, this has to show without aiming.
+const restartScript = "testdata/retriever_restart.star"
+
 // TestContainersScenarios runs the library's other scripts on real servers, one at a time and as they are, as a user does.
 func TestContainersScenarios(t *testing.T) {
 	for _, name := range []string{
 		"retriever-loss", "retriever-pair-loss", "zone-loss", "mysql-loss", "s3-errors", "rolling-restart", "heavy-tenant", "protection-spiral", "recreate",
-		"shepherd-loss", "leader-isolated",
+		"shepherd-loss", "leader-isolated", restartScript,
 	} {
 		t.Run(name, func(t *testing.T) {
 			began := time.Now()
@@ -107,7 +111,8 @@ const worldsAtOnce = 2
 
 // TestContainersPlantedBugs shows on real servers that the checks can fail. Not here are the bugs that real servers show by
 // luck only, and the simulation, which can strike at the moment that matters, always: C1 needs a retriever to die in the
-// milliseconds between reading records and storing them, P11 a batch of which Kafka takes one part and not the other.
+// milliseconds between reading records and storing them, P11 a batch of which Kafka takes one part and not the other, P8 a
+// dataset whose partitions are all led and followed by the two brokers that are drawn.
 func TestContainersPlantedBugs(t *testing.T) {
 	room := make(chan struct{}, worldsAtOnce)
 	for _, c := range []struct {
@@ -125,6 +130,7 @@ func TestContainersPlantedBugs(t *testing.T) {
 		{planted.ManifestBeforeData, []string{"s3-errors", "--set", "outage=8s"}, []string{check.CheckDurability, check.CheckCommitted}},
 		{planted.TwoSnapshotWriters, []string{"s3-errors", "--set", "outage=8s"}, []string{check.CheckCommitted}},
 		{planted.RetentionTooEager, []string{"s3-errors", "--set", "outage=8s"}, []string{check.CheckDurability, check.CheckCommitted}},
+		{planted.NoDedup, []string{restartScript}, []string{check.CheckDuplicates}},
 		{planted.StaleDatasetCache, []string{"recreate"}, []string{check.CheckQueries}},
 		{planted.UnboundedQueue, []string{"protection-spiral"}, []string{check.CheckMemory}},
 		{planted.ShedAllTenants, []string{"protection-spiral"}, []string{check.CheckSLOIngest}},
