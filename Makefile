@@ -13,7 +13,7 @@ export CGO_ENABLED ?= 0
 export TESTCONTAINERS_HOST_OVERRIDE := 127.0.0.1
 export TESTCONTAINERS_RYUK_DISABLED := true
 
-.PHONY: help run build test test-sim test-containers test-race bench lint fuzz clean
+.PHONY: help run build test test-sim test-containers test-at-length test-race bench lint fuzz clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | column -t -s "$$(printf '\t')"
@@ -35,10 +35,14 @@ test-race: ## the race detector over everything that runs on the wall clock
 	@command -v gcc >/dev/null || { echo "the race detector needs gcc: installing it"; apt-get update -qq && apt-get install -y -qq gcc libc6-dev; }
 	CGO_ENABLED=1 go test -race ./system/... ./loadgen/... ./scenarios/engine/... ./cmd/...
 
-test-containers: build ## the tests against real Kafka and ZooKeeper in containers; starts a Docker engine where there is none
+test-containers: build ## the tests against real Kafka, ZooKeeper, MySQL and S3 in containers; starts a Docker engine where there is none
 	@.ci/engine.sh
 	@command -v curl >/dev/null || { echo "the lines that 'ratel up' prints need curl: installing it"; apt-get update -qq && apt-get install -y -qq curl; }
 	RATEL_BINARY=$(CURDIR)/$(BINARY) go test -tags containers -run 'Containers|RealServers' -p 1 -count 1 -timeout 60m -v ./system/... ./sim/conformance/... ./cmd/...
+
+test-at-length: build ## the scripts and planted bugs on real servers that 'make test' has no time for
+	@.ci/engine.sh
+	RATEL_BINARY=$(CURDIR)/$(BINARY) go test -tags containers -run AtLength -p 1 -count 1 -timeout 60m -v ./cmd/...
 
 bench: ## benchmarks, as ratios against a named baseline in one run
 	go test -run '^$$' -bench . -benchtime 1s -count 3 ./sim/... ./system/... ./scenarios/... ./loadgen/...
