@@ -13,7 +13,7 @@ export CGO_ENABLED ?= 0
 export TESTCONTAINERS_HOST_OVERRIDE := 127.0.0.1
 export TESTCONTAINERS_RYUK_DISABLED := true
 
-.PHONY: help run build test test-sim test-containers test-at-length test-race bench lint fuzz clean
+.PHONY: help run build test test-sim test-containers test-at-length test-race bench soak lint fuzz clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | column -t -s "$$(printf '\t')"
@@ -58,6 +58,9 @@ $(TOOLS)/golangci-lint-$(GOLANGCI_VERSION):
 	@mv $(TOOLS)/golangci-lint $@
 
 FUZZTIME ?= 30s
+soak: ## a shepherd at twice the capacity of what is behind it, for RATEL_SOAK (default 10m): memory stays within its bound
+	go test -tags soak -run Soak -count 1 -timeout 24h -v ./system/shepherd
+
 fuzz: ## fuzz every decoder of untrusted input for FUZZTIME each
 	@set -e; for pkg in $$(go list ./...); do \
 	  for f in $$(go test -list '^Fuzz' $$pkg 2>/dev/null | grep '^Fuzz' || true); do \
