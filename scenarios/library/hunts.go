@@ -9,16 +9,14 @@ func Hunts(bug string) []string {
 		return []string{"leader-isolated"}
 	case planted.TruncateToHighWatermark:
 		return []string{"double-failover"}
-	case planted.PartialAsSuccess:
-		return []string{"protection-spiral", "double-failover"}
 	case planted.AcceptBeforeKafka:
 		return []string{"shepherd-loss"}
-	case planted.NoFailoverOffDeadSet, planted.ShedAllTenants, planted.UnboundedQueue:
-		return []string{"protection-spiral", "heavy-tenant"}
+	case planted.NoFailoverOffDeadSet, planted.ShedAllTenants, planted.UnboundedQueue, planted.PartialAsSuccess:
+		return []string{"protection-spiral"}
 	case planted.StaleDatasetCache:
 		return []string{"recreate"}
 	case planted.AutoCommitEarly, planted.NoDedup:
-		return []string{"retriever-crash", "retriever-loss"}
+		return []string{"retriever-crash"}
 	case planted.CommitBeforeDurable, planted.ManifestBeforeData, planted.TwoSnapshotWriters, planted.RetentionTooEager:
 		return []string{"s3-errors"}
 	case planted.BootstrapFromPeer:
