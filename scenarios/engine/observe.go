@@ -199,7 +199,7 @@ func (s *sampler) sample(ctx context.Context) {
 func (s *sampler) retrievers(ctx context.Context, values map[string]float64) {
 	t := &s.r.p.System
 	var lag, local, memory float64
-	whole := true
+	asked, whole := 0, true
 	for p := range t.Kafka.Partitions {
 		for _, name := range t.Retrievers(p) {
 			st, err := s.r.w.Holder(name).Status(ctx)
@@ -207,6 +207,7 @@ func (s *sampler) retrievers(ctx context.Context, values map[string]float64) {
 				whole = false
 				continue
 			}
+			asked++
 			lag += float64(max(0, st.HighWater-st.Durable))
 			local = max(local, float64(st.LocalBytes))
 			memory = max(memory, float64(st.MemBytes)/float64(max(t.Retriever.MaxMemoryBytes, 1)))
@@ -215,18 +216,23 @@ func (s *sampler) retrievers(ctx context.Context, values map[string]float64) {
 	if whole {
 		values[evidence.RetrieverLag] = lag
 	}
-	values[evidence.RetrieverLocal], values[evidence.RetrieverMemory] = local, memory
+	if asked > 0 {
+		values[evidence.RetrieverLocal], values[evidence.RetrieverMemory] = local, memory
+	}
 }
 
 // shepherds asks every shepherd for the largest share of its bounds that was ever in use.
 func (s *sampler) shepherds(ctx context.Context, values map[string]float64) {
-	share := 0.0
+	share, asked := 0.0, 0
 	for i := range s.r.p.System.Shepherds {
 		h, err := s.r.w.ShepherdHealth(ctx, system.NodeName(system.RoleShepherd, i+1))
 		if err != nil {
 			continue
 		}
+		asked++
 		share = max(share, float64(h.PeakBytes)/float64(max(h.MaxInFlightBytes, 1)), float64(h.PeakEvents)/float64(max(h.MaxInFlightEvents, 1)))
 	}
-	values[evidence.InFlightShare] = share
+	if asked > 0 {
+		values[evidence.InFlightShare] = share
+	}
 }
