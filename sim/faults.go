@@ -21,9 +21,13 @@ func (w *World) Inject(ctx context.Context, f system.Fault) error {
 	if !ok {
 		return fmt.Errorf("inject %s: no such node", f)
 	}
-	if f.Kind == system.FaultIsolate {
+	switch f.Kind {
+	case system.FaultIsolate:
 		w.links(f, w.net.Cut)
 		return nil
+	case system.FaultRecreate:
+		return system.Recreate(ctx, w.catalog, f, w.topology.Kafka.Partitions)
+	case system.FaultKill, system.FaultStop, system.FaultReplace, system.FaultPause, system.FaultErrors, system.FaultSlow:
 	}
 	switch n.Role {
 	case system.RoleZooKeeper:

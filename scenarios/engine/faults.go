@@ -3,14 +3,12 @@ package engine
 import (
 	"context"
 	"fmt"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/ratel-sim/ratel/scenarios/evidence"
 	"github.com/ratel-sim/ratel/scenarios/plan"
 	"github.com/ratel-sim/ratel/system"
-	"github.com/ratel-sim/ratel/system/port"
 	"github.com/ratel-sim/ratel/system/rt"
 )
 
@@ -109,7 +107,7 @@ func (f *faults) inject(ctx context.Context, s *strike, subject string) {
 		}
 		// The injection itself is not cut short by the end of the phase: a half-done fault could not be healed.
 		injectCtx, cancel := rtm.WithTimeout(context.WithoutCancel(ctx), injectDeadline)
-		err := f.r.apply(injectCtx, target)
+		err := f.r.w.Inject(injectCtx, target)
 		cancel()
 		if err != nil {
 			note(evidence.FaultUnseen, target.Node, fmt.Sprintf("injecting %s failed: %v", target, err))
@@ -145,38 +143,6 @@ func (f *faults) inject(ctx context.Context, s *strike, subject string) {
 		group.Go("strike "+target.Node, func(context.Context) error { strike(target); return nil })
 	}
 	_ = group.Wait(context.WithoutCancel(ctx))
-}
-
-// apply begins a fault: in the world, or through the catalog.
-func (r *run) apply(ctx context.Context, f system.Fault) error {
-	if f.Kind == system.FaultRecreate {
-		return r.recreate(ctx, f)
-	}
-	return r.w.Inject(ctx, f)
-}
-
-// recreate deletes a dataset and creates it again under the same name, as a customer's script does.
-func (r *run) recreate(ctx context.Context, f system.Fault) error {
-	catalog := r.w.Catalog()
-	team, err := catalog.TeamByKey(ctx, system.TeamKey(f.Team))
-	if err != nil {
-		return fmt.Errorf("team %s: %w", f.Team, err)
-	}
-	old, err := catalog.Dataset(ctx, team.ID, strings.ToLower(f.Dataset))
-	if err != nil {
-		return fmt.Errorf("dataset %s: %w", f.Dataset, err)
-	}
-	if err := catalog.DeleteDataset(ctx, old.ID); err != nil {
-		return fmt.Errorf("delete dataset %s: %w", f.Dataset, err)
-	}
-	made, _, err := catalog.CreateDataset(ctx, port.NewDataset{Team: team.ID, Name: f.Dataset, Spread: len(old.Partitions), Of: r.p.System.Kafka.Partitions})
-	if err != nil {
-		return fmt.Errorf("create dataset %s again: %w", f.Dataset, err)
-	}
-	if made.ID == old.ID {
-		return fmt.Errorf("dataset %s has the same ID as before", f.Dataset)
-	}
-	return nil
 }
 
 // observe runs an observation beside the run; settle waits for all of them.

@@ -7,7 +7,6 @@ import (
 
 	"github.com/ratel-sim/ratel/system"
 	"github.com/ratel-sim/ratel/system/containers/faultproxy"
-	"github.com/ratel-sim/ratel/system/port"
 )
 
 // degradation is one injected fault of the requests to a server.
@@ -85,31 +84,4 @@ func (w *World) mend(ctx context.Context, n *node, f system.Fault) error {
 		w.healed.Store(n.Name+key(f), d.met(now))
 	}
 	return nil
-}
-
-// recreate deletes a dataset and creates it again under its name, with a new ID.
-func (w *World) recreate(ctx context.Context, f system.Fault) error {
-	catalog := w.Catalog()
-	team, err := catalog.TeamByKey(ctx, system.TeamKey(f.Team))
-	if err != nil {
-		return fmt.Errorf("team %s: %w", f.Team, err)
-	}
-	sets, err := catalog.Datasets(ctx, team.ID)
-	if err != nil {
-		return fmt.Errorf("the datasets of team %s: %w", f.Team, err)
-	}
-	for _, ds := range sets {
-		if ds.Name != f.Dataset && ds.Slug != f.Dataset {
-			continue
-		}
-		if err := catalog.DeleteDataset(ctx, ds.ID); err != nil && !errors.Is(err, port.ErrNotFound) {
-			return fmt.Errorf("delete dataset %s: %w", ds.Name, err)
-		}
-		_, _, err := catalog.CreateDataset(ctx, port.NewDataset{Team: team.ID, Name: ds.Name, Limits: ds.Limits, Spread: len(ds.Partitions), Of: w.topology.Kafka.Partitions})
-		if err != nil {
-			return fmt.Errorf("create dataset %s again: %w", ds.Name, err)
-		}
-		return nil
-	}
-	return fmt.Errorf("team %s has no dataset %q", f.Team, f.Dataset)
 }

@@ -26,7 +26,7 @@ func key(f system.Fault) string {
 // is healed.
 func (w *World) Inject(ctx context.Context, f system.Fault) error {
 	if f.Kind == system.FaultRecreate {
-		if err := w.recreate(ctx, f); err != nil {
+		if err := system.Recreate(ctx, w.Catalog(), f, w.topology.Kafka.Partitions); err != nil {
 			return fmt.Errorf("inject %s: %w", f, err)
 		}
 		return nil
