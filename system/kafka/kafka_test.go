@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
@@ -73,33 +74,43 @@ func withinTest(t *testing.T) context.Context {
 	return ctx
 }
 
-func TestClassify(t *testing.T) {
+func TestOutcomeOfAttempts(t *testing.T) {
 	t.Parallel()
 	dial := &net.OpError{Op: "dial", Err: errors.New("connection refused")}
 	read := &net.OpError{Op: "read", Err: errors.New("connection reset")}
+	type attempt struct {
+		err  error
+		sent bool
+	}
 	for _, c := range []struct {
 		name     string
-		err      error
-		attempts int
+		attempts []attempt
 		want     error
 	}{
-		{"never put into a request", sarama.ErrShuttingDown, 0, port.ErrRefused},
-		{"no leader found before the first attempt", sarama.ErrLeaderNotAvailable, 0, port.ErrRefused},
-		{"not enough replicas, first attempt", sarama.ErrNotEnoughReplicas, 1, port.ErrRefused},
-		{"not enough replicas, but an earlier attempt is not known", sarama.ErrNotEnoughReplicas, 2, port.ErrUnknown},
-		{"not enough replicas after append", sarama.ErrNotEnoughReplicasAfterAppend, 1, port.ErrUnknown},
-		{"too large", sarama.ErrMessageSizeTooLarge, 1, port.ErrTooLarge},
-		{"not leader may come after the append", sarama.ErrNotLeaderForPartition, 1, port.ErrUnknown},
-		{"unknown topic may come after the append", sarama.ErrUnknownTopicOrPartition, 1, port.ErrUnknown},
-		{"timed out", sarama.ErrRequestTimedOut, 1, port.ErrUnknown},
-		{"dial refused", dial, 1, port.ErrRefused},
-		{"connection reset", read, 1, port.ErrUnknown},
-		{"wrapped", fmt.Errorf("kafka: %w", sarama.ErrInvalidTopic), 1, port.ErrRefused},
-		{"shut down with a request out", sarama.ErrShuttingDown, 1, port.ErrUnknown},
-		{"anything else", errors.New("what"), 1, port.ErrUnknown},
+		{"never put into a request", []attempt{{sarama.ErrShuttingDown, false}}, port.ErrRefused},
+		{"no leader found", []attempt{{sarama.ErrLeaderNotAvailable, false}}, port.ErrRefused},
+		{"not enough replicas, each time", []attempt{{sarama.ErrNotEnoughReplicas, true}, {sarama.ErrNotEnoughReplicas, true}}, port.ErrRefused},
+		{"not enough replicas, but an earlier answer never came", []attempt{{read, true}, {sarama.ErrNotEnoughReplicas, true}}, port.ErrUnknown},
+		{"nobody listens, but an earlier answer never came", []attempt{{read, true}, {dial, true}, {dial, true}}, port.ErrUnknown},
+		{"not enough replicas after append", []attempt{{sarama.ErrNotEnoughReplicasAfterAppend, true}}, port.ErrUnknown},
+		{"too large", []attempt{{sarama.ErrMessageSizeTooLarge, true}}, port.ErrTooLarge},
+		{"not leader may come after the append", []attempt{{sarama.ErrNotLeaderForPartition, true}}, port.ErrUnknown},
+		{"unknown topic may come after the append", []attempt{{sarama.ErrUnknownTopicOrPartition, true}}, port.ErrUnknown},
+		{"timed out", []attempt{{sarama.ErrRequestTimedOut, true}}, port.ErrUnknown},
+		{"dial refused", []attempt{{dial, true}, {dial, true}}, port.ErrRefused},
+		{"held back while the connection of another record broke", []attempt{{read, false}}, port.ErrRefused},
+		{"connection reset", []attempt{{read, true}}, port.ErrUnknown},
+		{"wrapped", []attempt{{fmt.Errorf("kafka: %w", sarama.ErrInvalidTopic), true}}, port.ErrRefused},
+		{"shut down with a request out", []attempt{{sarama.ErrShuttingDown, true}}, port.ErrUnknown},
+		{"anything else", []attempt{{errors.New("what"), true}}, port.ErrUnknown},
 	} {
-		got := classify(c.err, c.attempts)
-		if !errors.Is(got, c.want) || !errors.Is(got, c.err) {
+		var known attempts
+		for _, a := range c.attempts {
+			known.failed(a.err, a.sent)
+		}
+		last := c.attempts[len(c.attempts)-1].err
+		got := known.outcome(last)
+		if !errors.Is(got, c.want) || !errors.Is(got, last) {
 			t.Errorf("%s: %v, want %v", c.name, got, c.want)
 		}
 		if errors.Is(got, port.ErrRefused) && errors.Is(got, port.ErrUnknown) {
@@ -148,7 +159,7 @@ func TestDurableSettings(t *testing.T) {
 	}
 	if c.Producer.RequiredAcks != sarama.WaitForAll || !c.Producer.Return.Successes || !c.Producer.Return.Errors ||
 		c.Metadata.AllowAutoTopicCreation || c.Version != sarama.V3_9_1_0 || c.Producer.Timeout >= c.Net.ReadTimeout ||
-		c.Metadata.Retry.Max < c.Producer.Retry.Max {
+		c.Producer.Retry.Max != 0 || c.Metadata.Retry.Max == 0 {
 		t.Errorf("not the durable settings: %+v, metadata %+v", c.Producer, c.Metadata)
 	}
 	for acks, want := range map[port.Acks]sarama.RequiredAcks{port.AcksNone: sarama.NoResponse, port.AcksLeader: sarama.WaitForLocal, port.AcksAll: sarama.WaitForAll} {
@@ -168,7 +179,7 @@ func TestProduceOutcomes(t *testing.T) {
 		want error
 	}{
 		{"accepted", sarama.ErrNoError, nil},
-		{"always refused for want of replicas is unknown once retried", sarama.ErrNotEnoughReplicas, port.ErrUnknown},
+		{"refused for want of replicas, each time", sarama.ErrNotEnoughReplicas, port.ErrRefused},
 		{"timed out", sarama.ErrRequestTimedOut, port.ErrUnknown},
 		{"too large for the broker", sarama.ErrMessageSizeTooLarge, port.ErrTooLarge},
 		{"not authorised", sarama.ErrTopicAuthorizationFailed, port.ErrRefused},
@@ -190,6 +201,69 @@ func TestProduceOutcomes(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestProduceThatDiesUnanswered: the leader takes a produce, perhaps appends it, and is gone; afterwards nobody listens at
+// its address. That every later attempt was refused says nothing about the first.
+func TestProduceThatDiesUnanswered(t *testing.T) {
+	t.Parallel()
+	leader, other := sarama.NewMockBroker(quiet{t}, 1), sarama.NewMockBroker(quiet{t}, 2)
+	t.Cleanup(leader.Close)
+	t.Cleanup(other.Close)
+	for _, b := range []*sarama.MockBroker{leader, other} {
+		b.SetHandlerByMap(map[string]sarama.MockResponse{
+			"ApiVersionsRequest": versions(t),
+			"MetadataRequest":    sarama.NewMockMetadataResponse(t).SetController(2).SetBroker(leader.Addr(), 1).SetBroker(other.Addr(), 2).SetLeader(topic, 0, 1),
+			"ProduceRequest":     sarama.NewMockProduceResponse(t).SetVersion(7),
+		})
+	}
+	var dead atomic.Bool
+	l, err := New(rt.NewWall(1), Options{Seeds: []string{other.Addr()}, Dial: func(network, address string, timeout time.Duration) (net.Conn, error) {
+		if address != leader.Addr() {
+			return net.DialTimeout(network, address, timeout)
+		}
+		if dead.Load() {
+			return nil, &net.OpError{Op: "dial", Net: network, Err: errors.New("connection refused")}
+		}
+		c, err := net.DialTimeout(network, address, timeout)
+		return dyingConn{c, &dead}, err
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	cfg := quickProducer()
+	cfg.RetryMax, cfg.RetryBackoff = 3, 20*time.Millisecond
+	p, err := l.NewProducer(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx := withinTest(t)
+	if _, err := p.Produce(topic, 0, port.Record{Value: []byte("x")}).Wait(ctx); !errors.Is(err, port.ErrUnknown) || !dead.Load() {
+		t.Errorf("%v (leader dead: %v), want unknown", err, dead.Load())
+	}
+	if _, err := p.Produce(topic, 0, port.Record{Value: []byte("y")}).Wait(ctx); !errors.Is(err, port.ErrRefused) {
+		t.Errorf("a record that never found anybody: %v, want refused", err)
+	}
+	if err := p.Close(ctx); err != nil {
+		t.Error(err)
+	}
+}
+
+// dyingConn is a connection to a broker that dies once it has been sent a produce request.
+type dyingConn struct {
+	net.Conn
+	dead *atomic.Bool
+}
+
+func (c dyingConn) Write(b []byte) (int, error) {
+	const produceKey = 0
+	n, err := c.Conn.Write(b)
+	if len(b) > 6 && binary.BigEndian.Uint16(b[4:]) == produceKey {
+		c.dead.Store(true)
+		_ = c.Close()
+	}
+	return n, err
 }
 
 func TestProduceWithoutBrokerIsRefused(t *testing.T) {
