@@ -31,6 +31,13 @@ type Evidence struct {
 	Places   []Place
 	Samples  []Sample
 	Timeline []Entry
+	// What counting and alerting had to do, and what they did.
+	SLOs        []SLO
+	Counts      []SLOCount
+	Progress    []Progress
+	Alerts      []Alert
+	Evaluations []Evaluation
+	Deliveries  []Delivery
 	// Gaps are pieces of evidence that could not be gathered. A check that needs one answers inconclusive.
 	Gaps []Gap
 }

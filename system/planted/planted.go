@@ -40,6 +40,22 @@ const (
 	SameZonePair        = "A7"
 
 	OldDataDropped = "D7"
+
+	FirstZooKeeperOnly   = "A4"
+	LockWithoutFencing   = "Z1"
+	OrphanEphemeral      = "Z2"
+	SessionLossUnnoticed = "Z5"
+	LeaderWithoutZnode   = "Z6"
+
+	UndrainedRebalance    = "C4"
+	ZombieCommits         = "C5"
+	ResetToLatest         = "C6"
+	PoisonRecord          = "C16"
+	SLOByProcessingTime   = "C17"
+	RangeAssignment       = "B2"
+	NoNegativeCache       = "N1"
+	ProgressOnlyWithSLOs  = "D1a"
+	EmptyPartitionCrashes = "D1b"
 )
 
 // All lists every bug in a stable order.
@@ -63,6 +79,20 @@ func All() []Bug {
 		{ID: BootstrapFromPeer, Name: "bootstrap only from the peer", Mechanism: "an empty retriever copies from the other of its pair and begins at the log's end without one", Source: ours},
 		{ID: SameZonePair, Name: "both of a pair in one zone", Mechanism: "placement does not look at zones, so one zone's loss takes both copies", Source: ours},
 		{ID: OldDataDropped, Name: "old data left out of answers that say complete", Mechanism: "the workers that read S3 do not start, and the query answers with fresh data alone", Source: ours},
+		{ID: FirstZooKeeperOnly, Name: "first ZooKeeper only", Mechanism: "the lock's client knows only the first address of the ensemble, so alerting stops when that node is down", Source: ours},
+		{ID: LockWithoutFencing, Name: "lock without fencing", Mechanism: "evaluations carry no epoch that the database checks; a leader that was paused longer than its session goes on beside its successor", Source: "F. Junqueira, note on fencing"},
+		{ID: OrphanEphemeral, Name: "own orphan ephemeral", Mechanism: "a create whose answer is lost leaves a znode that its own client does not recognise: it waits for itself, and so does everybody", Source: "CURATOR-45"},
+		{ID: SessionLossUnnoticed, Name: "session loss is not signalled", Mechanism: "the lock does not tell its holder that the session is lost, so the holder works on", Source: "libkv PR 156, kazoo issue 2"},
+		{ID: LeaderWithoutZnode, Name: "leader without znode", Mechanism: "after its session expired, the leader opens another and does not create its znode again: two lead", Source: "Helix PR 2815"},
+		{ID: UndrainedRebalance, Name: "undrained queue at a rebalance", Mechanism: "what was read before a partition was revoked is counted after another worker has it, and progress is moved from wherever it is", Source: "kafka-go issue 1398"},
+		{ID: ZombieCommits, Name: "zombie after max.poll.interval", Mechanism: "a worker that was paused until it was evicted commits what it had gathered on top of its successor's progress", Source: "Kafka consumer configuration, max.poll.interval.ms"},
+		{ID: ResetToLatest, Name: "reset to latest", Mechanism: "a partition without progress is counted from its end, so what was there before is skipped", Source: "KIP-1327"},
+		{ID: PoisonRecord, Name: "poison record", Mechanism: "a record that cannot be read is tried again for ever; its partition is counted no further", Source: "design class"},
+		{ID: SLOByProcessingTime, Name: "SLO counted by processing time", Mechanism: "an event counts in the minute in which it is read, so a backlog lands in the wrong minutes", Source: "design class"},
+		{ID: RangeAssignment, Name: "range assignment beside paired leaders", Mechanism: "ranges of partitions give one worker several that are led by one broker, to which it has one connection: they wait for one another", Source: ours},
+		{ID: NoNegativeCache, Name: "no negative cache", Mechanism: "that a dataset is gone is not remembered, so each of its messages costs a look-up in the database and a backlog of them cannot be worked off", Source: ours},
+		{ID: ProgressOnlyWithSLOs, Name: "progress not marked without SLOs", Mechanism: "a partition whose events have no SLOs never marks its progress; it looks stuck and is read from its start after every restart", Source: ours},
+		{ID: EmptyPartitionCrashes, Name: "an empty partition crashes the processor", Mechanism: "the first fetch of a partition without records is taken for an error that ends the worker", Source: ours},
 	}
 }
 

@@ -72,6 +72,9 @@ type ReaderConfig struct {
 	MaxBytes    int           // per fetch; at least one record is returned
 	ReadTimeout time.Duration
 	Backoff     time.Duration // pause after an error before the next attempt inside the client
+	// Shared readers of one Log use one client, hence one connection to each broker: a broker answers a connection's
+	// requests one after the other, so a fetch waits for those before it. Others have a client of their own each.
+	Shared bool
 }
 
 // DefaultReaderConfig keeps the long poll short, because one connection per broker carries everything of a client.

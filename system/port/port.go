@@ -21,6 +21,11 @@ type Ports struct {
 	Blobs        Blobs
 	Peers        Peers
 	Disk         Disk
+	Groups       Groups
+	Definitions  Definitions
+	Counts       Counts
+	Evaluations  Evaluations
+	Webhooks     Webhooks
 	Events       Events
 }
 
@@ -69,6 +74,19 @@ const (
 	EventTenantShed      = "tenant.shed" // one team's events are shed, the others' are not
 	EventQueryPartial    = "query.partial"
 	EventQueryHedged     = "query.hedged"
+
+	EventGroupJoined    = "group.joined"    // a member has an assignment: Detail has generation and partitions
+	EventGroupRebalance = "group.rebalance" // a coordinator began a rebalance
+	EventGroupEvicted   = "group.evicted"   // a coordinator evicted a member
+	EventProgress       = "progress.marked" // counts and progress were committed: Detail has from and to
+	EventProgressLost   = "progress.lost"   // somebody else has counted what was about to be counted
+	EventDatasetUnknown = "dataset.unknown" // events of a dataset that is not in the catalog were passed over
+	EventRecordSkipped  = "record.skipped"  // a record that cannot be read was passed over
+	EventLeaderUp       = "trigger.leader"  // a trigger worker leads: Detail has its epoch
+	EventLeaderDown     = "trigger.deposed" // it leads no more
+	EventAlertFired     = "alert.fired"
+	EventAlertStale     = "alert.stale" // data were not fresh enough in time
+	EventAlertDelivered = "alert.delivered"
 )
 
 // Events is the sink of announcements. Announce never blocks and may be called with locks held.

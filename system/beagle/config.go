@@ -1,0 +1,45 @@
+// Package beagle is the stream processor that reads every event, evaluates the SLIs that its dataset's SLOs are made of,
+// and keeps how many events of each minute of event time were good. It is a Kafka consumer group; counts and progress are
+// committed together, so each event counts exactly once in effect.
+package beagle
+
+import (
+	"time"
+
+	"github.com/ratel-sim/ratel/system/duration"
+)
+
+// Config says how beagle workers are set up.
+type Config struct {
+	// Assignor is how the group's partitions are assigned: range, roundrobin, sticky or cooperative-sticky.
+	Assignor string
+	// Static gives each worker its name as group.instance.id (KIP-345), so that a restart within SessionTimeout moves nothing.
+	Static           bool
+	SessionTimeout   time.Duration
+	HeartbeatEvery   time.Duration
+	RebalanceTimeout time.Duration
+	// CommitEvery is how long counts are gathered before they are committed, and how often progress is marked where there
+	// is nothing to count.
+	CommitEvery time.Duration
+	// CommitEvents bounds what is gathered.
+	CommitEvents int
+	// RefreshEvery is how long a dataset's SLOs are taken from the cache; MissFor the same for datasets that are not there.
+	RefreshEvery time.Duration
+	MissFor      time.Duration
+	// CacheSize is how many datasets the cache holds.
+	CacheSize int
+}
+
+// DefaultConfig is what a small cluster begins with.
+func DefaultConfig() Config {
+	return Config{
+		Assignor: "cooperative-sticky", SessionTimeout: 6 * time.Second, HeartbeatEvery: time.Second, RebalanceTimeout: 15 * time.Second,
+		CommitEvery: time.Second, CommitEvents: 20_000, RefreshEvery: 10 * time.Second, MissFor: 10 * time.Second, CacheSize: 10_000,
+	}
+}
+
+// MarshalJSON writes durations as strings.
+func (c Config) MarshalJSON() ([]byte, error) { return duration.MarshalStruct(c) }
+
+// UnmarshalJSON reads what MarshalJSON writes; what is not said stays as it was.
+func (c *Config) UnmarshalJSON(data []byte) error { return duration.UnmarshalStruct(data, c) }

@@ -1,0 +1,53 @@
+package port
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"time"
+)
+
+// DefinitionKind is what a [Definition] defines.
+type DefinitionKind string
+
+// Kinds of definitions. Their JSON is in system/definition.
+const (
+	KindDerivedColumn DefinitionKind = "derived_column"
+	KindSLO           DefinitionKind = "slo"
+	KindBurnAlert     DefinitionKind = "burn_alert"
+	KindTrigger       DefinitionKind = "trigger"
+	KindMarker        DefinitionKind = "marker"
+	KindRecipient     DefinitionKind = "recipient"
+)
+
+// ErrNameTaken: the dataset has another definition of that kind and name.
+var ErrNameTaken = errors.New("the name is taken")
+
+// Definition is something that a team has defined for one of its datasets.
+type Definition struct {
+	ID      int64 // given by the catalog, never reused
+	Team    int64
+	Dataset int64 // 0: of the whole team
+	Kind    DefinitionKind
+	Name    string // unique per team, dataset and kind, case-sensitive, at most 255 bytes
+	Body    json.RawMessage
+	Created time.Time
+	Updated time.Time
+	Version int64 // 1, and one more with each change
+}
+
+// Definitions is the part of the metadata store that keeps definitions. As with [Catalog], each operation is one
+// transaction and can be repeated when its outcome is unknown.
+type Definitions interface {
+	// Define creates a definition, or returns the one that is there with the same name and an equal body.
+	// ErrNotFound: there is no such dataset. ErrNameTaken: the name has another body.
+	Define(ctx context.Context, d Definition) (Definition, error)
+	// Redefine replaces name and body of a definition by its ID. ErrNotFound, ErrNameTaken.
+	Redefine(ctx context.Context, d Definition) (Definition, error)
+	Definition(ctx context.Context, id int64) (Definition, error)
+	// DefinitionsOf lists a dataset's definitions of the given kinds by ID. ErrNotFound: the dataset is gone. Dataset 0
+	// lists those of all datasets and teams.
+	DefinitionsOf(ctx context.Context, dataset int64, kinds ...DefinitionKind) ([]Definition, error)
+	// Undefine deletes; ErrNotFound if it is gone already. Deleting a dataset deletes its definitions, too.
+	Undefine(ctx context.Context, id int64) error
+}

@@ -1,0 +1,52 @@
+package port
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"time"
+)
+
+// ErrFenced: a leader with a higher epoch has been here, so the caller leads no more.
+var ErrFenced = errors.New("fenced: a later leader has been here")
+
+// Evaluation is one evaluation of a trigger or burn alert (Alert is its definition's ID) for one window.
+type Evaluation struct {
+	Alert  int64
+	Window int64 // Unix time of the window's end, in nanoseconds: a multiple of the alert's frequency
+	Epoch  int64 // the leader's fencing epoch
+	By     string
+	At     time.Time // when it was made
+	// Stale: the data were not fresh enough within the time allowed, so nothing was decided and Triggered is as before.
+	Stale     bool
+	Triggered bool // the condition holds
+	// Fires: this evaluation sends an alert (or, with Resolves, the notice that it is over).
+	Fires    bool
+	Resolves bool
+	// Value is what was compared with the threshold; the most offending group's.
+	Value float64
+	// Notice is the alert's body as it is sent, when Fires or Resolves.
+	Notice json.RawMessage
+	// Delivered is when every recipient had taken it; zero: not yet.
+	Delivered time.Time
+}
+
+// Evaluations is the part of the metadata store that makes alerting effective once per window.
+type Evaluations interface {
+	// Record stores an evaluation if its epoch is not below the highest that any Record or Lead of the role has shown
+	// (else ErrFenced), and raises that. If the alert's window was recorded before, that evaluation is returned and
+	// recorded is false: at most one is ever effective.
+	Record(ctx context.Context, e Evaluation) (stored Evaluation, recorded bool, err error)
+	// Lead raises the highest epoch seen, so that whoever leads under a lower one is fenced from now on. ErrFenced.
+	Lead(ctx context.Context, epoch int64, by string) error
+	// Epoch is the highest epoch seen, and who showed it.
+	Epoch(ctx context.Context) (epoch int64, by string, err error)
+	// LastEvaluation is the one of the latest window; ErrNotFound if there is none.
+	LastEvaluation(ctx context.Context, alert int64) (Evaluation, error)
+	// EvaluationsOf lists an alert's evaluations of windows from <= Window < to, ascending.
+	EvaluationsOf(ctx context.Context, alert, from, to int64) ([]Evaluation, error)
+	// Undelivered lists evaluations that fire or resolve and are not delivered, oldest window first, at most limit.
+	Undelivered(ctx context.Context, limit int) ([]Evaluation, error)
+	// Delivered marks one as delivered; nil if it is already.
+	Delivered(ctx context.Context, alert, window int64, at time.Time) error
+}
