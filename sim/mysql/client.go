@@ -25,7 +25,7 @@ const (
 	retryBase   = 20 * time.Millisecond // before attempt n+1: uniform below base * 2^n
 )
 
-// client implements port.Catalog for one process.
+// client implements port.Metadata for one process.
 type client struct {
 	srv  *Server
 	node *simnet.Node
@@ -33,10 +33,12 @@ type client struct {
 	rand *rand.Rand
 	open *rt.Semaphore
 	idle []*conn
+
+	ready bool // the schema was found to fit
 }
 
-// Client returns the Catalog port of process p on the given network node.
-func (s *Server) Client(node *simnet.Node, p *sched.Process) port.Catalog {
+// Client returns the metadata store's ports of process p on the given network node.
+func (s *Server) Client(node *simnet.Node, p *sched.Process) port.Metadata {
 	s.clients++
 	return &client{
 		srv: s, node: node, p: p, open: rt.NewSemaphore(p, maxOpen),
@@ -51,12 +53,18 @@ func (c *client) do(ctx context.Context, what string, r *request) (*reply, error
 	if err := ctx.Err(); err != nil {
 		return fail(refused(err))
 	}
+	if err := c.check(ctx, r.op); err != nil {
+		return fail(err)
+	}
 	for attempt := 1; ; attempt++ {
 		a, err := c.attempt(ctx, r)
 		if err != nil {
 			return fail(err)
 		}
 		if a.code != codeLockWait && a.code != codeDeadlock || attempt == maxAttempts {
+			if a.code == codeNoTable {
+				c.ready = false // the next operation names what is missing
+			}
 			if err := a.err(); err != nil {
 				return fail(err)
 			}
@@ -67,6 +75,25 @@ func (c *client) do(ctx context.Context, what string, r *request) (*reply, error
 			return fail(refused(fmt.Errorf("given up after %v: %w", a.code, err)))
 		}
 	}
+}
+
+// check looks at the schema once, before the first operation that needs it.
+func (c *client) check(ctx context.Context, o op) error {
+	if c.ready || o == opVersion {
+		return nil
+	}
+	a, err := c.attempt(ctx, &request{op: opVersion})
+	if err == nil {
+		err = a.err()
+	}
+	if err != nil {
+		return err
+	}
+	if err := catalog.CheckVersion(a.version); err != nil {
+		return refused(err)
+	}
+	c.ready = true
+	return nil
 }
 
 // attempt is one read, or one transaction.
@@ -107,6 +134,12 @@ func (r *reply) err() error {
 		return port.ErrNotFound
 	case codeTooManyColumns:
 		return port.ErrTooManyColumns
+	case codeNameTaken:
+		return port.ErrNameTaken
+	case codeNotThere:
+		return port.ErrNotThere
+	case codeFenced:
+		return port.ErrFenced
 	case codeNoTable:
 		return fmt.Errorf("%v: %w (%w)", r.code, catalog.CheckVersion(r.version), port.ErrRefused)
 	default:

@@ -90,7 +90,7 @@ func (s *Server) Wipe() {
 func (s *Server) ProbeService() string { return host.ProbeService }
 
 func (s *Server) listen(p *sched.Process) {
-	s.run = &run{srv: s, p: p, locks: map[string]*lock{}}
+	s.run = &run{srv: s, p: p, locks: map[rowKey]*lock{}}
 	s.Node().Listen(serviceMySQL, s.run.accept)
 }
 

@@ -11,10 +11,11 @@ import (
 	"github.com/ratel-sim/ratel/system/port"
 )
 
-// dataset is a dataset's row and its columns.
+// dataset is a dataset's row, its columns, and its definitions by ID.
 type dataset struct {
 	port.Dataset
-	columns map[string]port.ColumnTypes
+	columns     map[string]port.ColumnTypes
+	definitions []*definition
 }
 
 // place is a dataset's unique key.
@@ -25,17 +26,27 @@ type place struct {
 
 // database is what is committed and durable.
 type database struct {
-	schema   int64
-	teams    map[int64]*port.Team
-	keys     map[string]int64
-	datasets map[int64]*dataset
-	places   map[place]*dataset
+	schema      int64
+	teams       map[int64]*port.Team
+	keys        map[string]int64
+	datasets    map[int64]*dataset
+	places      map[place]*dataset
+	definitions map[int64]*definition
+	ordered     []*definition // all of them by ID
+	names       map[named]*definition
+	progress    map[consumed]*consumer
+	epoch       int64
+	epochBy     string
+	due         []dueKey // of evaluations that are to be delivered, by window and alert
 	// Numbers are never given twice, whether or not the transaction that took one commits (AUTO_INCREMENT).
-	lastTeam, lastDataset int64
+	lastTeam, lastDataset, lastDefinition int64
 }
 
 func newDatabase() *database {
-	return &database{teams: map[int64]*port.Team{}, keys: map[string]int64{}, datasets: map[int64]*dataset{}, places: map[place]*dataset{}}
+	return &database{
+		teams: map[int64]*port.Team{}, keys: map[string]int64{}, datasets: map[int64]*dataset{}, places: map[place]*dataset{},
+		definitions: map[int64]*definition{}, names: map[named]*definition{}, progress: map[consumed]*consumer{},
+	}
 }
 
 // needs is the schema version from which on an operation's tables are there.
@@ -47,6 +58,12 @@ func needs(o op) int64 {
 		return 1
 	case opColumns, opAddColumns:
 		return 3
+	case opDefine, opRedefine, opUndefine, opDefinition, opDefinitionsOf:
+		return 4
+	case opAdvance, opProgressOf, opSLOCounts:
+		return 5
+	case opRecord, opLead, opEpoch, opLastEvaluation, opEvaluationsOf, opUndelivered, opDelivered:
+		return 6
 	default:
 		return 2
 	}
@@ -97,6 +114,12 @@ func (d *database) read(r *request) *reply {
 			a.columns = append(a.columns, port.Column{Name: name, Types: types})
 		}
 		slices.SortFunc(a.columns, func(x, y port.Column) int { return strings.Compare(x.Name, y.Name) })
+	case opDefinition, opDefinitionsOf:
+		return d.readDefinitions(r)
+	case opProgressOf, opSLOCounts:
+		return d.readCounts(r)
+	case opEpoch, opLastEvaluation, opEvaluationsOf, opUndelivered:
+		return d.readEvaluations(r)
 	default:
 		panic(fmt.Sprintf("sim/mysql: operation %d does not only read", r.op))
 	}
@@ -116,22 +139,6 @@ func (ds *dataset) copy() port.Dataset {
 	return c
 }
 
-// lockKey names the row that an operation locks; empty if there is none to lock.
-func (d *database) lockKey(r *request) string {
-	switch r.op {
-	case opCreateTeam:
-		return "key/" + r.key
-	case opSetTeamLimits:
-		return fmt.Sprintf("team/%d", r.team)
-	case opCreateDataset:
-		return fmt.Sprintf("dataset/%d/%s", r.team, catalog.Slug(r.name))
-	}
-	if ds := d.datasets[r.id]; ds != nil {
-		return fmt.Sprintf("dataset/%d/%s", ds.Team, ds.Slug)
-	}
-	return ""
-}
-
 // work does what a transaction does before its commit, with its lock held. apply is what its commit will change.
 func (d *database) work(r *request, now time.Time) (a *reply, apply func()) {
 	if code := d.check(r); code != codeOK {
@@ -148,6 +155,20 @@ func (d *database) work(r *request, now time.Time) (a *reply, apply func()) {
 		return &reply{}, func() { t.Limits, t.DatasetLimits = r.limits, r.datasetLimits }
 	case opCreateDataset:
 		return d.createDataset(r, now)
+	case opDefine:
+		return d.define(r.definition, now)
+	case opRedefine:
+		return d.redefine(r.definition, now)
+	case opUndefine:
+		return d.undefine(r.id)
+	case opAdvance:
+		return d.advance(r.advance, now)
+	case opRecord:
+		return d.record(r.evaluation)
+	case opLead:
+		return d.lead(r.from, r.name)
+	case opDelivered:
+		return d.delivered(r.id, r.from, r.at)
 	}
 	ds := d.datasets[r.id]
 	if ds == nil {
@@ -160,6 +181,9 @@ func (d *database) work(r *request, now time.Time) (a *reply, apply func()) {
 		return &reply{}, func() {
 			delete(d.datasets, ds.ID)
 			delete(d.places, place{ds.Team, ds.Slug})
+			for _, def := range ds.definitions {
+				d.forget(def)
+			}
 		}
 	case opAddColumns:
 		fresh := 0

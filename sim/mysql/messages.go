@@ -2,6 +2,7 @@ package mysql
 
 import (
 	"math"
+	"time"
 
 	"github.com/cespare/xxhash/v2"
 
@@ -20,12 +21,27 @@ const (
 	opDatasetByID
 	opDatasets
 	opColumns
+	opDefinition
+	opDefinitionsOf
+	opProgressOf
+	opSLOCounts
+	opEpoch
+	opLastEvaluation
+	opEvaluationsOf
+	opUndelivered
 	opCreateTeam // from here on: those that write
 	opSetTeamLimits
 	opCreateDataset
 	opSetDatasetLimits
 	opDeleteDataset
 	opAddColumns
+	opDefine
+	opRedefine
+	opUndefine
+	opAdvance
+	opRecord
+	opLead
+	opDelivered
 )
 
 func (o op) writes() bool { return o >= opCreateTeam }
@@ -42,6 +58,13 @@ type request struct {
 	spread                int
 	of                    int32
 	columns               []port.Column
+
+	definition *port.Definition
+	kinds      []port.DefinitionKind
+	advance    *port.Advance // its counts by SLO and minute
+	evaluation *port.Evaluation
+	from, to   int64 // minutes or windows; from is also an epoch, to a limit
+	at         time.Time
 }
 
 func (r *request) message() simnet.Message {
@@ -52,7 +75,43 @@ func (r *request) message() simnet.Message {
 		sum = sum*31 ^ xxhash.Sum64String(c.Name) ^ uint64(c.Types)
 		size += len(c.Name) + 8
 	}
+	sum += uint64(r.from)*17 ^ uint64(r.to)*19
+	switch {
+	case r.definition != nil:
+		sum = sum*31 ^ definitionSum(r.definition)
+		size += len(r.definition.Name) + len(r.definition.Body)
+	case r.advance != nil:
+		sum = sum*31 ^ uint64(r.advance.Partition)*3 ^ uint64(r.advance.From)*5 ^ uint64(r.advance.To)*7 ^ countsSum(r.advance.Counts)
+		size += countBytes * len(r.advance.Counts)
+	case r.evaluation != nil:
+		sum = sum*31 ^ evaluationSum(r.evaluation)
+		size += len(r.evaluation.Notice)
+	}
 	return simnet.Message{Body: r, Size: size, Sum: sum}
+}
+
+// countBytes is about what a count takes.
+const countBytes = 32
+
+func definitionSum(d *port.Definition) uint64 {
+	return uint64(d.ID)*3 ^ uint64(d.Version)*5 ^ uint64(d.Dataset)*7 ^ xxhash.Sum64String(d.Name)*11 ^ uint64(len(d.Body))*13
+}
+
+func countsSum(counts []port.SLOCount) (sum uint64) {
+	for _, n := range counts {
+		sum = sum*31 ^ uint64(n.SLO) ^ uint64(n.Minute)*3 ^ uint64(n.Good)*5 ^ uint64(n.Total)*7
+	}
+	return sum
+}
+
+func evaluationSum(e *port.Evaluation) uint64 {
+	sum := uint64(e.Alert)*3 ^ uint64(e.Window)*5 ^ uint64(e.Epoch)*7 ^ math.Float64bits(e.Value)*11 ^ uint64(len(e.Notice))*13
+	for i, b := range []bool{e.Stale, e.Triggered, e.Fires, e.Resolves, e.Delivered.IsZero()} {
+		if b {
+			sum ^= 1 << i
+		}
+	}
+	return sum
 }
 
 func limitsSum(l port.Limits) uint64 {
@@ -66,6 +125,9 @@ const (
 	codeOK code = iota
 	codeNotFound
 	codeTooManyColumns
+	codeNameTaken
+	codeNotThere
+	codeFenced
 	codeNoTable   // 1146
 	codeLockWait  // 1205
 	codeDeadlock  // 1213
@@ -74,7 +136,7 @@ const (
 )
 
 func (c code) String() string {
-	return [...]string{"OK", "no such row", "too many columns", "Error 1146: table doesn't exist", "Error 1205: Lock wait timeout exceeded",
+	return [...]string{"OK", "no such row", "too many columns", "the name is taken", "the progress is elsewhere", "fenced", "Error 1146: table doesn't exist", "Error 1205: Lock wait timeout exceeded",
 		"Error 1213: Deadlock found", "Error 1041: Out of memory", "no transaction"}[c]
 }
 
@@ -85,6 +147,12 @@ type reply struct {
 	datasets []port.Dataset
 	created  bool
 	columns  []port.Column
+
+	definitions []port.Definition
+	progress    []port.Progress
+	counts      []port.SLOCount
+	evaluations []port.Evaluation
+	by          string
 }
 
 func (r *reply) message() simnet.Message {
@@ -97,6 +165,20 @@ func (r *reply) message() simnet.Message {
 	for _, c := range r.columns {
 		sum = sum*31 ^ xxhash.Sum64String(c.Name) ^ uint64(c.Types)
 		size += len(c.Name) + 8
+	}
+	for i := range r.definitions {
+		sum = sum*31 ^ definitionSum(&r.definitions[i])
+		size += packetBytes + len(r.definitions[i].Body)
+	}
+	for i := range r.progress {
+		sum = sum*31 ^ uint64(r.progress[i].Partition) ^ uint64(r.progress[i].Next)*3
+		size += packetBytes
+	}
+	sum = sum*31 ^ countsSum(r.counts)
+	size += countBytes * len(r.counts)
+	for i := range r.evaluations {
+		sum = sum*31 ^ evaluationSum(&r.evaluations[i])
+		size += packetBytes + len(r.evaluations[i].Notice)
 	}
 	return simnet.Message{Body: r, Size: size, Sum: sum}
 }

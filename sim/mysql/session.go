@@ -13,7 +13,7 @@ import (
 type run struct {
 	srv     *Server
 	p       *sched.Process
-	locks   map[string]*lock
+	locks   map[rowKey]*lock
 	syncing []*commit // being made durable
 	waiting []*commit // for the next fsync
 }
@@ -24,9 +24,11 @@ type lock struct {
 	waiters []*waiter // first come, first served
 }
 
+// waiter is a session that waits for the first of the keys, and needs the others after it.
 type waiter struct {
 	s       *session
 	r       *request
+	keys    []rowKey
 	timeout sched.Timer
 }
 
@@ -43,13 +45,12 @@ type session struct {
 	idle   sched.Timer
 	closed bool
 
-	lock       string // held
+	held       []rowKey
 	apply      func() // what the transaction's commit will change; nil if nothing
 	open       bool   // in a transaction
 	committing bool
 	lost       bool // the commit's answer will not arrive
 	wait       *waiter
-	waitKey    string
 }
 
 func (r *run) accept(conn *simnet.Conn) {
@@ -72,11 +73,12 @@ func (r *run) accept(conn *simnet.Conn) {
 // HoldDataset takes the lock of a dataset's row and keeps it until release, as somebody's forgotten transaction does. It
 // reports whether it could: the server runs, and the row is there and free.
 func (s *Server) HoldDataset(id int64) (release func(), ok bool) {
-	key := s.db.lockKey(&request{op: opDeleteDataset, id: id})
-	if s.run == nil || key == "" || s.run.locks[key] != nil {
+	ds := s.db.datasets[id]
+	if s.run == nil || ds == nil || s.run.locks[ds.key()] != nil {
 		return nil, false
 	}
-	nobody := &session{run: s.run, closed: true, lock: key}
+	key := ds.key()
+	nobody := &session{run: s.run, closed: true, held: []rowKey{key}}
 	s.run.locks[key] = &lock{owner: nobody}
 	return func() {
 		if nobody.run == s.run {
@@ -102,7 +104,7 @@ func (s *session) end() {
 	s.idle.Stop()
 	if s.wait != nil {
 		s.wait.timeout.Stop()
-		l := s.run.locks[s.waitKey]
+		l := s.run.locks[s.wait.keys[0]]
 		l.waiters = slices.DeleteFunc(l.waiters, func(w *waiter) bool { return w == s.wait })
 		s.wait = nil
 	}
@@ -159,30 +161,31 @@ func (s *session) begin(r *request) {
 		s.lost = true
 	}
 	s.open = true
-	key := s.run.srv.db.lockKey(r)
-	if key == "" {
-		s.work(r)
+	s.lock(r, s.run.srv.db.lockKeys(r))
+}
+
+// lock takes the locks of those rows, one after the other, and does the request's work when it has them all. Everybody
+// takes them in one order, so that nobody waits in a circle.
+func (s *session) lock(r *request, keys []rowKey) {
+	for ; len(keys) > 0; keys = keys[1:] {
+		l := s.run.locks[keys[0]]
+		if l == nil {
+			s.run.locks[keys[0]] = &lock{owner: s}
+			s.held = append(s.held, keys[0])
+			continue
+		}
+		w := &waiter{s: s, r: r, keys: keys}
+		w.timeout = s.run.p.After(s.run.srv.cfg.LockWait, func() {
+			l.waiters = slices.DeleteFunc(l.waiters, func(o *waiter) bool { return o == w })
+			s.wait = nil
+			s.finish()
+			s.answer(&reply{code: codeLockWait})
+		})
+		s.wait = w
+		l.waiters = append(l.waiters, w)
 		return
 	}
-	l := s.run.locks[key]
-	if l == nil {
-		l = &lock{}
-		s.run.locks[key] = l
-	}
-	if l.owner == nil {
-		l.owner, s.lock = s, key
-		s.work(r)
-		return
-	}
-	w := &waiter{s: s, r: r}
-	w.timeout = s.run.p.After(s.run.srv.cfg.LockWait, func() {
-		l.waiters = slices.DeleteFunc(l.waiters, func(o *waiter) bool { return o == w })
-		s.wait = nil
-		s.finish()
-		s.answer(&reply{code: codeLockWait})
-	})
-	s.wait, s.waitKey = w, key
-	l.waiters = append(l.waiters, w)
+	s.work(r)
 }
 
 func (s *session) work(r *request) {
@@ -239,22 +242,22 @@ func (r *run) sync() {
 	})
 }
 
-// finish ends the transaction and hands its lock to the next that waits for it.
+// finish ends the transaction and hands each of its locks to the next that waits for it.
 func (s *session) finish() {
-	key := s.lock
-	s.lock, s.apply, s.open, s.lost = "", nil, false, false
-	if key == "" {
-		return
+	held := s.held
+	s.held, s.apply, s.open, s.lost = nil, nil, false, false
+	for _, key := range held {
+		l := s.run.locks[key]
+		if len(l.waiters) == 0 {
+			delete(s.run.locks, key)
+			continue
+		}
+		w := l.waiters[0]
+		l.waiters = l.waiters[1:]
+		w.timeout.Stop()
+		w.s.wait = nil
+		l.owner = w.s
+		w.s.held = append(w.s.held, key)
+		w.s.lock(w.r, w.keys[1:])
 	}
-	l := s.run.locks[key]
-	if len(l.waiters) == 0 {
-		delete(s.run.locks, key)
-		return
-	}
-	w := l.waiters[0]
-	l.waiters = l.waiters[1:]
-	w.timeout.Stop()
-	w.s.wait = nil
-	l.owner, w.s.lock = w.s, key
-	w.s.work(w.r)
 }

@@ -9,10 +9,12 @@ import (
 )
 
 // Schema is the version of the catalog's schema that this build needs: the number of the last of its migrations.
-const Schema = 3
+const Schema = 6
 
 // Migrations names the migrations that make the schema, in order: the files of system/mysql.
-func Migrations() []string { return []string{"0001_teams", "0002_datasets", "0003_columns"} }
+func Migrations() []string {
+	return []string{"0001_teams", "0002_datasets", "0003_columns", "0004_definitions", "0005_counts", "0006_evaluations"}
+}
 
 // CheckVersion says which migrations a schema of that version lacks. The error matches port.ErrSchema.
 func CheckVersion(version int64) error {

@@ -1,4 +1,4 @@
-// Package mysql is the Catalog port on a real MySQL server, through database/sql and go-sql-driver, and the migrations of
+// Package mysql is the Catalog port, and those of definitions, counts and evaluations, on a real MySQL server, through database/sql and go-sql-driver, and the migrations of
 // its schema.
 //
 // An operation that writes is one transaction. A failure before its commit was sent is certain, because the server rolls
@@ -55,7 +55,7 @@ const (
 	clientIdle = 20 * time.Second
 )
 
-// Catalog implements [port.Catalog].
+// Catalog implements [port.Metadata].
 type Catalog struct {
 	r     rt.Runtime
 	opts  Options
@@ -63,7 +63,7 @@ type Catalog struct {
 	ready atomic.Bool // the schema was found to fit
 }
 
-var _ port.Catalog = (*Catalog)(nil)
+var _ port.Metadata = (*Catalog)(nil)
 
 // New returns a catalog on the database. It does not connect: the first operation checks the schema, and fails with
 // port.ErrSchema before anything is written if it does not fit.

@@ -41,8 +41,10 @@ func rolledBack(err error) bool {
 // refused maps a failure before a commit was sent: nothing has changed.
 func (c *Catalog) refused(err error) error {
 	switch n := number(err); {
-	case err == nil, errors.Is(err, port.ErrRefused), errors.Is(err, port.ErrNotFound), errors.Is(err, port.ErrTooManyColumns):
+	case err == nil, errors.Is(err, port.ErrRefused):
 		return err
+	case errors.Is(err, port.ErrNotFound), errors.Is(err, port.ErrTooManyColumns), errors.Is(err, port.ErrNotThere), errors.Is(err, port.ErrFenced):
+		return err // certain, and the port says so
 	case errors.Is(err, sql.ErrNoRows), n == erNoReferencedRow:
 		return fmt.Errorf("%w: %w", port.ErrNotFound, err)
 	case n == erNoSuchTable || n == erBadField:

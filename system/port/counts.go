@@ -15,7 +15,7 @@ type Progress struct {
 	Topic     string
 	Partition int32
 	Next      int64     // the next offset to count
-	At        time.Time // when it was last marked
+	At        time.Time // when it was last marked, by the database's clock
 	By        string    // the node that did
 }
 
@@ -32,15 +32,23 @@ type Advance struct {
 	Consumer  string
 	Topic     string
 	Partition int32
-	From, To  int64 // From must be the row's Next (0 if there is no row); To >= From; To == From only marks the time
-	By        string
-	Counts    []SLOCount // each SLO and minute once; added to what is there
+	// From must be the row's Next (0 if there is no row); To >= From. To == From only marks the time: counts that come
+	// along are added, but nobody can tell whether they were when the outcome is unknown.
+	From, To int64
+	By       string
+	// Counts has each SLO and minute once; they are added to what is there.
+	Counts []SLOCount
 }
 
-// Counts is the part of the metadata store that keeps SLO counts and the progress of counting.
+// Counts is the part of the metadata store that keeps SLO counts and the progress of counting. Each operation is one
+// transaction. What makes no sense is refused: To before From, a minute that is none, an SLO and minute given twice,
+// counts below zero.
 type Counts interface {
 	// Advance adds the counts and moves the progress in one transaction: both or nothing. ErrNotThere if the progress is
 	// elsewhere. After an unknown outcome the caller reads the progress: at To, it has happened.
+	//
+	// Counts of what is not an SLO, or no longer, are dropped without a word, and all else happens: an SLO that is deleted
+	// while events are counted must not hold up its neighbours.
 	Advance(ctx context.Context, a Advance) error
 	// ProgressOf lists a consumer's rows of a topic by partition.
 	ProgressOf(ctx context.Context, consumer, topic string) ([]Progress, error)

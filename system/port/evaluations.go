@@ -23,30 +23,35 @@ type Evaluation struct {
 	// Fires: this evaluation sends an alert (or, with Resolves, the notice that it is over).
 	Fires    bool
 	Resolves bool
-	// Value is what was compared with the threshold; the most offending group's.
+	// Value is what was compared with the threshold; the most offending group's. It is finite.
 	Value float64
-	// Notice is the alert's body as it is sent, when Fires or Resolves.
+	// Notice is the alert's body as it is sent, when Fires or Resolves: kept byte for byte, at most MaxBodyBytes.
 	Notice json.RawMessage
 	// Delivered is when every recipient had taken it; zero: not yet.
 	Delivered time.Time
 }
 
-// Evaluations is the part of the metadata store that makes alerting effective once per window.
+// Evaluations is the part of the metadata store that makes alerting effective once per window. Each operation is one
+// transaction and can be repeated when its outcome is unknown. Epochs are not negative.
 type Evaluations interface {
 	// Record stores an evaluation if its epoch is not below the highest that any Record or Lead of the role has shown
 	// (else ErrFenced), and raises that. If the alert's window was recorded before, that evaluation is returned and
-	// recorded is false: at most one is ever effective.
+	// recorded is false: at most one is ever effective. ErrNotFound: there is no such definition (any more).
 	Record(ctx context.Context, e Evaluation) (stored Evaluation, recorded bool, err error)
-	// Lead raises the highest epoch seen, so that whoever leads under a lower one is fenced from now on. ErrFenced.
+	// Lead raises the highest epoch seen, so that whoever leads under a lower one is fenced from now on. ErrFenced if a
+	// higher one was seen.
 	Lead(ctx context.Context, epoch int64, by string) error
-	// Epoch is the highest epoch seen, and who showed it.
+	// Epoch is the highest epoch seen, and who showed it first; 0 and nobody before any was.
 	Epoch(ctx context.Context) (epoch int64, by string, err error)
 	// LastEvaluation is the one of the latest window; ErrNotFound if there is none.
 	LastEvaluation(ctx context.Context, alert int64) (Evaluation, error)
-	// EvaluationsOf lists an alert's evaluations of windows from <= Window < to, ascending.
+	// EvaluationsOf lists an alert's evaluations of windows from <= Window < to, ascending. Those of a deleted alert are
+	// gone.
 	EvaluationsOf(ctx context.Context, alert, from, to int64) ([]Evaluation, error)
-	// Undelivered lists evaluations that fire or resolve and are not delivered, oldest window first, at most limit.
+	// Undelivered lists evaluations that fire or resolve and are not delivered, oldest window first and of one window by
+	// alert, at most limit.
 	Undelivered(ctx context.Context, limit int) ([]Evaluation, error)
-	// Delivered marks one as delivered; nil if it is already.
+	// Delivered marks one as delivered; nil if it is already, and the time stays. The zero time is refused. ErrNotFound if it was never recorded, or
+	// its alert is deleted.
 	Delivered(ctx context.Context, alert, window int64, at time.Time) error
 }
