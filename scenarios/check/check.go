@@ -25,6 +25,10 @@ const (
 	CheckFreshness  = plan.CheckFreshness  // accepted events become visible within a bound
 	CheckSLOFresh   = plan.CheckSLOFresh   // the share of accepted events that became visible in time
 	CheckSLOQuery   = plan.CheckSLOQuery   // the share of queries that were answered completely, rightly and in time
+	CheckSLOCounts  = plan.CheckSLOCounts  // what was counted for SLOs is what was sent
+	CheckProgress   = plan.CheckProgress   // counting reached the end of every partition and only went forward
+	CheckAlerts     = plan.CheckAlerts     // each window is evaluated once, rightly and in time; what fires is delivered
+	CheckFencing    = plan.CheckFencing    // one effective leader at a time
 	CheckExpect     = "expectations"       // an expectation of a phase
 	CheckPlan       = "checks"             // the plan asks for something that can be judged; only present when it does not
 )

@@ -154,6 +154,10 @@ const (
 	CheckAgreement  = "agreement"
 	CheckRecovers   = "recovers"
 	CheckSLOIngest  = "slo.ingest"
+	CheckSLOCounts  = "slo_counts" // what was counted for each SLO and minute is what was sent
+	CheckProgress   = "progress"   // counting has reached the end of every partition, and only went forward
+	CheckAlerts     = "alerts"     // each window evaluated once, rightly and in time, and what fires delivered
+	CheckFencing    = "fencing"    // one effective leader at a time, by its epoch
 )
 
 // Names of checks that are judged whether a plan lists them or not: evidence always, faults.observed if there are
@@ -169,6 +173,7 @@ func CheckNames() []string {
 	return []string{
 		CheckDurability, CheckDuplicates, CheckPhantoms, CheckCorruption, CheckAgreement, CheckPairs, CheckCommitted, CheckZones,
 		CheckQueries, CheckFreshness, CheckMemory, CheckRecovers, CheckSLOIngest, CheckSLOFresh, CheckSLOQuery,
+		CheckSLOCounts, CheckProgress, CheckAlerts, CheckFencing,
 		CheckEvidence, CheckFaultsObserved, CheckExpectations,
 	}
 }
@@ -187,7 +192,7 @@ func (c Check) Problems() Problems {
 		if c.Args.Within <= 0 {
 			f.add("within", duration.Forms, "within must be positive, not %s", c.Args.Within)
 		}
-	case CheckQueries: // within: accepted events must be visible after this long; 0 is the default
+	case CheckQueries, CheckProgress, CheckAlerts: // within: of visibility, of the last mark, of delivery; 0 is the default
 		allowed.Within = c.Args.Within
 		if c.Args.Within < 0 {
 			f.add("within", duration.Forms, "within must not be negative")
