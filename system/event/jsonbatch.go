@@ -102,7 +102,7 @@ func DecodeEvent(body []byte, at, rate string, o Options) (Item, error) {
 		head := scanner{s: rate}
 		text, whole, ok := head.number()
 		if !ok || head.i != len(rate) {
-			d.fail("The samplerate %q is not a whole number of at least 1.", shorten(rate))
+			d.Fail("The samplerate %q is not a whole number of at least 1.", shorten(rate))
 		} else {
 			d.setRate(&e, text, whole)
 		}
@@ -128,27 +128,14 @@ func DecodeEvent(body []byte, at, rate string, o Options) (Item, error) {
 	return d.items[0], nil
 }
 
-// Sizes of what decoding takes, in bytes, for [Options].Reserve.
-const (
-	sizeOfField = 48
-	// sizeOfItem has room for the answer to an event, too.
-	sizeOfItem = 88 + 168
-	// sizeOfName is about an entry of byName.
-	sizeOfName = 48
-	// sizeOfText is about a problem's text.
-	sizeOfText = 160
-	// reserveStep is the least that is reserved at a time once the body is copied.
-	reserveStep = 4 << 10
-)
-
 func newDecoder(body []byte, o Options) (*batchDecoder, error) {
-	d := &batchDecoder{now: o.Now, reserve: o.Reserve}
+	d := &batchDecoder{Builder: *NewBuilder(o)}
 	// Text with escapes is copied: all of it together is no longer than the body.
 	need := len(body)
 	if bytes.IndexByte(body, '\\') >= 0 {
 		need *= 2
 	}
-	if !d.need(need) {
+	if !d.Need(need) {
 		return nil, ErrNoRoom
 	}
 	d.scanner = scanner{s: string(body)}
@@ -162,39 +149,9 @@ func newDecoder(body []byte, o Options) (*batchDecoder, error) {
 // batchDecoder decodes one body.
 type batchDecoder struct {
 	scanner
-	now     time.Time
-	items   []Item
+	Builder
 	tooMany bool
 	suspect bool // something in the body is not UTF-8
-
-	reserve func(bytes int64) bool
-	granted int // reserved and not used yet
-	noRoom  bool
-
-	// Of the event being decoded.
-	problem string
-	fields  []Field        // at the front of slab
-	size    int            // of its names and values once flattened
-	joined  int            // bytes of names joined so far, those of replaced fields included
-	before  []Field        // of the last event that was taken
-	alike   bool           // so far its names are those of before, so none of them is there twice
-	byName  map[string]int // index in fields; used once there are many, and not alike
-	named   int            // the most entries that byName has had room granted for
-	prefix  []byte         // of nested names
-	slab    []Field        // room for fields
-}
-
-// linearFields is up to how many fields a name is searched one by one.
-const linearFields = 16
-
-func (d *batchDecoder) fail(format string, args ...any) {
-	switch {
-	case d.problem != "":
-	case len(args) == 0:
-		d.problem = format
-	case d.need(sizeOfText):
-		d.problem = fmt.Sprintf(format, args...)
-	}
 }
 
 // syntax is the error for a body that is not JSON.
@@ -202,35 +159,19 @@ func (d *batchDecoder) syntax() error {
 	return fmt.Errorf("%w Near byte %d of %d.", ErrMalformed, d.i, len(d.s)) //nolint:staticcheck // a sentence for clients
 }
 
-// need has memory granted before it is taken. Once it was not granted, the event being decoded is given up.
-func (d *batchDecoder) need(n int) bool {
-	if d.reserve == nil || n <= d.granted {
-		d.granted -= n
-		return true
-	}
-	ask := max(n-d.granted, reserveStep)
-	if d.noRoom || !d.reserve(int64(ask)) {
-		d.noRoom = true
-		return false
-	}
-	d.granted += ask - n
-	return true
-}
-
 // element reads one event of the batch.
 func (d *batchDecoder) element() bool {
-	if len(d.items) == MaxBatchEvents {
+	if !d.Begin(len(d.s) - d.i) {
 		d.tooMany = true
 		return false
 	}
-	d.problem, d.odd, d.joined = "", "", 0
-	d.restart()
+	d.odd = ""
 	e := Event{Time: d.now, SampleRate: 1}
 	var ok bool
 	first := d.peek()
 	start := d.i
 	if first != '{' {
-		d.fail("Request body is malformed and cannot be read. An event must be an object.")
+		d.Fail("Request body is malformed and cannot be read. An event must be an object.")
 		ok = d.skip(1)
 	} else {
 		ok = d.object(func(key string) bool {
@@ -252,39 +193,16 @@ func (d *batchDecoder) element() bool {
 	return !d.noRoom
 }
 
-// restart forgets the fields that were read.
-func (d *batchDecoder) restart() {
-	d.fields, d.size = d.slab[:0], 0
-	d.alike = true
-	clear(d.byName)
-}
-
 // finish makes an item of the event that was read, from start on.
 func (d *batchDecoder) finish(e *Event, start int) {
 	switch {
 	case d.suspect && !utf8.ValidString(d.s[start:d.i]):
 		d.problem = "" // what was found out of it may be wrong, and cannot be repeated
-		d.fail("Request body is malformed and cannot be read. The event is not UTF-8.")
+		d.Fail("Request body is malformed and cannot be read. The event is not UTF-8.")
 	case d.odd != "":
-		d.fail("Request body is malformed and cannot be read. The event has %s, which JSON does not allow here.", d.odd)
-	case len(d.fields) == 0:
-		d.fail(TextEmpty)
+		d.Fail("Request body is malformed and cannot be read. The event has %s, which JSON does not allow here.", d.odd)
 	}
-	if len(d.items) == cap(d.items) {
-		more := min(max(cap(d.items), 4), MaxBatchEvents-cap(d.items))
-		if !d.need(more * sizeOfItem) {
-			return
-		}
-		d.items = append(make([]Item, 0, cap(d.items)+more), d.items...)
-	}
-	if d.problem != "" || d.noRoom {
-		d.items = append(d.items, Item{Problem: d.problem})
-		return
-	}
-	n := len(d.fields)
-	e.Fields, d.slab = d.fields[:n:n], d.slab[n:]
-	d.before = e.Fields
-	d.items = append(d.items, Item{Event: *e})
+	d.End(e)
 }
 
 // data reads an event's fields.
@@ -294,7 +212,7 @@ func (d *batchDecoder) data() bool {
 	case 'n':
 		return d.literal("null")
 	default:
-		d.fail("Request body is malformed and cannot be read. An event's data must be an object.")
+		d.Fail("Request body is malformed and cannot be read. An event's data must be an object.")
 		return d.skip(2)
 	}
 	d.restart() // a second "data" replaces the first
@@ -303,7 +221,7 @@ func (d *batchDecoder) data() bool {
 		return false
 	}
 	if n := d.i - start; n >= MaxEventBytes {
-		d.fail("Event is too large: %d bytes, it must be below %d.", n, MaxEventBytes)
+		d.Fail("Event is too large: %d bytes, it must be below %d.", n, MaxEventBytes)
 	}
 	return true
 }
@@ -312,18 +230,8 @@ func (d *batchDecoder) data() bool {
 func (d *batchDecoder) members(prefix string, depth int) bool {
 	return d.object(func(key string) bool {
 		name := key
-		if depth > 1 && d.problem == "" {
-			// After a problem nothing is stored any more, so nothing is joined either: that bounds the work.
-			d.joined += len(prefix) + 1 + len(key)
-			switch {
-			case len(prefix)+1+len(key) > MaxStringBytes:
-				d.fail("A field's name is longer than %d bytes.", MaxStringBytes)
-			case d.joined > 2*MaxEventBytes:
-				d.fail("Event is too large: its nested names alone exceed %d bytes.", MaxEventBytes)
-			case d.need(len(prefix) + 1 + len(key)):
-				d.prefix = append(append(append(d.prefix[:0], prefix...), '.'), key...)
-				name = string(d.prefix)
-			}
+		if depth > 1 {
+			name, _ = d.Join(prefix, key)
 		}
 		return d.member(name, depth)
 	})
@@ -335,7 +243,7 @@ func (d *batchDecoder) member(name string, depth int) bool {
 	case '"':
 		s, ok := d.str()
 		if ok {
-			d.text(name, s)
+			d.SetText(name, s)
 		}
 		return ok
 	case '{':
@@ -346,13 +254,13 @@ func (d *batchDecoder) member(name string, depth int) bool {
 	case '[':
 		return d.rawField(name, depth)
 	case 't':
-		d.set(name, BoolValue(true))
+		d.Set(name, BoolValue(true))
 		return d.literal("true")
 	case 'f':
-		d.set(name, BoolValue(false))
+		d.Set(name, BoolValue(false))
 		return d.literal("false")
 	case 'n':
-		d.set(name, Value{})
+		d.Set(name, Value{})
 		return d.literal("null")
 	default:
 		text, whole, ok := d.number()
@@ -364,9 +272,9 @@ func (d *batchDecoder) member(name string, depth int) bool {
 		}
 		v, inRange := numberValue(text, whole)
 		if !inRange {
-			d.fail("Field %q: the number %s does not fit into 64 bits.", shorten(name), shorten(text))
+			d.Fail("Field %q: the number %s does not fit into 64 bits.", shorten(name), shorten(text))
 		}
-		d.set(name, v)
+		d.Set(name, v)
 		return true
 	}
 }
@@ -378,113 +286,9 @@ func (d *batchDecoder) emptyObject() bool {
 }
 
 func (d *batchDecoder) rawField(name string, depth int) bool {
-	s, ok := d.raw(depth+2, d.need)
+	s, ok := d.raw(depth+2, d.Need)
 	if ok {
-		d.text(name, s)
+		d.SetText(name, s)
 	}
 	return ok
-}
-
-func (d *batchDecoder) text(name, s string) {
-	if len(s) > MaxStringBytes {
-		d.fail("Field %q: the string has %d bytes, at most %d are allowed.", shorten(name), len(s), MaxStringBytes)
-	}
-	d.set(name, StringValue(s))
-}
-
-// set stores a field, in the place of an earlier one of that name.
-func (d *batchDecoder) set(name string, v Value) {
-	if d.problem != "" || d.noRoom {
-		return
-	}
-	if len(name) > MaxStringBytes {
-		d.fail("A field's name is longer than %d bytes.", MaxStringBytes)
-		return
-	}
-	n := len(d.fields)
-	if d.alike && n < len(d.before) && d.before[n].Name == name {
-		name = d.before[n].Name // one text for both: comparing them later costs nothing
-	} else if at := d.find(name); at >= 0 {
-		d.size += len(v.str) - len(d.fields[at].Value.str)
-		d.fields[at].Value = v
-		d.check()
-		return
-	}
-	if n == MaxFields {
-		d.fail(TextColumns)
-		return
-	}
-	if n == len(d.slab) && !d.grow() {
-		return
-	}
-	if n >= linearFields && !d.alike {
-		d.byName[name] = n
-	}
-	d.fields = d.slab[:n+1]
-	d.fields[n] = Field{Name: name, Value: v}
-	d.size += len(name) + len(v.str)
-	d.check()
-}
-
-// check refuses an event that has become too large: flattening repeats the outer names, so a small object may.
-func (d *batchDecoder) check() {
-	if d.size >= MaxEventBytes {
-		d.fail("Event is too large: its fields have %d bytes once flattened, it must be below %d.", d.size, MaxEventBytes)
-	}
-}
-
-// grow makes a new slab, which begins with the fields read so far.
-func (d *batchDecoder) grow() bool {
-	// What is left of the body tells about how many fields are to come.
-	n := len(d.fields)
-	size := n + max(n, linearFields, min(256, (len(d.s)-d.i)/16))
-	if !d.need(size * sizeOfField) {
-		return false
-	}
-	d.slab = make([]Field, size)
-	copy(d.slab, d.fields)
-	return true
-}
-
-// find returns the index of a field, -1 if there is none. From the first name on that is not that of the event before,
-// names are looked for: one by one among the first, by a map among many.
-func (d *batchDecoder) find(name string) int {
-	n := len(d.fields)
-	if d.alike {
-		d.alike = false
-		if d.byName == nil {
-			d.byName = make(map[string]int)
-		}
-		for i := linearFields; i < n; i++ {
-			d.byName[d.fields[i].Name] = i
-		}
-	}
-	for i := range min(n, linearFields) {
-		if d.fields[i].Name == name {
-			return i
-		}
-	}
-	if n >= linearFields {
-		if n >= d.named {
-			d.need((2*n - d.named) * sizeOfName)
-			d.named = 2 * n
-		}
-		if i, ok := d.byName[name]; ok {
-			return i
-		}
-	}
-	return -1
-}
-
-// shorten keeps error texts readable.
-func shorten(s string) string {
-	const most = 64
-	if len(s) <= most {
-		return s
-	}
-	cut := most
-	for cut > 0 && !utf8.RuneStart(s[cut]) {
-		cut--
-	}
-	return s[:cut] + "…"
 }

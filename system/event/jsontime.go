@@ -26,7 +26,7 @@ func (d *batchDecoder) time(e *Event) bool {
 	case 'n':
 		return d.literal("null")
 	case '{', '[', 't', 'f':
-		d.fail("Event time cannot be read: expected RFC 3339 or Unix time.")
+		d.Fail("Event time cannot be read: expected RFC 3339 or Unix time.")
 		return d.skip(2)
 	default:
 		s, _, ok := d.number()
@@ -48,9 +48,9 @@ func (d *batchDecoder) setTime(e *Event, text string, quoted bool) {
 	at, ok := ParseTime(text)
 	switch {
 	case !ok:
-		d.fail("Event time %s cannot be read: expected RFC 3339 or Unix time.", shown)
+		d.Fail("Event time %s cannot be read: expected RFC 3339 or Unix time.", shown)
 	case at.Before(firstTime):
-		d.fail("Event time %s lies before 1970: expected the time at which the event happened.", shown)
+		d.Fail("Event time %s lies before 1970: expected the time at which the event happened.", shown)
 	case at.Sub(d.now) > maxAhead:
 		e.Time = d.now
 	default:
@@ -107,7 +107,7 @@ func (d *batchDecoder) sampleRate(e *Event) bool {
 	case 'n':
 		return d.literal("null")
 	case '{', '[', '"', 't', 'f':
-		d.fail("The samplerate must be a whole number, at least 1.")
+		d.Fail("The samplerate must be a whole number, at least 1.")
 		return d.skip(2)
 	}
 	text, whole, ok := d.number()
@@ -128,7 +128,7 @@ func (d *batchDecoder) setRate(e *Event, text string, whole bool) {
 	}
 	switch {
 	case rate < 0:
-		d.fail("The samplerate %s is not a whole number of at least 1.", shorten(text))
+		d.Fail("The samplerate %s is not a whole number of at least 1.", shorten(text))
 	case rate > 0:
 		e.SampleRate = rate
 	}
