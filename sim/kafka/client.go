@@ -230,8 +230,9 @@ func (k *client) everyone(ctx context.Context, topics []string) ([]*metadataResp
 	return resps, nil
 }
 
-// Client returns a Kafka client living in process p on a network node. Its producers, readers and admin each have
-// connections of their own.
+// Client returns a Kafka client living in process p on a network node. Its producers, readers, admin and groups each have
+// connections of their own, but for shared readers, which have one to each broker together. The value also has a method
+// Groups() port.Groups.
 func (c *Cluster) Client(node *simnet.Node, p *sched.Process) port.Log {
 	return &logClient{c: c, node: node, p: p}
 }
@@ -242,6 +243,9 @@ type logClient struct {
 	node  *simnet.Node
 	p     *sched.Process
 	admin *admin
+	// shared is the client of all shared readers, made for the first and with its timeouts.
+	shared *client
+	groups *groups
 }
 
 // NewProducer implements port.Log.
@@ -259,7 +263,20 @@ func (l *logClient) NewReader(cfg port.ReaderConfig, topic string, partition int
 		return nil, fmt.Errorf("kafka: reader %q of %s/%d: ReadTimeout %v must exceed MaxWait %v, MaxBytes %d must be positive, the offset %d not negative",
 			cfg.ClientID, topic, partition, cfg.ReadTimeout, cfg.MaxWait, cfg.MaxBytes, offset)
 	}
-	return newReader(l.c, l.node, l.p, cfg, l.c.ref(topic, partition), offset), nil
+	ref := l.c.ref(topic, partition)
+	if !cfg.Shared {
+		return &reader{k: l.readerClient(cfg), cfg: cfg, ref: ref, offset: offset}, nil
+	}
+	if l.shared == nil {
+		l.shared = l.readerClient(cfg)
+	}
+	return &reader{k: l.shared, cfg: cfg, ref: ref, offset: offset}, nil
+}
+
+func (l *logClient) readerClient(cfg port.ReaderConfig) *client {
+	k := l.c.newClient(l.node, l.p, min(cfg.ReadTimeout, readerMaxDial), cfg.ReadTimeout)
+	k.fenced = true
+	return k
 }
 
 // Admin implements port.Log.

@@ -43,6 +43,16 @@ type Config struct {
 	MaxMessageBytes    int           // message.max.bytes, of a batch
 	FetchMaxBytes      int           // replica.fetch.max.bytes, per partition
 
+	// Groups. The offsets topic is created when a coordinator is first asked for.
+	OffsetsPartitions     int32         // offsets.topic.num.partitions
+	OffsetsReplication    int16         // offsets.topic.replication.factor; by default 3, or as many as there are brokers
+	OffsetsMinISR         int           // min.insync.replicas of the offsets topic; by default one less than its replicas
+	OffsetsCommitTimeout  time.Duration // offsets.commit.timeout.ms: of every append to it
+	InitialRebalanceDelay time.Duration // group.initial.rebalance.delay.ms: how long an empty group waits for more members
+	MinSessionTimeout     time.Duration // group.min.session.timeout.ms
+	MaxSessionTimeout     time.Duration // group.max.session.timeout.ms
+	GroupLoadTime         time.Duration // what a new coordinator takes to load one partition of the offsets topic
+
 	// The service-time model: a broker works off its requests one after the other, each taking RequestCost plus
 	// ByteCost for every byte.
 	RequestCost time.Duration
@@ -70,9 +80,16 @@ func DefaultConfig() Config {
 		ShutdownBackoff:    500 * time.Millisecond,
 		MaxMessageBytes:    1048588,
 		FetchMaxBytes:      1 << 20,
-		RequestCost:        40 * time.Microsecond,
-		ByteCost:           2 * time.Nanosecond,
-		Events:             port.Discard{},
+
+		OffsetsPartitions:    6,
+		OffsetsCommitTimeout: 3 * time.Second,
+		MinSessionTimeout:    500 * time.Millisecond,
+		MaxSessionTimeout:    30 * time.Minute,
+		GroupLoadTime:        20 * time.Millisecond,
+
+		RequestCost: 40 * time.Microsecond,
+		ByteCost:    2 * time.Nanosecond,
+		Events:      port.Discard{},
 	}
 }
 
@@ -100,6 +117,13 @@ func (c *Config) fill() {
 	orDefault(&c.ShutdownBackoff, d.ShutdownBackoff)
 	orDefault(&c.MaxMessageBytes, d.MaxMessageBytes)
 	orDefault(&c.FetchMaxBytes, d.FetchMaxBytes)
+	orDefault(&c.OffsetsPartitions, d.OffsetsPartitions)
+	orDefault(&c.OffsetsReplication, int16(min(3, c.Brokers)))
+	orDefault(&c.OffsetsMinISR, max(1, int(c.OffsetsReplication)-1))
+	orDefault(&c.OffsetsCommitTimeout, d.OffsetsCommitTimeout)
+	orDefault(&c.MinSessionTimeout, d.MinSessionTimeout)
+	orDefault(&c.MaxSessionTimeout, d.MaxSessionTimeout)
+	orDefault(&c.GroupLoadTime, d.GroupLoadTime)
 	if c.Events == nil {
 		c.Events = port.Discard{}
 	}

@@ -276,9 +276,12 @@ func (k *controller) write(ctx context.Context, ps *partState, leader, leaderEpo
 	return nil
 }
 
-// committed notes a new partition state and tells observers what it means.
+// committed notes a new partition state and tells observers what it means. Kafka's own topic is of no interest to them.
 func (c *Cluster) committed(old, st *leaderAndISR) {
 	c.states[st.ref.idx] = st
+	if st.ref.topic == offsetsTopic {
+		return
+	}
 	if st.leaderEpoch > old.leaderEpoch && st.leader != noBroker && (st.leader != old.leader || old.leaderEpoch < 0) {
 		c.announce(port.Event{Kind: port.EventLeaderElected, Node: c.byID(st.leader).name, Topic: st.ref.topic, Part: st.ref.part,
 			Detail: fmt.Sprintf("leader epoch %d, ISR %v, before %d", st.leaderEpoch, st.isr, old.leader)})

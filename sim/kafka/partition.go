@@ -31,6 +31,7 @@ type partition struct {
 	followerWaits []fetchWait
 	consumerWaits []fetchWait
 	produceWaits  []produceWait
+	localWaits    []*localWait // of the group coordinator
 
 	// While following.
 	truncating bool // the log may have to be cut before anything is fetched
@@ -78,10 +79,14 @@ func (b *server) becomeLeaderOrFollower(r *leaderAndISRRequest) code {
 		if st.leaderEpoch < p.leaderEpoch || st.leaderEpoch == p.leaderEpoch && st.partEpoch <= p.partEpoch {
 			continue // already known
 		}
+		wasLeader := p.isLeader
 		if st.leader == b.id {
 			p.makeLeader(st)
 		} else {
 			p.makeFollower(st)
+		}
+		if st.ref.topic == offsetsTopic && p.isLeader != wasLeader {
+			b.coordinate(p)
 		}
 	}
 	b.kickFetchers()
@@ -124,6 +129,7 @@ func (p *partition) makeFollower(st *leaderAndISR) {
 	p.isLeader = false
 	p.pending, p.remotes = nil, nil
 	p.failProduces(codeNotLeaderOrFollower)
+	p.failLocal(codeNotLeaderOrFollower)
 	// Whoever waits for data learns that this is no longer the place.
 	p.wakeFollowers()
 	p.wakeConsumers()
@@ -156,7 +162,7 @@ func (p *partition) cut(offset int64, why string) {
 	end := p.log.end
 	p.log.truncate(offset)
 	p.hw = min(p.hw, p.log.end)
-	if p.log.end < end {
+	if p.log.end < end && p.ref.topic != offsetsTopic {
 		p.b.c.announce(port.Event{Kind: port.EventLogTruncated, Node: p.b.name, Topic: p.ref.topic, Part: p.ref.part,
 			Detail: fmt.Sprintf("from %d to %d (%s), leader epoch %d", end, p.log.end, why, p.leaderEpoch)})
 	}
@@ -205,6 +211,9 @@ func (p *partition) advanceHighWatermark() {
 	p.hw = to
 	if len(p.produceWaits) > 0 {
 		p.settleProduces()
+	}
+	if len(p.localWaits) > 0 {
+		p.settleLocal()
 	}
 	if len(p.consumerWaits) > 0 {
 		p.wakeConsumers()

@@ -40,6 +40,17 @@ const (
 	codeInvalidTopic
 	codeInvalidRequiredAcks
 	codeUnknownServerError
+	codeCoordinatorNotAvailable
+	codeCoordinatorLoadInProgress
+	codeNotCoordinator
+	codeIllegalGeneration
+	codeInconsistentGroupProtocol
+	codeInvalidGroupID
+	codeUnknownMemberID
+	codeInvalidSessionTimeout
+	codeRebalanceInProgress
+	codeMemberIDRequired
+	codeFencedInstanceID
 )
 
 var codeNames = [...]string{
@@ -48,6 +59,9 @@ var codeNames = [...]string{
 	"UNKNOWN_LEADER_EPOCH", "OFFSET_NOT_AVAILABLE", "NOT_CONTROLLER", "STALE_CONTROLLER_EPOCH", "STALE_BROKER_EPOCH",
 	"INVALID_UPDATE_VERSION", "INELIGIBLE_REPLICA", "TOPIC_ALREADY_EXISTS", "INVALID_REPLICATION_FACTOR",
 	"INVALID_PARTITIONS", "INVALID_TOPIC_EXCEPTION", "INVALID_REQUIRED_ACKS", "UNKNOWN_SERVER_ERROR",
+	"COORDINATOR_NOT_AVAILABLE", "COORDINATOR_LOAD_IN_PROGRESS", "NOT_COORDINATOR", "ILLEGAL_GENERATION",
+	"INCONSISTENT_GROUP_PROTOCOL", "INVALID_GROUP_ID", "UNKNOWN_MEMBER_ID", "INVALID_SESSION_TIMEOUT",
+	"REBALANCE_IN_PROGRESS", "MEMBER_ID_REQUIRED", "FENCED_INSTANCE_ID",
 }
 
 // String implements fmt.Stringer.

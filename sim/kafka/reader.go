@@ -7,7 +7,6 @@ import (
 	"time"
 
 	simnet "github.com/ratel-sim/ratel/sim/net"
-	"github.com/ratel-sim/ratel/sim/sched"
 	"github.com/ratel-sim/ratel/system/port"
 )
 
@@ -26,17 +25,15 @@ type reader struct {
 	offset int64
 }
 
-func newReader(c *Cluster, node *simnet.Node, p *sched.Process, cfg port.ReaderConfig, ref *tpRef, offset int64) *reader {
-	k := c.newClient(node, p, min(cfg.ReadTimeout, readerMaxDial), cfg.ReadTimeout)
-	k.fenced = true
-	return &reader{k: k, cfg: cfg, ref: ref, offset: offset}
-}
-
 // Offset implements port.Reader.
 func (r *reader) Offset() int64 { return r.offset }
 
-// Close implements port.Reader.
-func (r *reader) Close() { r.k.close() }
+// Close implements port.Reader. What shared readers have in common stays open for the others.
+func (r *reader) Close() {
+	if !r.cfg.Shared {
+		r.k.close()
+	}
+}
 
 // Fetch implements port.Reader.
 func (r *reader) Fetch(ctx context.Context) (port.Batch, error) {

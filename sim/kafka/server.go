@@ -29,7 +29,8 @@ type server struct {
 	fetchers        []*fetcher // by leader id
 	toController    *rpcConn
 	toControllerID  int32
-	controller      *controller // while this broker is the active controller
+	controller      *controller  // while this broker is the active controller
+	groups          *coordinator // from the first request or order that concerns groups on
 	registration    *registration
 	listening       bool
 	stopping        *rt.Future[struct{}] // set once a controlled shutdown began
@@ -238,6 +239,8 @@ func (c *srvConn) dispatch() {
 	case *controlledShutdownRequest:
 		b.askController(c, func(k *controller, answer func(any, int)) { k.controlledShutdown(r, answer) },
 			&controlledShutdownResponse{code: codeNotController})
+	case groupRequest:
+		r.serve(b.coordinator(), c)
 	}
 }
 
