@@ -89,12 +89,14 @@ func FirstDifference(a, b *Evidence) Difference {
 				return p == q && samePos
 			}, func(e *Entry) string { return jsonText(e) })
 		},
+		func() Difference { return definedDifference(a, b, jsonText) },
 		func() Difference {
 			return firstOf(HistoryFile, a.Ops, b.Ops, sameOp, func(o *Op) string { return jsonText(o) })
 		},
 		func() Difference {
 			return firstOf(QueriesFile, a.Queries, b.Queries, func(x, y *Query) bool { return jsonText(x) == jsonText(y) }, func(q *Query) string { return jsonText(q) })
 		},
+		func() Difference { return alertingDifference(a, b, jsonText) },
 		func() Difference {
 			return firstOf(MetricsFile, finite(a.Samples), finite(b.Samples), func(x, y *Sample) bool {
 				return x.At == y.At && maps.Equal(x.Values, y.Values)

@@ -14,9 +14,9 @@ import (
 	"github.com/ratel-sim/ratel/system/query/exec"
 )
 
-// Version is the version of the saved format that this build writes. It reads this one and version 1, which had no queries,
-// commits, pairs and places.
-const Version = 2
+// Version is the version of the saved format that this build writes. It reads this one, version 2, which had nothing of
+// counting and alerting, and version 1, which had no queries, commits, pairs and places either.
+const Version = 3
 
 // Evidence is everything about one run.
 type Evidence struct {

@@ -24,6 +24,13 @@ const (
 	EventsFile   = "events.jsonl"       // one Entry a line
 	GapsFile     = "gaps.jsonl"         // one Gap a line
 	formatName   = "ratel run evidence" // of every manifest
+
+	SLOsFile        = "slos.jsonl"        // one SLO a line
+	CountsFile      = "counts.jsonl"      // one SLOCount a line
+	ProgressFile    = "progress.jsonl"    // one Progress a line
+	AlertsFile      = "alerts.jsonl"      // one Alert a line
+	EvaluationsFile = "evaluations.jsonl" // one Evaluation a line, as alertlines.go writes it
+	DeliveriesFile  = "deliveries.jsonl"  // one Delivery a line, likewise
 )
 
 // files are all evidence files in the order in which two runs are compared: first what was to be done, then what
@@ -32,10 +39,16 @@ func files() []string { return filesOf(Version) }
 
 // filesOf are those of a format version.
 func filesOf(version int) []string {
-	if version == 1 {
+	switch version {
+	case 1:
 		return []string{PlanFile, EventsFile, HistoryFile, MetricsFile, LogFile, HeldFile, GapsFile, RunFile}
+	case 2:
+		return []string{PlanFile, EventsFile, HistoryFile, QueriesFile, MetricsFile, CommitsFile, PlacesFile, LogFile, HeldFile, PairsFile, GapsFile, RunFile}
 	}
-	return []string{PlanFile, EventsFile, HistoryFile, QueriesFile, MetricsFile, CommitsFile, PlacesFile, LogFile, HeldFile, PairsFile, GapsFile, RunFile}
+	return []string{
+		PlanFile, EventsFile, SLOsFile, AlertsFile, HistoryFile, QueriesFile, EvaluationsFile, DeliveriesFile, ProgressFile, CountsFile,
+		MetricsFile, CommitsFile, PlacesFile, LogFile, HeldFile, PairsFile, GapsFile, RunFile,
+	}
 }
 
 // Kinds of errors of Save and Load. Their texts say what, where and what to do.
@@ -63,7 +76,7 @@ type Limits struct {
 // DefaultLimits let a run of about 30 million events be loaded.
 func DefaultLimits() Limits { return Limits{Memory: 4 << 30, Line: 8 << 20} }
 
-// maxManifest bounds the manifest; twelve files need about 4 KiB.
+// maxManifest bounds the manifest; eighteen files need about 6 KiB.
 const maxManifest = 64 << 10
 
 // manifest lists the files of a folder.

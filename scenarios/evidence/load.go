@@ -25,7 +25,7 @@ import (
 var errBudget = fmt.Errorf("%w: the evidence needs more memory than the limit; raise it if this run is to be trusted", ErrTooLarge)
 
 // Load reads the run's folder that Save wrote, after it has compared every file with the manifest. It reads format
-// versions 1 and 2. Errors match [ErrForeign], [ErrVersion], [ErrDamaged], [ErrTooLarge], fs.ErrNotExist or fs.ErrPermission.
+// versions 1 to 3. Errors match [ErrForeign], [ErrVersion], [ErrDamaged], [ErrTooLarge], fs.ErrNotExist or fs.ErrPermission.
 func Load(dir string) (*Evidence, error) { return LoadLimited(dir, DefaultLimits()) }
 
 // LoadLimited is Load with other limits than the default ones.
@@ -223,6 +223,18 @@ func (e *Evidence) decodeContent(name string, r io.Reader, limits Limits, budget
 		e.Pairs, err = readLines(r, limits, budget, func(p *PairRange) int64 { return int64(unsafe.Sizeof(*p)) + int64(len(p.Retriever)) })
 	case PlacesFile:
 		e.Places, err = readLines(r, limits, budget, func(p *Place) int64 { return int64(unsafe.Sizeof(*p)) + int64(len(p.Retriever)+len(p.Zone)) })
+	case SLOsFile:
+		e.SLOs, err = readLines(r, limits, budget, sizeOfSLO)
+	case CountsFile:
+		e.Counts, err = readLines(r, limits, budget, func(c *SLOCount) int64 { return int64(unsafe.Sizeof(*c)) })
+	case ProgressFile:
+		e.Progress, err = readLines(r, limits, budget, func(p *Progress) int64 { return int64(unsafe.Sizeof(*p)) + int64(len(p.By)) })
+	case AlertsFile:
+		e.Alerts, err = readLines(r, limits, budget, sizeOfAlert)
+	case EvaluationsFile:
+		e.Evaluations, err = readLines(r, limits, budget, sizeOfEvaluation)
+	case DeliveriesFile:
+		e.Deliveries, err = readLines(r, limits, budget, func(d *Delivery) int64 { return int64(unsafe.Sizeof(*d)) + int64(len(d.Key)+len(d.Body)) })
 	case MetricsFile:
 		e.Samples, err = readLines(r, limits, budget, sizeOfSample)
 	case EventsFile:

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -97,8 +98,8 @@ func TestAFolderThatIsNotWholeIsRefusedByName(t *testing.T) {
 		"empty manifest":         {manifest(func([]byte) []byte { return nil }), ErrDamaged, "not a manifest"},
 		"huge manifest":          {manifest(func([]byte) []byte { return make([]byte, maxManifest+1) }), ErrForeign, ManifestFile},
 		"other JSON":             {manifest(func([]byte) []byte { return []byte(`{"format": "tar"}`) }), ErrForeign, `"tar"`},
-		"newer version":          {manifest(replace(`"version": 2`, `"version": 3`)), ErrVersion, "use the build that wrote it"},
-		"no version":             {manifest(replace(`"version": 2,`, ``)), ErrVersion, "0"},
+		"newer version":          {manifest(replace(`"version": 3`, `"version": 4`)), ErrVersion, "use the build that wrote it"},
+		"no version":             {manifest(replace(`"version": 3,`, ``)), ErrVersion, "0"},
 		"path out of the folder": {manifest(replace(`"plan.json"`, `"../plan.json"`)), ErrDamaged, "no file of a run"},
 		"file listed twice":      {manifest(replace(`"gaps.jsonl"`, `"run.json"`)), ErrDamaged, "does not list"},
 		"unknown key":            {manifest(replace(`"files"`, `"more": 1, "files"`)), ErrDamaged, "more"},
@@ -192,6 +193,12 @@ func TestFirstDifferenceNamesThePlace(t *testing.T) {
 		"commit":   {func(e *Evidence) { e.Commits = append(e.Commits, Commit{Next: 1}) }, CommitsFile, len(a.Commits) + 1},
 		"pair":     {func(e *Evidence) { e.Pairs = append(e.Pairs, PairRange{Next: 1}) }, PairsFile, len(a.Pairs) + 1},
 		"place":    {func(e *Evidence) { e.Places = append(e.Places, Place{Zone: "a"}) }, PlacesFile, len(a.Places) + 1},
+		"slo":      {func(e *Evidence) { e.SLOs = append(e.SLOs, SLO{Name: "x"}); e.Ops[0].Count++ }, SLOsFile, len(a.SLOs) + 1},
+		"alert":    {func(e *Evidence) { e.Alerts = append(e.Alerts, Alert{Name: "x"}); e.Ops[0].Count++ }, AlertsFile, len(a.Alerts) + 1},
+		"count":    {func(e *Evidence) { e.Counts = append(e.Counts, SLOCount{Good: 1}) }, CountsFile, len(a.Counts) + 1},
+		"progress": {func(e *Evidence) { e.Progress = append(e.Progress, Progress{Next: 1}) }, ProgressFile, len(a.Progress) + 1},
+		"window":   {func(e *Evidence) { e.Evaluations = append(e.Evaluations, Evaluation{Value: math.NaN()}) }, EvaluationsFile, len(a.Evaluations) + 1},
+		"delivery": {func(e *Evidence) { e.Deliveries = append(e.Deliveries, Delivery{Key: "k", Body: []byte("{")}) }, DeliveriesFile, len(a.Deliveries) + 1},
 		"epoch":    {func(e *Evidence) { e.Run.Epoch = e.Run.Epoch.Add(1) }, RunFile, 0},
 		"run":      {func(e *Evidence) { e.Run.Seed++ }, RunFile, 0},
 	} {
@@ -266,7 +273,7 @@ func FuzzManifest(f *testing.F) {
 			}
 			return
 		}
-		if len(m.Files) != len(files()) {
+		if len(m.Files) != len(filesOf(m.Version)) {
 			t.Fatalf("accepted with %d files", len(m.Files))
 		}
 	})

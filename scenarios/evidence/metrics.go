@@ -11,5 +11,6 @@ const (
 	RetrieverMemory = "retriever.memory_share"  // largest share of its memory bound that any retriever uses
 	RetrieverLocal  = "retriever.local_bytes"   // largest local disk use of any retriever
 	RetrieverLag    = "retriever.lag"           // records between the high watermarks and what retrievers have durably, summed
+	BeagleLag       = "beagle.lag"              // records between the high watermarks and the progress of counting, summed
 	InFlight        = "load.in_flight"          // requests without an answer yet
 )

@@ -187,6 +187,18 @@ func (e *Evidence) encode(name string, w io.Writer) error {
 		return writeLines(w, e.Pairs)
 	case PlacesFile:
 		return writeLines(w, e.Places)
+	case SLOsFile:
+		return writeLines(w, e.SLOs)
+	case CountsFile:
+		return writeLines(w, e.Counts)
+	case ProgressFile:
+		return writeLines(w, e.Progress)
+	case AlertsFile:
+		return writeLines(w, e.Alerts)
+	case EvaluationsFile:
+		return writeLines(w, e.Evaluations)
+	case DeliveriesFile:
+		return writeLines(w, e.Deliveries)
 	case MetricsFile:
 		return writeLines(w, finite(e.Samples))
 	case EventsFile:

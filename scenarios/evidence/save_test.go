@@ -93,6 +93,7 @@ func drawEvidence(t *rapid.T) *Evidence {
 	for range rapid.IntRange(0, 3).Draw(t, "places") {
 		e.Places = append(e.Places, Place{At: moment.Draw(t, "at"), Retriever: text.Draw(t, "retriever"), Partition: rapid.Int32().Draw(t, "partition"), Zone: text.Draw(t, "zone"), Claimed: rapid.Bool().Draw(t, "claimed")})
 	}
+	drawAlerting(t, e, text, moment)
 	if rapid.Bool().Draw(t, "epoch") {
 		e.Run.Epoch = time.Unix(rapid.Int64Range(0, 1<<33).Draw(t, "epoch s"), rapid.Int64Range(0, 1e9-1).Draw(t, "epoch ns")).UTC()
 	}
@@ -128,7 +129,9 @@ func TestSavedEvidenceIsLoadedAsItWas(t *testing.T) {
 			t.Fatal(d)
 		}
 		if !reflect.DeepEqual(e.Ops, got.Ops) || !reflect.DeepEqual(e.Held, got.Held) || !reflect.DeepEqual(e.Log, got.Log) || !reflect.DeepEqual(e.Timeline, got.Timeline) || !reflect.DeepEqual(e.Run, got.Run) ||
-			!reflect.DeepEqual(e.Queries, got.Queries) || !reflect.DeepEqual(e.Commits, got.Commits) || !reflect.DeepEqual(e.Pairs, got.Pairs) || !reflect.DeepEqual(e.Places, got.Places) || !reflect.DeepEqual(e.Gaps, got.Gaps) {
+			!reflect.DeepEqual(e.Queries, got.Queries) || !reflect.DeepEqual(e.Commits, got.Commits) || !reflect.DeepEqual(e.Pairs, got.Pairs) || !reflect.DeepEqual(e.Places, got.Places) || !reflect.DeepEqual(e.Gaps, got.Gaps) ||
+			!reflect.DeepEqual(e.SLOs, got.SLOs) || !reflect.DeepEqual(e.Counts, got.Counts) || !reflect.DeepEqual(e.Progress, got.Progress) || len(e.Alerts) != len(got.Alerts) ||
+			len(e.Evaluations) != len(got.Evaluations) || len(e.Deliveries) != len(got.Deliveries) {
 			t.Fatalf("loaded\n%+v\nsaved\n%+v", got, e)
 		}
 		listed, err := Digests(dir)
