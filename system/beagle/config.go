@@ -4,6 +4,8 @@
 package beagle
 
 import (
+	"errors"
+	"fmt"
 	"time"
 
 	"github.com/ratel-sim/ratel/system/duration"
@@ -28,6 +30,9 @@ type Config struct {
 	MissFor      time.Duration
 	// CacheSize is how many datasets the cache holds.
 	CacheSize int
+	// DedupRecords is how many of a partition's latest records are remembered to find events that the producer's retries
+	// appended twice; see window.
+	DedupRecords int
 }
 
 // DefaultConfig is what a small cluster begins with.
@@ -35,7 +40,25 @@ func DefaultConfig() Config {
 	return Config{
 		Assignor: "cooperative-sticky", SessionTimeout: 6 * time.Second, HeartbeatEvery: time.Second, RebalanceTimeout: 15 * time.Second,
 		CommitEvery: time.Second, CommitEvents: 20_000, RefreshEvery: 10 * time.Second, MissFor: 10 * time.Second, CacheSize: 10_000,
+		DedupRecords: 1 << 15,
 	}
+}
+
+// check says what of a configuration cannot work. What concerns the group is checked by package group.
+func (c *Config) check() error {
+	var errs []error
+	need := func(ok bool, name string, value any, expected string) {
+		if !ok {
+			errs = append(errs, fmt.Errorf("beagle configuration: %s is %v, expected %s", name, value, expected))
+		}
+	}
+	need(c.CommitEvery >= time.Millisecond, "commit_every", c.CommitEvery, "1ms or more")
+	need(c.CommitEvents >= 1, "commit_events", c.CommitEvents, "1 or more")
+	need(c.RefreshEvery > 0, "refresh_every", c.RefreshEvery, "more than 0")
+	need(c.MissFor > 0, "miss_for", c.MissFor, "more than 0")
+	need(c.CacheSize >= 1, "cache_size", c.CacheSize, "1 or more")
+	need(c.DedupRecords >= 1 && c.DedupRecords <= 1<<24, "dedup_records", c.DedupRecords, fmt.Sprintf("1 to %d", 1<<24))
+	return errors.Join(errs...)
 }
 
 // MarshalJSON writes durations as strings.
