@@ -289,8 +289,8 @@ func TestFencedInstance(t *testing.T) {
 	})
 }
 
-// TestTopicGrows: new partitions are found and shared out, whoever notices first, also when the leader is a static
-// member that was restarted and so does not know that it leads.
+// TestTopicGrows: new partitions are found and shared out, also when only a follower looks, and when the leader is a
+// static member that was restarted and so does not know that it leads.
 func TestTopicGrows(t *testing.T) {
 	t.Parallel()
 	for _, assignor := range Assignors() {
@@ -298,7 +298,9 @@ func TestTopicGrows(t *testing.T) {
 			t.Parallel()
 			inBubble(t, func(_ context.Context, t *testing.T, r *rt.Wall) {
 				c, f := newCoordinator(r, 0), newField()
-				w0 := startWorker(t, r, &line{coordinator: c}, static("i0", "w0", assignor), f)
+				leading := static("i0", "w0", assignor)
+				leading.RefreshEvery = 24 * time.Hour
+				w0 := startWorker(t, r, &line{coordinator: c}, leading, f)
 				w1 := startWorker(t, r, &line{coordinator: c}, static("i1", "w1", assignor), f)
 				for _, n := range []int32{4, 7} {
 					time.Sleep(5 * time.Second)
@@ -308,7 +310,7 @@ func TestTopicGrows(t *testing.T) {
 						t.Errorf("%d partitions: %d and %d are held; %v", n, f.held("w0"), f.held("w1"), f.clash)
 					}
 					w0.stop()
-					w0 = startWorker(t, r, &line{coordinator: c}, static("i0", "w0", assignor), f)
+					w0 = startWorker(t, r, &line{coordinator: c}, leading, f)
 				}
 				before := c.count()
 				c.change(func() { c.partitions = 5 }) // a broker that has not heard yet

@@ -26,7 +26,8 @@ var (
 // member does with the answers is in system/group.
 type Groups interface {
 	// Join blocks until the group's rebalance has gathered its members, at most about JoinRequest.RebalanceTimeout. A first
-	// join without member ID is answered inside with the ID that the coordinator gives (KIP-394).
+	// join without member ID is answered inside with the ID that the coordinator gives (KIP-394). A reply that comes with
+	// an error has that ID, if the coordinator has given one: the next attempt should use it.
 	Join(ctx context.Context, r JoinRequest) (JoinReply, error)
 	// Sync hands in the assignment (leader) or nothing (followers) and blocks until the leader has; it returns what was
 	// assigned to the member.
