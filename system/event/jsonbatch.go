@@ -94,19 +94,8 @@ func DecodeEvent(body []byte, at, rate string, o Options) (Item, error) {
 	if err != nil {
 		return Item{}, err
 	}
-	e := Event{Time: d.now, SampleRate: 1}
-	if at != "" {
-		d.setTime(&e, at, true)
-	}
-	if rate != "" {
-		head := scanner{s: rate}
-		text, whole, ok := head.number()
-		if !ok || head.i != len(rate) {
-			d.Fail("The samplerate %q is not a whole number of at least 1.", shorten(rate))
-		} else {
-			d.setRate(&e, text, whole)
-		}
-	}
+	d.Begin(len(d.s))
+	e := d.head(at, rate)
 	if d.peek() != '{' {
 		return Item{}, fmt.Errorf("%w Expected an object.", ErrMalformed) //nolint:staticcheck // as above
 	}

@@ -40,7 +40,7 @@ func (d *batchDecoder) time(e *Event) bool {
 }
 
 // setTime gives an event the time that text says.
-func (d *batchDecoder) setTime(e *Event, text string, quoted bool) {
+func (d *Builder) setTime(e *Event, text string, quoted bool) {
 	shown := shorten(text)
 	if quoted {
 		shown = strconv.Quote(shown)
@@ -118,7 +118,7 @@ func (d *batchDecoder) sampleRate(e *Event) bool {
 }
 
 // setRate gives an event the sample rate that a number's text says.
-func (d *batchDecoder) setRate(e *Event, text string, whole bool) {
+func (d *Builder) setRate(e *Event, text string, whole bool) {
 	v, _ := numberValue(text, whole)
 	rate := v.Int()
 	if f := v.Float(); v.Kind() == Float && f == math.Trunc(f) && math.Abs(f) < 1<<53 {
@@ -132,4 +132,22 @@ func (d *batchDecoder) setRate(e *Event, text string, whole bool) {
 	case rate > 0:
 		e.SampleRate = rate
 	}
+}
+
+// head begins an event whose time and sample rate are texts; empty means none.
+func (d *Builder) head(at, rate string) Event {
+	e := Event{Time: d.now, SampleRate: 1}
+	if at != "" {
+		d.setTime(&e, at, true)
+	}
+	if rate != "" {
+		head := scanner{s: rate}
+		text, whole, ok := head.number()
+		if !ok || head.i != len(rate) {
+			d.Fail("The samplerate %q is not a whole number of at least 1.", shorten(rate))
+		} else {
+			d.setRate(&e, text, whole)
+		}
+	}
+	return e
 }
