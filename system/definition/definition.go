@@ -96,6 +96,6 @@ const (
 // Recipient is who is told.
 type Recipient struct {
 	ID     string `json:"id,omitempty"`
-	Type   string `json:"type"`   // "webhook"
-	Target string `json:"target"` // its URL
+	Type   string `json:"type,omitempty"`   // "webhook"
+	Target string `json:"target,omitempty"` // its URL
 }

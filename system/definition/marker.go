@@ -1,0 +1,72 @@
+package definition
+
+import "time"
+
+// Marker marks a moment or a time in a dataset's graphs, such as a deployment.
+type Marker struct {
+	StartTime int64  `json:"start_time"`         // Unix seconds
+	EndTime   int64  `json:"end_time,omitempty"` // Unix seconds; 0: a moment
+	Message   string `json:"message,omitempty"`
+	Type      string `json:"type,omitempty"`
+	URL       string `json:"url,omitempty"`
+}
+
+// maxUnix is the last second whose nanoseconds fit into 64 bits.
+const maxUnix = 9_223_372_036
+
+// ParseMarker reads and checks a marker. An error is an *[Error].
+func ParseMarker(body []byte, opts Options) (Marker, error) {
+	var p problems
+	o := read(&p, body, "start_time", "end_time", "message", "type", "url", "color")
+	m := Marker{
+		StartTime: o.whole("start_time", max(opts.Now.Unix(), 0), 0, maxUnix), EndTime: o.whole("end_time", 0, 0, maxUnix),
+		Message: o.text("message", MaxDescription), Type: o.text("type", maxNameBytes),
+	}
+	if o.has("url") && string(o.members["url"]) != `""` {
+		m.URL = o.webhook("url")
+	}
+	o.text("color", 32) // of replies; a marker's color is its type's
+	if m.EndTime != 0 && m.EndTime < m.StartTime {
+		p.add("end_time", CodeInvalid, "the end %s is before the start %s", moment(m.EndTime), moment(m.StartTime))
+	}
+	return checked(m, p)
+}
+
+func moment(unix int64) string { return time.Unix(unix, 0).UTC().Format(time.RFC3339) }
+
+// TeamRecipient is a recipient that triggers and burn alerts of the team can name by its ID.
+type TeamRecipient struct {
+	Type    string           `json:"type"` // "webhook"
+	Details RecipientDetails `json:"details"`
+}
+
+// RecipientDetails is where a webhook is.
+type RecipientDetails struct {
+	Name string `json:"webhook_name"`
+	URL  string `json:"webhook_url"`
+}
+
+// ParseTeamRecipient reads and checks a recipient of a team. An error is an *[Error].
+func ParseTeamRecipient(body []byte, _ Options) (TeamRecipient, error) {
+	var p problems
+	o := read(&p, body, "type", "details")
+	var r TeamRecipient
+	o.need("type", "a type is needed: webhook")
+	if o.has("type") {
+		r.Type = o.kind("type")
+	}
+	d, ok := o.object("details", "webhook_name", "webhook_url", "webhook_secret", "webhook_headers", "webhook_payloads")
+	switch {
+	case ok:
+		r.Details.Name = d.name("webhook_name", MaxAlias)
+		if d.need("webhook_url", "a webhook needs its URL"); d.has("webhook_url") {
+			r.Details.URL = d.webhook("webhook_url")
+		}
+		for _, more := range []string{"webhook_secret", "webhook_headers", "webhook_payloads"} {
+			d.unsupported(more, "leave it out")
+		}
+	case !o.has("details"):
+		p.add("details", CodeMissing, "details are needed: webhook_name and webhook_url")
+	}
+	return checked(r, p)
+}
