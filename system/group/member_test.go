@@ -301,6 +301,7 @@ func TestTopicGrows(t *testing.T) {
 				leading := static("i0", "w0", assignor)
 				leading.RefreshEvery = 24 * time.Hour
 				w0 := startWorker(t, r, &line{coordinator: c}, leading, f)
+				time.Sleep(time.Second) // the first one leads
 				w1 := startWorker(t, r, &line{coordinator: c}, static("i1", "w1", assignor), f)
 				for _, n := range []int32{4, 7} {
 					time.Sleep(5 * time.Second)
