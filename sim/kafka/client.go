@@ -233,11 +233,17 @@ func (k *client) everyone(ctx context.Context, topics []string) ([]*metadataResp
 // Client returns a Kafka client living in process p on a network node. Its producers, readers, admin and groups each have
 // connections of their own, but for shared readers, which have one to each broker together. The value also has a method
 // Groups() port.Groups.
-func (c *Cluster) Client(node *simnet.Node, p *sched.Process) port.Log {
+func (c *Cluster) Client(node *simnet.Node, p *sched.Process) Client {
 	return &logClient{c: c, node: node, p: p}
 }
 
-// logClient implements port.Log.
+// Client is everything that a process has of Kafka.
+type Client interface {
+	port.Log
+	Groups() port.Groups
+}
+
+// logClient implements Client.
 type logClient struct {
 	c     *Cluster
 	node  *simnet.Node

@@ -130,7 +130,7 @@ func (g *groups) result(group string, c code) error {
 	return errOf(c)
 }
 
-// Join implements port.Groups.
+// Join implements port.Groups. With an error the reply still has the member ID, if the coordinator has given one.
 func (g *groups) Join(ctx context.Context, r port.JoinRequest) (port.JoinReply, error) {
 	g.patience = max(g.patience, r.RebalanceTimeout+minJoinLapse)
 	for first := true; ; first = false {
@@ -143,7 +143,7 @@ func (g *groups) Join(ctx context.Context, r port.JoinRequest) (port.JoinReply, 
 		req.Protocols = slices.Clone(r.Protocols)
 		body, err := g.ask(ctx, r.Group, simnet.Message{Body: req, Size: size, Sum: sum}, r.RebalanceTimeout+minJoinLapse)
 		if err != nil {
-			return port.JoinReply{}, fmt.Errorf("kafka: join group %s: %w", r.Group, err)
+			return port.JoinReply{Member: r.Member}, fmt.Errorf("kafka: join group %s: %w", r.Group, err)
 		}
 		resp := body.(*joinGroupResponse)
 		if resp.code == codeMemberIDRequired && first {
@@ -151,7 +151,7 @@ func (g *groups) Join(ctx context.Context, r port.JoinRequest) (port.JoinReply, 
 			continue
 		}
 		if err := g.result(r.Group, resp.code); err != nil {
-			return port.JoinReply{}, fmt.Errorf("kafka: join group %s as %q: %w", r.Group, r.Member, err)
+			return port.JoinReply{Member: r.Member}, fmt.Errorf("kafka: join group %s as %q: %w", r.Group, r.Member, err)
 		}
 		reply := resp.reply
 		reply.Members = slices.Clone(reply.Members)

@@ -301,8 +301,13 @@ func randomFaults(ctx context.Context, c *chaos, r *rand.Rand) {
 	}
 }
 
-// calm says that every broker runs and is registered as it is.
+// calm says that every broker runs and is registered as it is, and that Kafka's own topic is in sync.
 func (c *chaos) calm() bool {
+	for part := range c.c.cfg.OffsetsPartitions {
+		if st, ok := c.c.State(offsetsTopic, part); ok && (st.Leader < 0 || len(st.ISR) < len(st.Replicas)) {
+			return false
+		}
+	}
 	for _, b := range c.c.brokers {
 		if b.run == nil || b.run.p.Paused() || !b.run.listening {
 			return false
