@@ -136,11 +136,8 @@ func (m *Member) refresh(ctx context.Context, b *beating) {
 		}
 		m.mu.Lock()
 		current, sized := m.beat == b, m.sized
-		if current {
-			m.seen = n
-			if sized == unknownSize {
-				m.sized = n
-			}
+		if current && sized == unknownSize {
+			m.sized = n
 		}
 		m.mu.Unlock()
 		if current && sized != unknownSize && n > sized {

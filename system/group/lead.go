@@ -8,10 +8,8 @@ import (
 	"github.com/ratel-sim/ratel/system/port"
 )
 
-// subscription is the member's metadata. It is called with m.mu held.
-//
-// User data beyond the assignor's own say how many partitions the member has seen: a coordinator takes a member's
-// joining again for a reason to rebalance only if the metadata differ, unless it is the leader.
+// subscription is the member's metadata. It is called with m.mu held. Its generation makes it differ from what the member
+// joined with before: a coordinator does not rebalance for a follower that joins again with the same.
 func (m *Member) subscription(owned []int32) Subscription {
 	s := Subscription{Version: newest, Topics: []string{m.cfg.Topic}, Generation: m.lastIn}
 	switch m.cfg.Assignor {
@@ -23,7 +21,6 @@ func (m *Member) subscription(owned []int32) Subscription {
 		w.int32(m.lastIn) // where Kafka's assignor has it from members that speak version 1
 		s.UserData = w.b
 	}
-	s.UserData = append(s.UserData, encodeSizes(one(m.cfg.Topic, []int32{m.seen}))...)
 	return s
 }
 
@@ -139,11 +136,6 @@ func (m *Member) size(ctx context.Context, topic string) (int32, error) {
 				return 0, err
 			}
 			continue
-		}
-		if topic == m.cfg.Topic {
-			m.mu.Lock()
-			m.seen = n
-			m.mu.Unlock()
 		}
 		return n, nil
 	}

@@ -30,10 +30,10 @@ type Member struct {
 	lost   bool             // others may have been given what this member had: it can claim nothing
 	beat   *beating
 	// last and lastIn are the last assignment and its generation; sized is how many partitions it shared out
-	// (unknownSize if the leader did not say), seen how many the topic has been seen to have.
-	last        []int32
-	lastIn      int32
-	sized, seen int32
+	// (unknownSize if the leader did not say).
+	last   []int32
+	lastIn int32
+	sized  int32
 }
 
 const unknownSize = -1
