@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -303,6 +302,37 @@ func TestGroups(t *testing.T) {
 				b.t.Errorf("%+v", y)
 			}
 		}},
+		{name: "a silent member is evicted by the new coordinator, too", run: func(b *grouped) {
+			g1 := b.client()
+			b.wait(b.joins(g1, joinOf("")))
+			b.kill(b.c.Coordinator("g"))
+			b.soon(20*time.Second, "an eviction", func() bool { return b.count(port.EventGroupEvicted) == 1 })
+			y := b.wait(b.joins(b.client(), joinOf("")))
+			if y.Generation != 3 { // 2 was empty
+				b.t.Errorf("%+v", y)
+			}
+		}},
+		{name: "a deposed coordinator sends everybody away", run: func(b *grouped) {
+			g1, g2 := b.client(), b.client()
+			r := joinOf("")
+			r.SessionTimeout = 30 * time.Second
+			x := b.wait(b.joins(g1, r))
+			waiting := rt.NewFuture[struct{}](b.w())
+			b.w().Go("join", func(context.Context) {
+				_, err := g2.Join(b.ctx, r)
+				waiting.Complete(struct{}{}, err)
+			})
+			b.sleep(100 * time.Millisecond)
+			old := b.c.Coordinator("g")
+			b.must(b.c.PauseBroker(old))
+			b.soon(10*time.Second, "another coordinator", func() bool { return b.c.Coordinator("g") != old })
+			b.must(b.c.ResumeBroker(old))
+			_, err := waiting.Wait(b.ctx)
+			b.is("the join that waited", err, port.ErrCoordinatorAway)
+			b.is("heartbeat to the old one", g1.Heartbeat(b.ctx, memberOf(x, "")), port.ErrCoordinatorAway)
+			b.settleTopic()
+			b.must(g1.Heartbeat(b.ctx, memberOf(x, "")))
+		}},
 		{name: "a paused coordinator answers nobody", run: func(b *grouped) {
 			g1 := b.client()
 			x := b.wait(b.joins(g1, joinOf("")))
@@ -384,54 +414,4 @@ func (b *grouped) soon(limit time.Duration, what string, ok func() bool) {
 func (b *grouped) settleTopic() {
 	_, err := away(b.ctx, b.w(), func() (map[int32]int64, error) { return b.client().Committed(b.ctx, "g", topic) })
 	b.must(err)
-}
-
-func TestGroupRecords(t *testing.T) {
-	t.Parallel()
-	now := time.UnixMilli(1_700_000_000_000)
-	r := offsetRecord("g", "events", partOffset{3, 77}, now)
-	if got, err := decodeGroupRecord(&r); err != nil || got.group != "g" || got.topic != "events" || got.offset != (partOffset{3, 77}) || got.meta != nil {
-		t.Errorf("%+v, %v", got, err)
-	}
-	meta := &groupMetadata{generation: 5, protocol: "range", leader: "a", members: []memberMetadata{
-		{id: "a", instance: "i", clientID: "c", rebalanceTimeout: time.Second, sessionTimeout: 2 * time.Second, subscription: []byte("s"), assignment: []byte("x")},
-		{id: "b"},
-	}}
-	r = metadataRecord("g", meta, now)
-	got, err := decodeGroupRecord(&r)
-	if err != nil || fmt.Sprintf("%+v", got.meta) != fmt.Sprintf("%+v", meta) {
-		t.Errorf("%+v, %v; expected %+v", got.meta, err, meta)
-	}
-	for n := range r.Value {
-		cut := port.Record{Key: r.Key, Value: r.Value[:n]}
-		if _, err := decodeGroupRecord(&cut); err == nil {
-			t.Errorf("cut to %d bytes: no error", n)
-		}
-	}
-}
-
-// TestOffsetsPartition compares with Java: Utils.abs("…".hashCode()) % n.
-func TestOffsetsPartition(t *testing.T) {
-	t.Parallel()
-	for group, want := range map[string]int32{"": 0, "a": 97 % 50, "beagle": hash31("beagle") % 50, "polygenelubricants": 0} {
-		if got := offsetsPartition(group, 50); got != want {
-			t.Errorf("%q: %d, expected %d", group, got, want)
-		}
-	}
-	if !slices.ContainsFunc([]string{"a", "b", "c", "d", "e", "f"}, func(s string) bool { return offsetsPartition(s, 6) != offsetsPartition("a", 6) }) {
-		t.Error("all groups are in one partition")
-	}
-}
-
-// hash31 is String.hashCode of a short ASCII string, without overflow in 64 bits.
-func hash31(s string) int32 {
-	h := int64(0)
-	for _, c := range []byte(s) {
-		h = (31*h + int64(c)) & 0xffffffff
-	}
-	if v := int32(uint32(h)); v < 0 {
-		return -v
-	} else {
-		return v
-	}
 }
