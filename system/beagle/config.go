@@ -14,25 +14,25 @@ import (
 // Config says how beagle workers are set up.
 type Config struct {
 	// Assignor is how the group's partitions are assigned: range, roundrobin, sticky or cooperative-sticky.
-	Assignor string
+	Assignor string `json:"assignor"`
 	// Static gives each worker its name as group.instance.id (KIP-345), so that a restart within SessionTimeout moves nothing.
-	Static           bool
-	SessionTimeout   time.Duration
-	HeartbeatEvery   time.Duration
-	RebalanceTimeout time.Duration
+	Static           bool          `json:"static"`
+	SessionTimeout   time.Duration `json:"session_timeout"`
+	HeartbeatEvery   time.Duration `json:"heartbeat_every"`
+	RebalanceTimeout time.Duration `json:"rebalance_timeout"`
 	// CommitEvery is how long counts are gathered before they are committed, and how often progress is marked where there
 	// is nothing to count.
-	CommitEvery time.Duration
+	CommitEvery time.Duration `json:"commit_every"`
 	// CommitEvents bounds what is gathered.
-	CommitEvents int
+	CommitEvents int `json:"commit_events"`
 	// RefreshEvery is how long a dataset's SLOs are taken from the cache; MissFor the same for datasets that are not there.
-	RefreshEvery time.Duration
-	MissFor      time.Duration
+	RefreshEvery time.Duration `json:"refresh_every"`
+	MissFor      time.Duration `json:"miss_for"`
 	// CacheSize is how many datasets the cache holds.
-	CacheSize int
+	CacheSize int `json:"cache_size"`
 	// DedupRecords is how many of a partition's latest records are remembered to find events that the producer's retries
 	// appended twice; see window.
-	DedupRecords int
+	DedupRecords int `json:"dedup_records"`
 }
 
 // DefaultConfig is what a small cluster begins with.

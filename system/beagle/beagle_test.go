@@ -1,0 +1,540 @@
+package beagle
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/ratel-sim/ratel/system/port"
+)
+
+func TestCountsByMinuteOfEventTime(t *testing.T) {
+	play(t, 2, func(w *world) {
+		w.defs.of[1] = append(w.defs.of[1], column(1, "odd", `EQUALS($ms % 2, 1)`), objective(11, 1, "odd", "odd"))
+		k := w.start("b1")
+		k.give(0, 1)
+		w.log.add(0, chunk(1, request{1, 60, 5}, request{2, 119, 500}), chunk(1, request{3, 120, 7}))
+		w.log.add(1, chunk(1, request{4, 61, 8}, request{5, -1, 1}))
+		w.sleep(3 * time.Second)
+		w.expect(10, map[int64][2]int64{60: {2, 3}, 120: {1, 1}, -60: {1, 1}})
+		w.expect(11, map[int64][2]int64{60: {1, 3}, 120: {1, 1}, -60: {1, 1}})
+		w.progress(0, 2)
+		w.progress(1, 1)
+		st := k.Status()
+		if st.Totals.Events != 5 || st.Totals.Counted != 5 || st.Totals.Records != 3 || len(st.Partitions) != 2 || st.Generation != 1 {
+			t.Errorf("%+v", st)
+		}
+		if p := st.Partitions[0]; p.Next != 2 || p.Committed != 2 || p.HighWater != 2 {
+			t.Errorf("%+v", p)
+		}
+		k.stop()
+		if !k.member.left {
+			t.Error("the group was not left")
+		}
+	})
+}
+
+func TestNotRelevantDoesNotCount(t *testing.T) {
+	play(t, 1, func(w *world) {
+		w.defs.of[1] = []port.Definition{column(1, "sli", `IF(EXISTS($absent), LT($ms, 100))`), objective(10, 1, "null", "sli"),
+			column(1, "number", `INT($ms)`), objective(11, 1, "number", "number"),
+			objective(12, 1, "broken", "not there"), column(1, "bad", "LT("), objective(13, 1, "bad", "bad")}
+		k := w.start("b1")
+		k.give(0)
+		w.log.add(0, chunk(1, request{1, 60, 1}))
+		w.sleep(3 * time.Second)
+		if len(w.counts.counts) != 0 {
+			t.Errorf("%v", w.counts.counts)
+		}
+		w.progress(0, 1)
+		if st := k.Status(); st.Totals.Counted != 0 || st.Totals.Events != 1 || st.Broken != 2 || st.BrokenWhy == "" {
+			t.Errorf("%+v", st)
+		}
+	})
+}
+
+func TestTeamWideColumns(t *testing.T) {
+	play(t, 1, func(w *world) {
+		w.defs.of[1] = []port.Definition{objective(10, 1, "wide", "wide")}
+		other := column(0, "wide", `LT($ms, 1)`)
+		other.Team = 2
+		w.defs.of[0] = []port.Definition{other, column(0, "wide", `LT($ms, 100)`)}
+		k := w.start("b1")
+		k.give(0)
+		w.log.add(0, chunk(1, request{1, 60, 50}))
+		w.sleep(3 * time.Second)
+		w.expect(10, map[int64][2]int64{60: {1, 1}})
+	})
+}
+
+func TestProgressIsMarkedWithoutAnythingToCount(t *testing.T) {
+	play(t, 3, func(w *world) {
+		w.defs.of[2] = nil // a dataset without SLOs
+		k := w.start("b1")
+		k.give(0, 1, 2)
+		w.log.add(1, chunk(2, request{1, 60, 5}))
+		w.sleep(20 * time.Second)
+		w.progress(0, 0)
+		w.progress(1, 1)
+		for id := range int32(3) {
+			if at := w.counts.rows[id].At; time.Since(at) > 2*w.cfg.CommitEvery {
+				t.Errorf("partition %d was last marked %v ago", id, time.Since(at))
+			}
+		}
+		// Also while fetches hang, as those of a partition without a leader do.
+		for id := range int32(3) {
+			w.log.change(id, func(p *memPartition) { p.stall = true })
+		}
+		w.sleep(30 * time.Second)
+		for id := range int32(3) {
+			if at := w.counts.rows[id].At; time.Since(at) > 2*fetchFor {
+				t.Errorf("partition %d was last marked %v ago", id, time.Since(at))
+			}
+		}
+	})
+}
+
+func TestCommitsWhatIsGatheredWhileFetchesHang(t *testing.T) {
+	play(t, 1, func(w *world) {
+		k := w.start("b1")
+		k.give(0)
+		w.log.add(0, chunk(1, request{1, 60, 5}))
+		w.sleep(50 * time.Millisecond)
+		w.log.change(0, func(p *memPartition) { p.stall = true })
+		w.sleep(2 * w.cfg.CommitEvery)
+		w.expect(10, map[int64][2]int64{60: {1, 1}})
+	})
+}
+
+func TestDuplicatesCountOnce(t *testing.T) {
+	play(t, 1, func(w *world) {
+		k := w.start("b1")
+		k.give(0)
+		a, b := chunk(1, request{1, 60, 5}, request{2, 60, 5}), chunk(1, request{2, 60, 5}, request{3, 60, 5})
+		w.log.add(0, a, a, b)
+		w.sleep(3 * time.Second)
+		w.expect(10, map[int64][2]int64{60: {3, 3}})
+		// Also after a restart, and on another worker.
+		k.kill()
+		w.log.add(0, a, b, chunk(1, request{4, 60, 5}))
+		k = w.start("b2")
+		k.give(0)
+		w.sleep(3 * time.Second)
+		w.expect(10, map[int64][2]int64{60: {4, 4}})
+		if st := k.Status(); st.Totals.Duplicates != 4 {
+			t.Errorf("%+v", st)
+		}
+	})
+}
+
+func TestUnreadableRecordsArePassedOver(t *testing.T) {
+	play(t, 1, func(w *world) {
+		k := w.start("b1")
+		k.give(0)
+		w.log.add(0, []byte("not a chunk"), chunk(1, request{1, 60, 5}), nil)
+		w.sleep(3 * time.Second)
+		w.expect(10, map[int64][2]int64{60: {1, 1}})
+		w.progress(0, 3)
+		if st := k.Status(); st.Totals.Skipped != 2 || len(w.events.of(port.EventRecordSkipped)) != 2 {
+			t.Errorf("%+v", st)
+		}
+	})
+}
+
+func TestUnknownDatasetsCostOneLookUp(t *testing.T) {
+	play(t, 2, func(w *world) {
+		k := w.start("b1")
+		k.give(0, 1)
+		for i := range uint64(50) {
+			w.log.add(int32(i%2), chunk(99, request{i, 60, 5}))
+		}
+		w.sleep(5 * time.Second)
+		w.progress(0, 25)
+		if n := w.defs.asked(99); n != 1 {
+			t.Errorf("asked %d times for a dataset that is not there", n)
+		}
+		st := k.Status()
+		if st.Totals.Unknown != 50 || st.UnknownDatasets != 1 || len(w.events.of(port.EventDatasetUnknown)) != 1 {
+			t.Errorf("%+v, %q", st, w.events.of(port.EventDatasetUnknown))
+		}
+	})
+}
+
+func TestNewSLOsAreSeenWithinRefreshEvery(t *testing.T) {
+	play(t, 1, func(w *world) {
+		defs := w.defs.of[1]
+		w.defs.of[1] = nil
+		k := w.start("b1")
+		k.give(0)
+		w.log.add(0, chunk(1, request{1, 60, 5}))
+		w.sleep(time.Second)
+		w.defs.set(func() { w.defs.of[1] = defs })
+		w.sleep(2 * w.cfg.RefreshEvery)
+		w.log.add(0, chunk(1, request{2, 60, 5}))
+		w.sleep(3 * time.Second)
+		w.expect(10, map[int64][2]int64{60: {1, 1}})
+		// A refresh goes on in the background: nobody waits for it, and one is enough.
+		asked := w.defs.asked(1)
+		w.sleep(w.cfg.RefreshEvery)
+		for i := range uint64(10) {
+			w.log.add(0, chunk(1, request{10 + i, 60, 5}))
+		}
+		w.sleep(3 * time.Second)
+		w.expect(10, map[int64][2]int64{60: {11, 11}})
+		if n := w.defs.asked(1) - asked; n != 1 {
+			t.Errorf("%d look-ups for one refresh", n)
+		}
+	})
+}
+
+func TestWaitsForACatalogThatIsAway(t *testing.T) {
+	play(t, 1, func(w *world) {
+		w.defs.away = errors.New("connection refused")
+		k := w.start("b1")
+		k.give(0)
+		w.log.add(0, chunk(1, request{1, 60, 5}), chunk(99, request{2, 60, 5}))
+		w.sleep(time.Minute)
+		if len(w.counts.counts) != 0 || k.Status().Totals.Records != 0 {
+			t.Errorf("%v %+v", w.counts.counts, k.Status())
+		}
+		w.defs.set(func() { w.defs.away = nil })
+		w.sleep(10 * time.Second)
+		w.expect(10, map[int64][2]int64{60: {1, 1}})
+		if len(w.events.of(port.EventCatalogAway)) == 0 || len(w.events.of(port.EventCatalogBack)) == 0 {
+			t.Error("not announced")
+		}
+	})
+}
+
+// TestOutcomes: whatever is known of a commit, its counts are there once.
+func TestOutcomes(t *testing.T) {
+	for name, fail := range map[string]func(tries int) (err error, happens bool){
+		"unknown, happened": func(n int) (error, bool) { return errIf(n < 3, port.ErrUnknown), true },
+		"unknown, did not":  func(n int) (error, bool) { return errIf(n < 3, port.ErrUnknown), n >= 3 },
+		"refused":           func(n int) (error, bool) { return errIf(n < 3, port.ErrRefused), n >= 3 },
+		"other, either":     func(n int) (error, bool) { return errIf(n < 5, errors.New("what")), n >= 5 || n%2 == 0 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			play(t, 1, func(w *world) {
+				tries := 0
+				w.counts.fail = func(port.Advance) (error, bool) { tries++; return fail(tries) }
+				k := w.start("b1")
+				k.give(0)
+				for i := range uint64(20) {
+					w.log.add(0, chunk(1, request{i, 60, 5}))
+					w.sleep(300 * time.Millisecond)
+				}
+				w.sleep(10 * time.Second)
+				w.expect(10, map[int64][2]int64{60: {20, 20}})
+				w.progress(0, 20)
+				if st := k.Status(); st.Totals.Overtaken != 0 {
+					t.Errorf("%+v", st)
+				}
+			})
+		})
+	}
+}
+
+func errIf(fails bool, err error) error {
+	if fails {
+		return err
+	}
+	return nil
+}
+
+// TestALateCommit: an attempt that was given up takes effect after it was looked for.
+func TestALateCommit(t *testing.T) {
+	play(t, 1, func(w *world) {
+		first := true
+		w.counts.fail = func(a port.Advance) (error, bool) {
+			if !first || len(a.Counts) == 0 {
+				return nil, true
+			}
+			first = false
+			go func() {
+				time.Sleep(50 * time.Millisecond)
+				if err := w.counts.Advance(t.Context(), a); err != nil {
+					t.Error(err)
+				}
+			}()
+			return port.ErrUnknown, false
+		}
+		k := w.start("b1")
+		k.give(0)
+		w.log.add(0, chunk(1, request{1, 60, 5}))
+		w.sleep(5 * time.Second)
+		w.log.add(0, chunk(1, request{2, 60, 5}))
+		w.sleep(5 * time.Second)
+		w.expect(10, map[int64][2]int64{60: {2, 2}})
+	})
+}
+
+func TestOvertaken(t *testing.T) {
+	play(t, 1, func(w *world) {
+		k := w.start("b1")
+		k.give(0)
+		w.log.add(0, chunk(1, request{1, 60, 5}))
+		w.sleep(3 * time.Second)
+		// Somebody else counts two records while this one has them gathered.
+		w.log.add(0, chunk(1, request{2, 60, 5}), chunk(1, request{3, 60, 5}), chunk(1, request{4, 60, 5}))
+		if err := w.counts.Advance(t.Context(), port.Advance{Consumer: Consumer, Topic: topic, From: 1, To: 3, By: "b2",
+			Counts: []port.SLOCount{{SLO: 10, Minute: 60, Good: 2, Total: 2}}}); err != nil {
+			t.Fatal(err)
+		}
+		w.sleep(5 * time.Second)
+		w.log.add(0, chunk(1, request{3, 60, 5})) // a copy of what somebody else has counted
+		w.sleep(5 * time.Second)
+		w.expect(10, map[int64][2]int64{60: {4, 4}})
+		w.progress(0, 5)
+		if lost := w.events.of(port.EventProgressLost); len(lost) != 1 || !strings.Contains(lost[0], "b2 has gone on to 3") {
+			t.Errorf("%q", lost)
+		}
+	})
+}
+
+// TestProgressThatGoesBack: a database that has lost its last commits has lost counts and progress alike.
+func TestProgressThatGoesBack(t *testing.T) {
+	play(t, 1, func(w *world) {
+		k := w.start("b1")
+		k.give(0)
+		for i := range uint64(6) {
+			w.log.add(0, chunk(1, request{i, 60, 5}))
+		}
+		w.sleep(3 * time.Second)
+		w.counts.set(func() {
+			w.counts.rows[0] = port.Progress{Partition: 0, Next: 4}
+			w.counts.counts[place{10, 60}] = port.SLOCount{SLO: 10, Minute: 60, Good: 4, Total: 4}
+		})
+		w.sleep(5 * time.Second)
+		w.expect(10, map[int64][2]int64{60: {6, 6}})
+		w.progress(0, 6)
+	})
+}
+
+func TestOffsetsThatAreGone(t *testing.T) {
+	play(t, 1, func(w *world) {
+		w.log.change(0, func(p *memPartition) { p.start = 10 })
+		w.log.add(0, chunk(1, request{1, 60, 5}))
+		k := w.start("b1")
+		k.give(0)
+		w.sleep(5 * time.Second)
+		w.expect(10, map[int64][2]int64{60: {1, 1}})
+		w.progress(0, 11)
+		if st := k.Status(); st.Totals.Missed != 10 || len(w.events.of(port.EventOffsetReset)) != 1 {
+			t.Errorf("%+v", st)
+		}
+	})
+}
+
+func TestATruncatedLog(t *testing.T) {
+	play(t, 1, func(w *world) {
+		k := w.start("b1")
+		k.give(0)
+		for i := range uint64(5) {
+			w.log.add(0, chunk(1, request{i, 60, 5}))
+		}
+		w.sleep(3 * time.Second)
+		w.log.change(0, func(p *memPartition) { p.records = p.records[:2] })
+		w.sleep(10 * time.Second)
+		w.log.add(0, chunk(1, request{10, 60, 5}))
+		w.sleep(5 * time.Second)
+		w.progress(0, 5) // never goes back
+		for i := range uint64(5) {
+			w.log.add(0, chunk(1, request{11 + i, 60, 5}))
+		}
+		w.sleep(5 * time.Second)
+		w.expect(10, map[int64][2]int64{60: {11, 11}})
+		w.progress(0, 8)
+		if st := k.Status(); st.Totals.Missed != 3 || len(w.events.of(port.EventOffsetReset)) != 1 {
+			t.Errorf("%+v %q", st, w.events.of(port.EventOffsetReset))
+		}
+	})
+}
+
+func TestRevokedPartitionsAreDrained(t *testing.T) {
+	play(t, 2, func(w *world) {
+		w.cfg.CommitEvery = time.Hour
+		k := w.start("b1")
+		k.give(0, 1)
+		w.log.add(0, chunk(1, request{1, 60, 5}))
+		w.log.add(1, chunk(1, request{2, 60, 5}))
+		w.sleep(time.Second)
+		k.rebalance(port.ErrRebalanceInProgress, 1)
+		w.sleep(time.Second)
+		w.progress(0, 1)
+		if _, there := w.counts.next(1); there {
+			t.Error("a partition that was kept was stopped")
+		}
+		if got := k.member.owned; len(got) < 2 || !slices.Equal(got[1], []int32{0, 1}) {
+			t.Errorf("joined with %v", got)
+		}
+		w.log.add(1, chunk(1, request{3, 60, 5}))
+		w.sleep(time.Second)
+		if p := k.Status().Partitions; len(p) != 1 || p[0].Next != 2 {
+			t.Errorf("%+v", p)
+		}
+		// Without a cooperative protocol everything is given up first; after an eviction, too.
+		k.rebalance(port.ErrUnknownMember, 1)
+		w.sleep(time.Second)
+		w.progress(1, 2)
+		if got := k.member.owned; len(got[2]) != 0 {
+			t.Errorf("joined with %v", got)
+		}
+		k.stop()
+		w.expect(10, map[int64][2]int64{60: {3, 3}})
+		if st := k.Status(); st.Totals.Events != 3 {
+			t.Errorf("%+v", st)
+		}
+	})
+}
+
+func TestAFencedNameEndsTheWorker(t *testing.T) {
+	play(t, 1, func(w *world) {
+		k := w.start("b1")
+		k.give(0)
+		w.sleep(time.Second)
+		k.member.mu.Lock()
+		k.member.refused = fmt.Errorf("join: %w", port.ErrFencedInstance)
+		k.member.mu.Unlock()
+		k.member.rebalance(port.ErrFencedInstance)
+		w.sleep(time.Second)
+		if err, _, done := k.ran.Peek(); !done || !errors.Is(err, port.ErrFencedInstance) {
+			t.Errorf("%v %v", done, err)
+		}
+	})
+}
+
+func TestARefusedMemberTriesAgain(t *testing.T) {
+	play(t, 1, func(w *world) {
+		k := w.start("b1")
+		k.give(0)
+		w.sleep(time.Second)
+		k.member.mu.Lock()
+		k.member.refused = fmt.Errorf("inconsistent protocol: %w", port.ErrRefused)
+		k.member.mu.Unlock()
+		k.member.rebalance(port.ErrRebalanceInProgress)
+		w.sleep(5 * time.Second)
+		if st := k.Status(); len(st.Partitions) != 0 || !strings.Contains(st.Trouble, "inconsistent protocol") {
+			t.Errorf("%+v", st)
+		}
+		k.member.mu.Lock()
+		k.member.refused = nil
+		k.member.mu.Unlock()
+		k.give(0)
+		w.sleep(5 * time.Second)
+		if st := k.Status(); len(st.Partitions) != 1 || st.Trouble != "" {
+			t.Errorf("%+v", st)
+		}
+	})
+}
+
+// TestAfterAnyRebalance: whatever happens to workers and to their commits, each distinct event counts once in the end.
+func TestAfterAnyRebalance(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(40) {
+		synctest.Test(t, func(t *testing.T) { anyRebalance(t, seed) })
+		if t.Failed() {
+			t.Fatalf("seed %d", seed)
+		}
+	}
+}
+
+func anyRebalance(t *testing.T, seed uint64) {
+	rnd := rand.New(rand.NewPCG(seed, 1))
+	const partitions = 3
+	w := &world{t: t, log: newMemLog(partitions), counts: newMemCounts(), defs: newMemDefs(), events: &sink{}, cfg: DefaultConfig()}
+	w.cfg.CommitEvents = 1 + rnd.IntN(50)
+	w.cfg.DedupRecords = 100
+	w.defs.of[1] = []port.Definition{column(1, "fast", `LT($ms, 100)`), objective(10, 1, "fast", "fast")}
+	w.defs.of[2] = nil
+	faulty := true
+	w.counts.fail = func(port.Advance) (error, bool) {
+		if !faulty || rnd.IntN(4) > 0 {
+			return nil, true
+		}
+		return []error{port.ErrRefused, port.ErrUnknown}[rnd.IntN(2)], false
+	}
+	want := map[int64][2]int64{}
+	seq := uint64(0)
+	sent := map[int32][][]byte{}
+	send := func() {
+		part := int32(rnd.IntN(partitions))
+		old := sent[part]
+		if len(old) > 0 && rnd.IntN(4) == 0 { // a copy, at most 50 records behind
+			back := old[max(0, len(old)-50):]
+			value := back[rnd.IntN(len(back))]
+			w.log.add(part, value)
+			sent[part] = append(old, value)
+			return
+		}
+		dataset := []int64{1, 1, 2, 99}[rnd.IntN(4)]
+		var requests []request
+		for range 1 + rnd.IntN(5) {
+			q := request{seq: seq, seconds: rnd.Int64N(300), ms: rnd.Int64N(200)}
+			seq++
+			requests = append(requests, q)
+			if dataset == 1 {
+				n := want[minuteOf(time.Unix(q.seconds, 0))]
+				n[1]++
+				if q.ms < 100 {
+					n[0]++
+				}
+				want[minuteOf(time.Unix(q.seconds, 0))] = n
+			}
+		}
+		value := chunk(dataset, requests...)
+		w.log.add(part, value)
+		sent[part] = append(old, value)
+	}
+	// Assignments are drawn: two workers may well have the same partition, as after an eviction that one has not noticed.
+	draw := func() []int32 {
+		var ids []int32
+		for id := range int32(partitions) {
+			if rnd.IntN(2) == 0 {
+				ids = append(ids, id)
+			}
+		}
+		return ids
+	}
+	workers := []*worker{w.start("b1"), w.start("b2")}
+	for _, k := range workers {
+		k.give(draw()...)
+	}
+	w.sleep(time.Millisecond)
+	for range 60 {
+		for range rnd.IntN(12) {
+			send()
+		}
+		i := rnd.IntN(len(workers))
+		switch rnd.IntN(8) {
+		case 0:
+			workers[i].kill()
+			workers[i] = w.start(workers[i].name)
+			workers[i].give(draw()...)
+		case 1:
+			workers[i].stop()
+			workers[i] = w.start(workers[i].name)
+			workers[i].give(draw()...)
+		case 2, 3:
+			workers[i].rebalance(port.ErrRebalanceInProgress, draw()...)
+		case 4:
+			workers[i].rebalance(port.ErrUnknownMember, draw()...)
+		}
+		w.sleep(time.Duration(rnd.IntN(1500)) * time.Millisecond)
+	}
+	faulty = false
+	workers[0].rebalance(port.ErrRebalanceInProgress, 0, 1, 2)
+	w.sleep(20 * time.Second)
+	for id := range int32(partitions) {
+		w.progress(id, w.log.end(id))
+	}
+	w.expect(10, want)
+	for _, k := range workers {
+		k.kill()
+	}
+}
