@@ -1,0 +1,230 @@
+package manage
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+
+	"github.com/ratel-sim/ratel/system/definition"
+	"github.com/ratel-sim/ratel/system/expr"
+	"github.com/ratel-sim/ratel/system/nearest"
+	"github.com/ratel-sim/ratel/system/port"
+)
+
+// unnamed is the name of what has none: equal ones are one definition, so that a POST can be repeated.
+func unnamed(what string, body []byte) string {
+	sum := sha256.Sum256(body)
+	return what + "-" + hex.EncodeToString(sum[:16])
+}
+
+// bodies are the definitions of a kind in a list that can be read, with their IDs.
+func bodies[T any](list []port.Definition, kind port.DefinitionKind) (ids []int64, all []T) {
+	for _, d := range list {
+		var v T
+		if d.Kind == kind && json.Unmarshal(d.Body, &v) == nil {
+			ids, all = append(ids, d.ID), append(all, v)
+		}
+	}
+	return ids, all
+}
+
+func (q *query) derivedColumn(body []byte) (d draft, err error) {
+	c, err := definition.ParseDerivedColumn(body, q.options())
+	if err != nil {
+		return d, err
+	}
+	e, err := expr.Parse(c.Expression)
+	if err != nil {
+		return d, err
+	}
+	_, others := bodies[definition.DerivedColumn](q.have, port.KindDerivedColumn)
+	for _, other := range others {
+		if slices.Contains(e.Columns(), other.Alias) {
+			return d, invalid(definition.CodeUnsupported, "expression", "%q is a derived column, which others cannot be made of here: write its expression instead: %s", other.Alias, short(other.Expression))
+		}
+	}
+	if q.id != 0 {
+		if err := q.stillAnSLI(c.Alias, e.Type()); err != nil {
+			return d, err
+		}
+	}
+	columns, err := q.columnNames()
+	if err != nil {
+		return d, err
+	}
+	if slices.Contains(columns, c.Alias) {
+		return d, conflict("dataset %q has a column %q, sent by its events: choose another alias", q.ds.Name, short(c.Alias))
+	}
+	return draft{c.Alias, definition.Encode(c), missing(e, columns, q.ds.Name)}, nil
+}
+
+// columnNames are the dataset's columns.
+func (q *query) columnNames() ([]string, error) {
+	list, err := q.catalog.Columns(q.ctx, q.ds.ID)
+	if err != nil {
+		return nil, lookedUp(err, "dataset %q", q.ds.Name)
+	}
+	names := make([]string, len(list))
+	for i := range list {
+		names[i] = list[i].Name
+	}
+	return names, nil
+}
+
+// missing warns of columns that no event has had so far. That is no error: definitions may come before the events.
+func missing(e *expr.Expr, columns []string, dataset string) (warnings []string) {
+	for _, name := range e.Columns() {
+		if !slices.Contains(columns, name) {
+			hint := ""
+			if like := nearest.Name(name, columns); like != "" {
+				hint = fmt.Sprintf("; did you mean $%s?", like)
+			}
+			warnings = append(warnings, fmt.Sprintf("no event of dataset %q has had column %q so far: it is null until one has%s", dataset, short(name), hint))
+		}
+	}
+	return warnings
+}
+
+// stillAnSLI refuses changes of a derived column that would break the SLOs that are made of it.
+func (q *query) stillAnSLI(alias string, t expr.Type) error {
+	slo := q.sloOf(q.old.Name)
+	switch {
+	case slo == "":
+	case alias != q.old.Name:
+		return conflict("SLO %q is made of derived column %q, which therefore cannot be renamed: create another and change the SLO first", slo, short(q.old.Name))
+	case t != expr.Bool:
+		return conflict("SLO %q is made of derived column %q, which must stay a boolean; now it is %s: wrap it in BOOL(…)", slo, short(alias), t)
+	}
+	return nil
+}
+
+// sloOf is the name of an SLO that is made of a derived column; empty if there is none.
+func (q *query) sloOf(alias string) string {
+	_, slos := bodies[definition.SLO](q.have, port.KindSLO)
+	for _, s := range slos {
+		if s.SLI.Alias == alias {
+			return s.Name
+		}
+	}
+	return ""
+}
+
+func (q *query) columnUsed(d port.Definition) error {
+	if slo := q.sloOf(d.Name); slo != "" {
+		return conflict("SLO %q is made of derived column %q: delete or change the SLO first", slo, short(d.Name))
+	}
+	return nil
+}
+
+func (q *query) slo(body []byte) (d draft, err error) {
+	s, err := definition.ParseSLO(body, q.options())
+	if err != nil {
+		return d, err
+	}
+	for _, slug := range s.DatasetSlugs {
+		if slug != q.ds.Slug {
+			return d, invalid(definition.CodeUnsupported, "dataset_slugs", "an SLO is of one dataset here, and this one of %q: make another for %q", q.ds.Slug, short(slug))
+		}
+	}
+	s.DatasetSlugs = nil // replies have it from the dataset
+	_, columns := bodies[definition.DerivedColumn](q.have, port.KindDerivedColumn)
+	var aliases []string
+	for _, c := range columns {
+		aliases = append(aliases, c.Alias)
+	}
+	i := slices.Index(aliases, s.SLI.Alias)
+	if i < 0 {
+		hint := "create it first: POST /1/derived_columns/" + q.ds.Slug
+		if like := nearest.Name(s.SLI.Alias, aliases); like != "" {
+			hint = "did you mean " + like + "?"
+		}
+		return d, invalid(definition.CodeInvalid, "sli.alias", "dataset %q has no derived column %q: %s", q.ds.Name, short(s.SLI.Alias), hint)
+	}
+	e, err := expr.Parse(columns[i].Expression)
+	switch {
+	case err != nil:
+		return d, invalid(definition.CodeInvalid, "sli.alias", "the expression of derived column %q cannot be used: %v", short(s.SLI.Alias), err)
+	case e.Type() != expr.Bool:
+		return d, invalid(definition.CodeInvalid, "sli.alias", "derived column %q is %s, and an SLI must be a boolean: compare with something, or wrap it in BOOL(…)", short(s.SLI.Alias), e.Type())
+	}
+	if q.id != 0 {
+		if err := q.windowsFit(s); err != nil {
+			return d, err
+		}
+	}
+	have, err := q.columnNames()
+	if err != nil {
+		return d, err
+	}
+	return draft{s.Name, definition.Encode(s), missing(e, have, q.ds.Name)}, nil
+}
+
+// windowsFit refuses to shorten an SLO below the window of one of its burn alerts.
+func (q *query) windowsFit(s definition.SLO) error {
+	ids, alerts := bodies[definition.BurnAlert](q.have, port.KindBurnAlert)
+	for i, b := range alerts {
+		if b.SLO.ID == strconv.FormatInt(q.id, 10) && b.BudgetRateWindowMinutes > s.TimePeriodDays*24*60 {
+			return conflict("burn alert %d looks at %d minutes, which is longer than %d days: change it first", ids[i], b.BudgetRateWindowMinutes, s.TimePeriodDays)
+		}
+	}
+	return nil
+}
+
+// ofSLO says whether a burn alert is of an SLO.
+func ofSLO(d port.Definition, slo string) bool {
+	_, alerts := bodies[definition.BurnAlert]([]port.Definition{d}, port.KindBurnAlert)
+	return len(alerts) == 1 && alerts[0].SLO.ID == slo
+}
+
+func (q *query) sloUsed(d port.Definition) error {
+	for _, other := range q.have {
+		if other.Kind == port.KindBurnAlert && ofSLO(other, strconv.FormatInt(d.ID, 10)) {
+			return conflict("burn alert %d is of SLO %q: delete it first", other.ID, d.Name)
+		}
+	}
+	return nil
+}
+
+func (q *query) burnAlert(body []byte) (d draft, err error) {
+	b, err := definition.ParseBurnAlert(body, q.options())
+	if err != nil {
+		return d, err
+	}
+	ids, slos := bodies[definition.SLO](q.have, port.KindSLO)
+	i := slices.Index(ids, definition.ID(b.SLO.ID))
+	if i < 0 {
+		return d, invalid(definition.CodeInvalid, "slo.id", "dataset %q has no SLO %s: see GET /1/slos/%s", q.ds.Name, b.SLO.ID, q.ds.Slug)
+	}
+	b.SLO.ID = strconv.FormatInt(ids[i], 10) // "007" is 7
+	if most := slos[i].TimePeriodDays * 24 * 60; b.BudgetRateWindowMinutes > most {
+		return d, invalid(definition.CodeInvalid, "budget_rate_window_minutes", "%d is longer than the SLO's %d days (%d minutes)", b.BudgetRateWindowMinutes, slos[i].TimePeriodDays, most)
+	}
+	if err := q.resolve(b.Recipients); err != nil {
+		return d, err
+	}
+	encoded := definition.Encode(b)
+	return draft{name: unnamed("burn-alert", encoded), body: encoded}, nil
+}
+
+func (q *query) trigger(body []byte) (d draft, err error) {
+	t, err := definition.ParseTrigger(body, q.options())
+	if err != nil {
+		return d, err
+	}
+	if err := q.resolve(t.Recipients); err != nil {
+		return d, err
+	}
+	return draft{name: t.Name, body: definition.Encode(t)}, nil
+}
+
+func (q *query) marker(body []byte) (d draft, err error) {
+	m, err := definition.ParseMarker(body, q.options())
+	if err != nil {
+		return d, err
+	}
+	encoded := definition.Encode(m)
+	return draft{name: unnamed("marker", encoded), body: encoded}, nil
+}
