@@ -38,7 +38,7 @@ func (w *World) Inject(ctx context.Context, f system.Fault) error {
 		return faultServer(w.mysql, f)
 	case system.RoleS3:
 		return faultServer(w.s3, f)
-	case system.RoleShepherd, system.RoleRetriever, system.RoleQuery:
+	case system.RoleShepherd, system.RoleRetriever, system.RoleQuery, system.RoleBeagle, system.RoleTrigger:
 		return w.faultRole(ctx, f)
 	}
 	return fmt.Errorf("inject %s: no faults on a %s", f, n.Role)
@@ -174,7 +174,7 @@ func (w *World) Heal(_ context.Context, f system.Fault) error {
 		healServer(w.mysql, f)
 	case system.RoleS3:
 		healServer(w.s3, f)
-	case system.RoleShepherd, system.RoleRetriever, system.RoleQuery:
+	case system.RoleShepherd, system.RoleRetriever, system.RoleQuery, system.RoleBeagle, system.RoleTrigger:
 		if paused {
 			w.roles[f.Node].process.Resume()
 			return nil
@@ -232,7 +232,7 @@ func (w *World) Probe(ctx context.Context, node string) (system.Reach, string) {
 		service = w.mysql.ProbeService()
 	case system.RoleS3:
 		service = w.s3.ProbeService()
-	case system.RoleShepherd, system.RoleRetriever, system.RoleQuery:
+	case system.RoleShepherd, system.RoleRetriever, system.RoleQuery, system.RoleBeagle, system.RoleTrigger:
 	}
 	_, err := simnet.Call(ctx, w.harness, w.home, node, service, simnet.Message{Size: 16})
 	switch {
@@ -260,7 +260,7 @@ func (w *World) ready(ctx context.Context, n system.Node) (system.Reach, string)
 			return system.Silent, "its partition is not claimed"
 		}
 		return system.Answers, "claimed its partition"
-	case system.RoleShepherd, system.RoleZooKeeper, system.RoleMySQL, system.RoleS3, system.RoleQuery:
+	case system.RoleShepherd, system.RoleZooKeeper, system.RoleMySQL, system.RoleS3, system.RoleQuery, system.RoleBeagle, system.RoleTrigger:
 	}
 	return system.Answers, "replied"
 }

@@ -10,10 +10,13 @@ import (
 	simnet "github.com/ratel-sim/ratel/sim/net"
 	"github.com/ratel-sim/ratel/sim/sched"
 	"github.com/ratel-sim/ratel/system"
+	"github.com/ratel-sim/ratel/system/beagle"
+	"github.com/ratel-sim/ratel/system/planted"
 	"github.com/ratel-sim/ratel/system/port"
 	"github.com/ratel-sim/ratel/system/query"
 	"github.com/ratel-sim/ratel/system/retriever"
 	"github.com/ratel-sim/ratel/system/shepherd"
+	"github.com/ratel-sim/ratel/system/trigger"
 )
 
 // stopGrace is how long a role may take to end cleanly before it is killed, as a container engine does.
@@ -38,10 +41,16 @@ func (r *role) start() error {
 	p := r.w.sched.Process(r.node.Name)
 	r.process = p
 	r.net.Start(p)
+	log, metadata := r.w.kafka.Client(r.net, p), r.w.mysql.Client(r.net, p)
 	ports := port.Ports{
-		Log:          r.w.kafka.Client(r.net, p),
-		Coordination: r.w.zookeeper.Client(r.net, p),
-		Catalog:      r.w.mysql.Client(r.net, p),
+		Log:          log,
+		Groups:       log.Groups(),
+		Coordination: r.w.zookeeper.ClientOf(r.zooKeepers(), r.net, p),
+		Catalog:      metadata,
+		Definitions:  metadata,
+		Counts:       metadata,
+		Evaluations:  metadata,
+		Webhooks:     &webhooks{p: p, from: r.net},
 		Blobs:        r.w.s3.Client(r.net, p),
 		Peers:        &peers{p: p, from: r.net},
 		Disk:         r.disk.Mount(p),
@@ -67,6 +76,15 @@ func (r *role) start() error {
 		r.w.sched.After(0, p.Kill)
 	})
 	return nil
+}
+
+// zooKeepers are the servers that the role's client knows.
+func (r *role) zooKeepers() []string {
+	all := r.w.zookeeper.Nodes()
+	if r.node.Role == system.RoleTrigger && r.w.opts.Planted.Has(planted.FirstZooKeeperOnly) {
+		return all[:1]
+	}
+	return all
 }
 
 // kill ends the process at once. Its disk keeps what was written.
@@ -103,6 +121,7 @@ const (
 	servicePeer     = "peer"
 	serviceQuery    = "query"
 	serviceProbe    = "probe"
+	serviceWebhook  = "webhook"
 )
 
 // serve answers each message of a service in a task of its own, as an HTTP server does.
@@ -168,7 +187,38 @@ func (w *World) newQuery(n system.Node) *role {
 		}
 		serveProbe(r.net)
 		w.serveQueries(p, r.net, q)
+		servePeers(p, r.net, q)
 		return q.Run, nil
+	}
+	return r
+}
+
+func (w *World) newBeagle(n system.Node) *role {
+	r := w.newRole(n)
+	r.begin = func(p *sched.Process, ports port.Ports) (func(ctx context.Context) error, error) {
+		b, err := beagle.New(p, ports, w.topology.Beagle, system.EventsTopic, n.Name, w.opts.Planted)
+		if err != nil {
+			return nil, err
+		}
+		serveProbe(r.net)
+		return b.Run, nil
+	}
+	return r
+}
+
+func (w *World) newTrigger(n system.Node) *role {
+	r := w.newRole(n)
+	queries := make([]string, w.topology.Queries)
+	for i := range queries {
+		queries[i] = system.NodeName(system.RoleQuery, i+1)
+	}
+	r.begin = func(p *sched.Process, ports port.Ports) (func(ctx context.Context) error, error) {
+		t, err := trigger.New(p, ports, w.topology.Trigger, queries, n.Name, w.opts.Planted)
+		if err != nil {
+			return nil, err
+		}
+		serveProbe(r.net)
+		return t.Run, nil
 	}
 	return r
 }

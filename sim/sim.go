@@ -58,13 +58,14 @@ type World struct {
 	mysql     *mysql.Server
 	s3        *s3.Server
 	log       port.Log
-	catalog   port.Catalog
+	catalog   port.Metadata
 	blobs     port.Blobs
 	roles     map[string]*role
 	ingests   []shepherd.Ingest
 	queriers  []query.Querier
 	holders   map[string]retriever.Holder
 	dropped   map[string]int64
+	receiving bool // webhooks
 }
 
 // New makes a world. Nothing runs before Drive.
@@ -137,7 +138,7 @@ func (w *World) Log() port.Log { return w.log }
 func (w *World) Ingests() []shepherd.Ingest { return w.ingests }
 
 // Catalog is the harness's own MySQL client.
-func (w *World) Catalog() port.Catalog { return w.catalog }
+func (w *World) Catalog() port.Metadata { return w.catalog }
 
 // Blobs is the harness's own S3 client.
 func (w *World) Blobs() port.Blobs { return w.blobs }

@@ -41,6 +41,10 @@ func (w *World) Start(ctx context.Context, t system.Topology) error {
 		case system.RoleQuery:
 			roles = append(roles, w.newQuery(n))
 			w.queriers = append(w.queriers, w.querier(n.Name))
+		case system.RoleBeagle:
+			roles = append(roles, w.newBeagle(n))
+		case system.RoleTrigger:
+			roles = append(roles, w.newTrigger(n))
 		}
 	}
 	w.mysql.Start()

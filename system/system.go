@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/ratel-sim/ratel/system/beagle"
 	"github.com/ratel-sim/ratel/system/planted"
 	"github.com/ratel-sim/ratel/system/query"
 	"github.com/ratel-sim/ratel/system/retriever"
 	"github.com/ratel-sim/ratel/system/shepherd"
+	"github.com/ratel-sim/ratel/system/trigger"
 )
 
 // EventsTopic is the Kafka topic that carries events from shepherds to retrievers.
@@ -28,7 +30,12 @@ type Topology struct {
 	Replicas int          `json:"replicas"`
 	Queries  int          `json:"queries"`
 	Query    query.Config `json:"query"`
-	Teams    []Team       `json:"teams"`
+	// Beagles count SLOs and Triggers evaluate alerts; a topology may have none of them.
+	Beagles  int            `json:"beagles"`
+	Beagle   beagle.Config  `json:"beagle"`
+	Triggers int            `json:"triggers"`
+	Trigger  trigger.Config `json:"trigger"`
+	Teams    []Team         `json:"teams"`
 }
 
 // ZooKeeper is the ensemble.
@@ -71,6 +78,8 @@ func Default() Topology {
 		Retriever: retriever.DefaultConfig(),
 		Queries:   1,
 		Query:     query.DefaultConfig(),
+		Beagle:    beagle.DefaultConfig(),
+		Trigger:   trigger.DefaultConfig(),
 		Teams:     []Team{{Name: DefaultTeam}},
 	}
 }
@@ -88,6 +97,8 @@ const (
 	RoleShepherd  Role = "shepherd"
 	RoleRetriever Role = "retriever"
 	RoleQuery     Role = "query"
+	RoleBeagle    Role = "beagle"
+	RoleTrigger   Role = "trigger"
 )
 
 // Node is one node of a topology.
@@ -129,6 +140,8 @@ func (t Topology) Place(bugs planted.Set) []Node {
 		}
 	}
 	add(RoleQuery, t.Queries)
+	add(RoleBeagle, t.Beagles)
+	add(RoleTrigger, t.Triggers)
 	return nodes
 }
 

@@ -124,6 +124,7 @@ type run struct {
 	rec     *recorder
 	load    *loadgen.Load
 	commits *commits
+	alerts  *alerting
 	readers *loadgen.Readers
 	asked   []evidence.Query // after everything has settled
 	placed  []system.Node    // where every node really is
@@ -141,6 +142,10 @@ func (r *run) main(ctx context.Context) error {
 	r.ev.Run.Epoch = r.rec.start
 	r.w.Subscribe(r.rec)
 
+	r.alerts = newAlerting(r)
+	if err := r.alerts.define(ctx); err != nil {
+		return err
+	}
 	load, err := r.startLoad(ctx)
 	if err != nil {
 		return err
@@ -155,6 +160,7 @@ func (r *run) main(ctx context.Context) error {
 	defer stopCommits()
 	watching, _ := rt.NewGroup(rtm, commitCtx)
 	watching.Go("commits", func(ctx context.Context) error { r.commits.run(ctx); return nil })
+	watching.Go("progress", func(ctx context.Context) error { r.alerts.watch(ctx); return nil })
 	r.places(ctx)
 
 	sampleCtx, stopSampling := rtm.WithCancel(ctx)
@@ -173,6 +179,7 @@ func (r *run) main(ctx context.Context) error {
 	r.readers.Stop(ctx)
 	faults.settle(ctx)
 	r.drain(ctx)
+	r.alerts.settle(ctx)
 	r.askAll(ctx)
 	r.places(ctx)
 	// What is read back below is to be compared with manifests that were seen before it, not with later ones.
@@ -181,6 +188,7 @@ func (r *run) main(ctx context.Context) error {
 		return err
 	}
 	sampler.sample(ctx) // the final state, after everything has settled
+	r.alerts.collect(ctx)
 	return r.collect(ctx)
 }
 
@@ -198,6 +206,7 @@ func (r *run) seal(err error) {
 	if r.commits != nil {
 		r.ev.Commits = r.commits.taken()
 	}
+	r.alerts.seal()
 	r.ev.Run.Length = r.rec.now()
 	if err != nil {
 		// "context canceled" is how Go says interrupted, and tells nobody else anything.

@@ -190,6 +190,7 @@ func (s *sampler) sample(ctx context.Context) {
 	}
 	s.retrievers(ctx, values)
 	s.shepherds(ctx, values)
+	s.beagles(ctx, values)
 	_, _, _, inFlight := s.r.load.Counts()
 	values[evidence.InFlight] = float64(inFlight)
 	s.r.rec.sample(values)
@@ -219,6 +220,31 @@ func (s *sampler) retrievers(ctx context.Context, values map[string]float64) {
 	if asked > 0 {
 		values[evidence.RetrieverLocal], values[evidence.RetrieverMemory] = local, memory
 	}
+}
+
+// beagles asks the catalog how far counting is. A partition without progress is counted from its start.
+func (s *sampler) beagles(ctx context.Context, values map[string]float64) {
+	t := &s.r.p.System
+	if t.Beagles == 0 {
+		return
+	}
+	rows, err := s.r.w.Catalog().ProgressOf(ctx, countingConsumer, system.EventsTopic)
+	if err != nil {
+		return
+	}
+	next := map[int32]int64{}
+	for _, row := range rows {
+		next[row.Partition] = row.Next
+	}
+	var lag float64
+	for p := range t.Kafka.Partitions {
+		_, high, err := s.r.w.Log().Admin().Offsets(ctx, system.EventsTopic, p)
+		if err != nil {
+			return
+		}
+		lag += float64(max(0, high-next[p]))
+	}
+	values[evidence.BeagleLag] = lag
 }
 
 // shepherds asks every shepherd for the largest share of its bounds that was ever in use.

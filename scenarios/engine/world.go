@@ -13,6 +13,11 @@ import (
 	"github.com/ratel-sim/ratel/system/shepherd"
 )
 
+// WebhookSink takes webhooks. An error means that it does not take it now.
+type WebhookSink = interface {
+	Deliver(key string, body []byte) error
+}
+
 // World is what the engine needs of the simulated and of the containers world. The methods that take a context block on
 // the world's runtime; all but Name, Can and Drive are called from within Drive's function.
 type World interface {
@@ -36,7 +41,7 @@ type World interface {
 	// Ingests are the shepherds as clients reach them, in order of their numbers.
 	Ingests() []shepherd.Ingest
 	// Catalog and Blobs are the harness's own clients.
-	Catalog() port.Catalog
+	Catalog() port.Metadata
 	Blobs() port.Blobs
 	// Queriers are the query nodes as clients reach them, in order of their numbers.
 	Queriers() []query.Querier
@@ -54,6 +59,8 @@ type World interface {
 	Dropped(ctx context.Context, f system.Fault) (int64, error)
 	// Subscribe hands every announced event to sink from now on. Events are stamped by the engine.
 	Subscribe(sink port.Events)
+	// Receive lets roles deliver webhooks to sink for as long as the run goes on, and returns the URL at which they do.
+	Receive(ctx context.Context, sink WebhookSink) (url string, err error)
 	// Trace is the hash and the number of steps of a deterministic run; ok is false elsewhere.
 	Trace() (hash uint64, steps uint64, ok bool)
 }

@@ -30,6 +30,12 @@ func checks() []*Builtin {
 		within("queries", plan.CheckQueries, false, "Every answer that says it is complete equals the ground truth; every partial one says honestly what is missing.",
 			"accepted events must be counted this long after their answer. Left out: 10s"),
 		within("freshness", plan.CheckFreshness, true, "Accepted events are visible to queries in time.", "the time allowed, from an event's answer to the first query that counts it"),
+		simple("slo_counts", plan.CheckSLOCounts, "What beagle workers counted for every objective and minute of event time is what was sent and is held."),
+		within("progress", plan.CheckProgress, false, "Counting has reached the end of every partition, also of empty ones and of those without objectives, and has only ever gone forward.",
+			"how long before the run's end each partition's progress must have been marked. Left out: 60s"),
+		within("alerts", plan.CheckAlerts, false, "Every alert is evaluated once per window, rightly; what fires is delivered, and nothing else is.",
+			"from a window's end to its evaluation, and to the delivery. Left out: 30s"),
+		simple("fencing", plan.CheckFencing, "At any moment at most one trigger worker leads in effect: what is recorded carries epochs that never go down."),
 		{
 			Name: "recovers", Group: groupChecks, run: recoversCheck,
 			Doc:  "After the last heal the system is whole again in time. The plan must have a fault that heals.",

@@ -5,14 +5,17 @@ import (
 
 	"github.com/ratel-sim/ratel/scenarios/plan"
 	"github.com/ratel-sim/ratel/system"
+	"github.com/ratel-sim/ratel/system/beagle"
 	"github.com/ratel-sim/ratel/system/query"
 	"github.com/ratel-sim/ratel/system/retriever"
 	"github.com/ratel-sim/ratel/system/shepherd"
+	"github.com/ratel-sim/ratel/system/trigger"
 	"go.starlark.net/starlark"
 )
 
 func parts() []*Builtin {
 	k, sh, re, q := system.Default().Kafka, shepherd.DefaultConfig(), retriever.DefaultConfig(), query.DefaultConfig()
+	be, tr := beagle.DefaultConfig(), trigger.DefaultConfig()
 	return []*Builtin{
 		{
 			Name: "kafka", Group: groupParts, run: kafkaPart,
@@ -76,6 +79,35 @@ func parts() []*Builtin {
 				{"keep_warm", "duration", str(plan.Duration(q.KeepWarm).String()), "how long a worker that has ended starts again at once"},
 				{"reissue", "number", starlark.Float(q.Reissue), "the share of a query's slowest segment reads that are issued a second time, from 0 to 1"},
 				{"max_stored", "whole number", integer(int64(q.MaxStored)), "queries and results that are kept for clients that poll"},
+			},
+		},
+		{
+			Name: "beagle", Group: groupParts, run: beaglePart,
+			Doc: "How beagle workers, a Kafka consumer group that counts SLOs, are set up. They are named beagle1, beagle2, ….",
+			Args: []Arg{
+				{"assignor", "string", str(be.Assignor), "how partitions are assigned: `range`, `roundrobin`, `sticky` or `cooperative-sticky`"},
+				{"static", "True or False", starlark.Bool(be.Static), "each worker is a static member (KIP-345): a restart within the session's timeout moves nothing"},
+				{"session_timeout", "duration", str(plan.Duration(be.SessionTimeout).String()), "without a heartbeat for so long a worker is evicted; from 1s to 1h"},
+				{"heartbeat_every", "duration", str(plan.Duration(be.HeartbeatEvery).String()), "at most half the session's timeout"},
+				{"rebalance_timeout", "duration", str(plan.Duration(be.RebalanceTimeout).String()), "a worker that does not join a rebalance within it is evicted"},
+				{"commit_every", "duration", str(plan.Duration(be.CommitEvery).String()), "how long counts are gathered before they are committed; progress is marked as often"},
+				{"commit_events", "whole number", integer(int64(be.CommitEvents)), "how many events are gathered at most"},
+				{"refresh_every", "duration", str(plan.Duration(be.RefreshEvery).String()), "how long a dataset's SLOs are taken from the cache"},
+				{"miss_for", "duration", str(plan.Duration(be.MissFor).String()), "the same for datasets that are not there"},
+				{"cache_size", "whole number", integer(int64(be.CacheSize)), "datasets in the cache"},
+				{"dedup_records", "whole number", integer(int64(be.DedupRecords)), "how many of a partition's latest records are remembered to drop events that a producer's retry appended twice"},
+			},
+		},
+		{
+			Name: "trigger", Group: groupParts, run: triggerPart,
+			Doc: "How trigger workers, which evaluate alerts, are set up. They are named trigger1, trigger2, …; one of them leads.",
+			Args: []Arg{
+				{"session_timeout", "duration", str(plan.Duration(tr.SessionTimeout).String()), "of the lock's ZooKeeper session; from 1s to 1h"},
+				{"refresh_every", "duration", str(plan.Duration(tr.RefreshEvery).String()), "how often definitions are read again"},
+				{"settle", "duration", str(plan.Duration(tr.Settle).String()), "how long after a window's end its evaluation begins"},
+				{"patience", "duration", str(plan.Duration(tr.Patience).String()), "how long it then waits for data that are fresh enough, before the window is recorded as stale"},
+				{"deliver_every", "duration", str(plan.Duration(tr.DeliverEvery).String()), "how often an alert that nobody has taken is sent again"},
+				{"parallel", "whole number", integer(int64(tr.Parallel)), "evaluations at once"},
 			},
 		},
 		{
@@ -147,6 +179,23 @@ func queryPart(c *call) (starlark.Value, error) {
 		KeepWarm: c.span("keep_warm"), Reissue: c.number("reissue"), MaxStored: c.integer("max_stored"),
 	}
 	return made(c, q, plan.QueryProblems(q)), nil
+}
+
+func beaglePart(c *call) (starlark.Value, error) {
+	b := beagle.Config{
+		Assignor: c.str("assignor"), Static: c.boolean("static"), SessionTimeout: c.span("session_timeout"), HeartbeatEvery: c.span("heartbeat_every"),
+		RebalanceTimeout: c.span("rebalance_timeout"), CommitEvery: c.span("commit_every"), CommitEvents: c.integer("commit_events"),
+		RefreshEvery: c.span("refresh_every"), MissFor: c.span("miss_for"), CacheSize: c.integer("cache_size"), DedupRecords: c.integer("dedup_records"),
+	}
+	return made(c, b, plan.BeagleProblems(b)), nil
+}
+
+func triggerPart(c *call) (starlark.Value, error) {
+	t := trigger.Config{
+		SessionTimeout: c.span("session_timeout"), RefreshEvery: c.span("refresh_every"), Settle: c.span("settle"),
+		Patience: c.span("patience"), DeliverEvery: c.span("deliver_every"), Parallel: c.integer("parallel"),
+	}
+	return made(c, t, plan.TriggerProblems(t)), nil
 }
 
 func teamPart(c *call) (starlark.Value, error) {

@@ -6,9 +6,11 @@ import (
 
 	"github.com/ratel-sim/ratel/scenarios/plan"
 	"github.com/ratel-sim/ratel/system"
+	"github.com/ratel-sim/ratel/system/beagle"
 	"github.com/ratel-sim/ratel/system/query"
 	"github.com/ratel-sim/ratel/system/retriever"
 	"github.com/ratel-sim/ratel/system/shepherd"
+	"github.com/ratel-sim/ratel/system/trigger"
 	"go.starlark.net/starlark"
 )
 
@@ -26,6 +28,10 @@ func steps() []*Builtin {
 				{"replicas", "whole number", integer(2), "retrievers for each partition: 2, in different zones, or 1"},
 				{"queries", "whole number", integer(1), "how many query nodes, from 1 to 50"},
 				{"query", "query()", none, "how each query node is set up"},
+				{"beagles", "whole number", integer(0), "how many beagle workers, which count SLOs, up to 50"},
+				{"beagle", "beagle()", none, "how each beagle worker is set up"},
+				{"triggers", "whole number", integer(0), "how many trigger workers, which evaluate alerts, up to 10; one of them leads"},
+				{"trigger", "trigger()", none, "how each trigger worker is set up"},
 				{"zones", "whole number", integer(3), "availability zones that the nodes are spread over, from 1 to 26; they are named a, b, …. MySQL and S3 are in none"},
 				{"teams", "list of teams", empty(), "the tenants, made by `team()`. Left out: one team, `load`, without limits"},
 			},
@@ -59,6 +65,30 @@ func steps() []*Builtin {
 				{"every", "duration", str("2s"), "from one query to the next; from 10ms to 1h"},
 				{"shapes", "list of strings", starlark.NewList([]starlark.Value{str(plan.QueryFresh), str(plan.QueryRecent), str(plan.QueryOld), str(plan.QueryAll), str(plan.QueryCover)}), "what is asked, in turn; see *Query shapes*"},
 				{"timeout", "duration", str("12s"), "how long a reader waits for an answer; the pipeline's own deadline is 10s"},
+			},
+		},
+		{
+			Name: "objective", Method: true, Group: groupSteps, Positional: 2, run: objectiveStep,
+			Doc: "Defines an SLO for each dataset of a load, before the load begins. Beagle workers count it; check `slo_counts` compares the counts with what was sent.",
+			Args: []Arg{
+				{"name", "string", nil, "its name"},
+				{"sli", "string", nil, "a derived-column expression: true is a good event, false a bad one, null one that does not count. See [expressions](expressions.md)"},
+				{"target", "number or string", nil, "the part that must be good: 0.999 or `\"99.9%\"`; more than 0, less than 1"},
+				{"traffic", "string", none, "the load. Left out: the first"},
+				{"period", "duration", str("720h"), "over how long the target holds: whole days, from 24h to 2160h"},
+			},
+		},
+		{
+			Name: "alert", Method: true, Group: groupSteps, Positional: 1, run: alertStep,
+			Doc: "Defines a trigger for each dataset of a load, before the load begins. Trigger workers evaluate it once per window and send webhooks to the harness; check `alerts` compares both with what was sent.",
+			Args: []Arg{
+				{"name", "string", nil, "its name"},
+				{"query", "string", nil, "the query's specification as JSON, with a `time_range` in seconds and without start and end"},
+				{"op", "string", str(">"), "`>`, `>=`, `<` or `<=`"},
+				{"value", "number", nil, "the threshold"},
+				{"every", "duration", str("1m"), "how often it is evaluated: whole seconds. Honeycomb's own least is a minute; shorter is for short runs"},
+				{"type", "string", str("on_change"), "`on_change`: an alert when it begins to hold, and another when it no longer does; `on_true`: one in every window in which it holds"},
+				{"traffic", "string", none, "the load. Left out: the first"},
 			},
 		},
 		{
@@ -99,6 +129,9 @@ func systemStep(c *call) (starlark.Value, error) {
 	part(c, "shepherd", &t.Shepherd)
 	part(c, "retriever", &t.Retriever)
 	part(c, "query", &t.Query)
+	part(c, "beagle", &t.Beagle)
+	part(c, "trigger", &t.Trigger)
+	t.Beagles, t.Triggers = c.integer("beagles"), c.integer("triggers")
 	t.Shepherds, t.Replicas, t.Queries, t.Zones = c.integer("shepherds"), c.integer("replicas"), c.integer("queries"), c.integer("zones")
 	if given := things[system.Team](c, "teams", "a team", `write teams = [team("shop")]`); len(given) > 0 {
 		t.Teams = given
@@ -111,7 +144,7 @@ func systemStep(c *call) (starlark.Value, error) {
 }
 
 // part takes a part of the system from an argument, unless it is left out.
-func part[T system.Kafka | system.ZooKeeper | shepherd.Config | retriever.Config | query.Config](c *call, arg string, into *T) {
+func part[T system.Kafka | system.ZooKeeper | shepherd.Config | retriever.Config | query.Config | beagle.Config | trigger.Config](c *call, arg string, into *T) {
 	if c.values[arg] != starlark.None {
 		*into = thing[T](c, arg, "made by "+arg+"()", "write "+arg+" = "+arg+"(…)")
 	}

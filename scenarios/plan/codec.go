@@ -10,7 +10,9 @@ import (
 	"time"
 
 	"github.com/ratel-sim/ratel/system"
+	"github.com/ratel-sim/ratel/system/beagle"
 	"github.com/ratel-sim/ratel/system/duration"
+	"github.com/ratel-sim/ratel/system/trigger"
 )
 
 // MaxBytes is the largest plan that is written or read.
@@ -91,6 +93,8 @@ func (p *Plan) withoutPositions() *Plan {
 	q.Traffic = cloned(p.Traffic, func(t *Traffic) { t.Pos = Pos{} })
 	q.Readers = cloned(p.Readers, func(r *Reader) { r.Pos = Pos{} })
 	q.Checks = cloned(p.Checks, func(c *Check) { c.Pos = Pos{} })
+	q.Objectives = cloned(p.Objectives, func(o *Objective) { o.Pos = Pos{} })
+	q.Alerts = cloned(p.Alerts, func(a *Alert) { a.Pos = Pos{} })
 	q.Phases = cloned(p.Phases, func(ph *Phase) {
 		ph.Pos = Pos{}
 		ph.Expect = cloned(ph.Expect, func(e *Expectation) { e.Pos = Pos{} })
@@ -121,6 +125,8 @@ func (p *Plan) Clone() *Plan {
 	q.Params, q.Worlds, q.Notes = cloned(p.Params, func(*Param) {}), cloned(p.Worlds, func(*string) {}), cloned(p.Notes, func(*string) {})
 	q.Choices, q.Traffic, q.Checks = cloned(p.Choices, func(*Choice) {}), cloned(p.Traffic, func(*Traffic) {}), cloned(p.Checks, func(*Check) {})
 	q.System.Teams = slices.Clone(p.System.Teams)
+	q.Objectives = slices.Clone(p.Objectives)
+	q.Alerts = cloned(p.Alerts, func(a *Alert) { a.Query = slices.Clone(a.Query) })
 	q.Readers = cloned(p.Readers, func(r *Reader) { r.Shapes = slices.Clone(r.Shapes) })
 	q.Phases = cloned(p.Phases, func(ph *Phase) {
 		ph.Expect = cloned(ph.Expect, func(*Expectation) {})
@@ -153,6 +159,10 @@ func Decode(file string, data []byte) (*Plan, error) {
 	}
 	var p Plan
 	first := head.Version != nil && *head.Version == 1
+	if head.Version != nil && *head.Version == 2 {
+		// Version 2 knew of neither counting nor alerting.
+		p.System.Beagle, p.System.Trigger = beagle.DefaultConfig(), trigger.DefaultConfig()
+	}
 	if first {
 		// Version 1 knew of one retriever for each partition, of one team, and of neither MySQL, S3 nor queries.
 		p.System = system.Default()
@@ -161,8 +171,8 @@ func Decode(file string, data []byte) (*Plan, error) {
 	if err := readStrict(file, "the plan", data, &p); err != nil {
 		return nil, err
 	}
+	p.Version = Version
 	if first {
-		p.Version = Version
 		for i := range p.Traffic {
 			p.Traffic[i].Team, p.Traffic[i].Events = system.DefaultTeam, EventsSmall
 		}

@@ -21,7 +21,7 @@ func FaultKinds() []system.FaultKind {
 
 // Roles lists all roles.
 func Roles() []system.Role {
-	return []system.Role{system.RoleZooKeeper, system.RoleKafka, system.RoleMySQL, system.RoleS3, system.RoleShepherd, system.RoleRetriever, system.RoleQuery}
+	return []system.Role{system.RoleZooKeeper, system.RoleKafka, system.RoleMySQL, system.RoleS3, system.RoleShepherd, system.RoleRetriever, system.RoleQuery, system.RoleBeagle, system.RoleTrigger}
 }
 
 // AimEvents lists the events at which a fault can be aimed.
@@ -34,6 +34,8 @@ func AimEvents() []string {
 		port.EventSegmentSealed, port.EventSegmentDamaged, port.EventSegmentRepaired, port.EventSegmentAged, port.EventManifestWritten,
 		port.EventSealsDisagree, port.EventManifestLost, port.EventSnapshotFailed, port.EventBootstrapped, port.EventCacheMended, port.EventCatalogAway,
 		port.EventCatalogBack, port.EventTenantShed, port.EventQueryPartial, port.EventQueryHedged,
+		port.EventGroupJoined, port.EventGroupRebalance, port.EventGroupEvicted, port.EventProgress, port.EventProgressLost, port.EventDatasetUnknown,
+		port.EventRecordSkipped, port.EventLeaderUp, port.EventLeaderDown, port.EventAlertFired, port.EventAlertStale, port.EventAlertDelivered,
 	}
 }
 

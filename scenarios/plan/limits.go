@@ -17,6 +17,10 @@ const (
 	MaxQueries     = 50
 	MaxTeams       = 100
 	MaxReaders     = 16
+	MaxBeagles     = 50
+	MaxTriggers    = 10
+	MaxObjectives  = 50
+	MaxAlerts      = 50
 	MaxReplayBytes = 256 << 10  // of one load
 	MaxRate        = 10_000_000 // events per second of one load
 	MaxBatchEvents = 10_000

@@ -45,6 +45,7 @@ func Metrics() []Metric {
 		{"retriever.lag", UnitCount, true, "records between the high watermarks and what the retrievers have durably, summed"},
 		{"retriever.local_bytes", UnitCount, true, "largest local disk use of any retriever, in bytes"},
 		{"retriever.memory_share", UnitRatio, true, "largest share of its memory bound that any retriever uses"},
+		{"beagle.lag", UnitCount, true, "records between the high watermarks and the progress of counting, summed"},
 		{"shepherd.inflight_share", UnitRatio, true, "largest share of its in-flight bounds that any shepherd has ever used"},
 		{"load.in_flight", UnitCount, true, "requests without an answer yet"},
 	}

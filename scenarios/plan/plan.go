@@ -9,8 +9,8 @@ import (
 	"github.com/ratel-sim/ratel/system"
 )
 
-// Version is the version of the plan format that this build writes. It reads this one and the one before.
-const Version = 2
+// Version is the version of the plan format that this build writes. It reads this one and those before.
+const Version = 3
 
 // Pos is where in a script something was said.
 type Pos struct {
@@ -37,9 +37,12 @@ type Plan struct {
 	System   system.Topology `json:"system"`
 	Traffic  []Traffic       `json:"traffic"`
 	Readers  []Reader        `json:"readers,omitempty"`
-	Phases   []Phase         `json:"phases"`
-	Checks   []Check         `json:"checks"`
-	Pos      Pos             `json:"pos"`
+	// Objectives and Alerts are what is defined for the loads' datasets.
+	Objectives []Objective `json:"objectives,omitempty"`
+	Alerts     []Alert     `json:"alerts,omitempty"`
+	Phases     []Phase     `json:"phases"`
+	Checks     []Check     `json:"checks"`
+	Pos        Pos         `json:"pos"`
 }
 
 // Param is one parameter of the scenario: a keyword default of its function, or what --set gave.

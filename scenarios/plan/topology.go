@@ -18,11 +18,15 @@ func TopologyProblems(t system.Topology) Problems {
 	list = append(list, ShepherdProblems(t.Shepherd)...)
 	list = append(list, RetrieverProblems(t.Retriever)...)
 	list = append(list, QueryProblems(t.Query)...)
+	list = append(list, BeagleProblems(t.Beagle)...)
+	list = append(list, TriggerProblems(t.Trigger)...)
 	f := &found{step: "system"}
 	f.between("zones", t.Zones, 1, MaxZones)
 	f.between("shepherds", t.Shepherds, 1, MaxShepherds)
 	f.between("replicas", t.Replicas, 1, 2)
 	f.between("queries", t.Queries, 1, MaxQueries)
+	f.between("beagles", t.Beagles, 0, MaxBeagles)
+	f.between("triggers", t.Triggers, 0, MaxTriggers)
 	f.list = append(f.list, teamProblems(t)...)
 	return append(list, f.list...)
 }

@@ -36,6 +36,7 @@ func (p *Plan) Validate() error {
 	f.list = append(f.list, at(p.Pos, topology)...)
 	p.traffic(f)
 	p.readers(f)
+	p.alerting(f)
 	p.phases(f, len(topology) == 0)
 	p.checks(f)
 	p.worlds(f)
@@ -143,7 +144,7 @@ func (p *Plan) gone(f *found) {
 	for _, ph := range p.Phases {
 		end := start + time.Duration(ph.Length)
 		for _, ft := range ph.Faults {
-			if ft.Target.Kind != SelectNode || ft.Kind == system.FaultIsolate || ft.Aim != nil {
+			if ft.Target.Kind != SelectNode || ft.Kind == system.FaultIsolate || ft.Kind == system.FaultRecreate || ft.Aim != nil {
 				continue
 			}
 			a := away{ft.Pos, start + time.Duration(ft.At), end}
@@ -193,6 +194,7 @@ func (p *Plan) checks(f *found) {
 			f.list = append(f.list, Problem{Pos: c.Pos, Field: "stage", What: fmt.Sprintf("check %q judges stage %q, and no phase is in it", c.Name, c.Args.Stage)})
 		}
 	}
+	p.alertingChecks(f)
 	for _, c := range p.Checks {
 		if slices.Contains([]string{CheckQueries, CheckFreshness, CheckSLOFresh, CheckSLOQuery}, c.Name) && len(p.Readers) == 0 {
 			f.list = append(f.list, Problem{Pos: c.Pos, What: fmt.Sprintf("check %q needs somebody who queries, and there is nobody", c.Name), Hint: `write s.readers("dashboards", traffic = "…")`})

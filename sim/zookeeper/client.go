@@ -3,6 +3,7 @@ package zookeeper
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/ratel-sim/ratel/sim/sched"
@@ -14,15 +15,21 @@ import (
 
 // client opens sessions from one process.
 type client struct {
-	e    *Ensemble
-	node *simnet.Node
-	p    *sched.Process
+	e       *Ensemble
+	node    *simnet.Node
+	p       *sched.Process
+	servers []string
 }
 
 // Client returns the Coordination port of process p on the given network node. It behaves as Ratel's real port does,
 // which is go-zookeeper/zk with its pitfalls met.
 func (e *Ensemble) Client(node *simnet.Node, p *sched.Process) port.Coordination {
-	return &client{e: e, node: node, p: p}
+	return e.ClientOf(e.Nodes(), node, p)
+}
+
+// ClientOf is a Client that knows some of the ensemble's nodes only.
+func (e *Ensemble) ClientOf(servers []string, node *simnet.Node, p *sched.Process) port.Coordination {
+	return &client{e: e, node: node, p: p, servers: servers}
 }
 
 // ProbeService is a service on which a server that is part of a working ensemble answers one message with another, and
@@ -37,7 +44,7 @@ func (c *client) Connect(ctx context.Context, timeout time.Duration) (port.Sessi
 	}
 	c.e.nclients++
 	s := &session{
-		p: c.p, node: c.node, servers: c.e.Nodes(), current: -1, last: -1,
+		p: c.p, node: c.node, servers: slices.Clone(c.servers), current: -1, last: -1,
 		states: rt.NewQueue[port.SessionState](c.p, 0), opened: rt.NewFuture[struct{}](c.p),
 		watches: map[watchKey][]*rt.Future[port.WatchEvent]{},
 	}
@@ -48,7 +55,7 @@ func (c *client) Connect(ctx context.Context, timeout time.Duration) (port.Sessi
 	s.next()
 	if _, err := s.opened.Wait(ctx); err != nil {
 		s.shut(errClosed)
-		return nil, fmt.Errorf("zookeeper: connect to %v: no session: %w (%w)", c.e.Nodes(), err, port.ErrUnknown)
+		return nil, fmt.Errorf("zookeeper: connect to %v: no session: %w (%w)", c.servers, err, port.ErrUnknown)
 	}
 	return s, nil
 }

@@ -83,7 +83,7 @@ func (c *clients) close() {
 func (w *World) Log() port.Log { return w.clients.log }
 
 // Catalog implements the engine's World. It is connected to the server itself, not through the proxy that faults are in.
-func (w *World) Catalog() port.Catalog { return w.clients.catalog }
+func (w *World) Catalog() port.Metadata { return w.clients.catalog }
 
 // Blobs implements the engine's World, as Catalog does.
 func (w *World) Blobs() port.Blobs { return w.clients.blobs }

@@ -14,7 +14,7 @@ import (
 // ZooKeeper the known lines of their logs are read.
 func reader(n system.Node) func(line string) (port.Event, bool) {
 	switch n.Role {
-	case system.RoleShepherd, system.RoleRetriever, system.RoleQuery:
+	case system.RoleShepherd, system.RoleRetriever, system.RoleQuery, system.RoleBeagle, system.RoleTrigger:
 		return func(line string) (port.Event, bool) { return roleEvent(n.Name, line) }
 	case system.RoleKafka:
 		return func(line string) (port.Event, bool) { return kafkaEvent(n.Name, line) }

@@ -77,7 +77,8 @@ func (n *node) url() string    { return "http://" + n.host() }
 func (w *World) plan(t system.Topology, subnet netip.Prefix) error {
 	w.topology = t
 	ip := subnet.Masked().Addr()
-	for range 9 { // leave room for the gateway and for a person's own containers
+	w.gateway = gatewayOf(subnet)
+	for range 9 {         // leave room for the gateway and for a person's own containers
 		ip = ip.Next()
 	}
 	place := func(n *node) (err error) {
@@ -119,7 +120,7 @@ func innerPort(r system.Role) int {
 		return mysqlPort
 	case system.RoleS3:
 		return s3Port
-	case system.RoleShepherd, system.RoleRetriever, system.RoleQuery:
+	case system.RoleShepherd, system.RoleRetriever, system.RoleQuery, system.RoleBeagle, system.RoleTrigger:
 	}
 	return rolePort
 }
@@ -211,7 +212,7 @@ func (w *World) volume(n *node) string {
 // disk is what a node keeps over a restart; nothing for those that keep nothing.
 func (w *World) disk(n *node) []tc.ContainerMount {
 	switch n.Role {
-	case system.RoleShepherd, system.RoleQuery, process.RoleProxy:
+	case system.RoleShepherd, system.RoleQuery, system.RoleBeagle, system.RoleTrigger, process.RoleProxy:
 		return nil
 	case system.RoleZooKeeper, system.RoleKafka, system.RoleMySQL, system.RoleS3, system.RoleRetriever:
 	}
@@ -222,7 +223,7 @@ func (w *World) disk(n *node) []tc.ContainerMount {
 // memoryOf bounds a container's memory, in MiB; 0 is no bound, for servers that bound themselves.
 func memoryOf(r system.Role) int64 {
 	switch r {
-	case system.RoleShepherd, system.RoleRetriever, system.RoleQuery:
+	case system.RoleShepherd, system.RoleRetriever, system.RoleQuery, system.RoleBeagle, system.RoleTrigger:
 		return roleMemoryMiB
 	case process.RoleProxy:
 		return proxyMemoryMiB
@@ -240,7 +241,7 @@ func (w *World) imageOf(n *node) (string, error) {
 		ref = w.images.mysql
 	case system.RoleS3:
 		ref = w.images.s3
-	case system.RoleShepherd, system.RoleRetriever, system.RoleQuery:
+	case system.RoleShepherd, system.RoleRetriever, system.RoleQuery, system.RoleBeagle, system.RoleTrigger:
 	}
 	if ref == "" {
 		return "", &docker.Error{What: "no image for role " + string(n.Role), Why: "it was not built"}
@@ -265,7 +266,7 @@ func (w *World) configure(n *node) (env map[string]string, cmd []string, err err
 		return mysqlEnv(), mysqlCommand(), nil
 	case system.RoleS3:
 		return s3Env(), []string{"server", "/data"}, nil
-	case system.RoleShepherd, system.RoleRetriever, system.RoleQuery, process.RoleProxy:
+	case system.RoleShepherd, system.RoleRetriever, system.RoleQuery, system.RoleBeagle, system.RoleTrigger, process.RoleProxy:
 		data, err := json.Marshal(w.roleConfig(n))
 		cmd := []string{"role", "--config", process.EnvPrefix + roleConfigEnv}
 		if n.Role != process.RoleProxy {
@@ -287,6 +288,7 @@ func (w *World) roleConfig(n *node) process.Config {
 	c := process.Config{
 		Node: n.Name, Role: n.Role, Zone: n.Zone, Listen: fmt.Sprintf(":%d", rolePort),
 		Partitions: w.topology.Kafka.Partitions, Shepherd: w.topology.Shepherd, Retriever: w.topology.Retriever, Query: w.topology.Query,
+		Beagle: w.topology.Beagle, Trigger: w.topology.Trigger,
 		MySQL: dsn(throughProxy(w.nodes[system.NodeName(system.RoleMySQL, 1)])),
 		S3:    process.S3{Endpoint: "http://" + throughProxy(w.nodes[system.NodeName(system.RoleS3, 1)]), Bucket: bucket, AccessKey: s3AccessKey, SecretKey: s3SecretKey},
 		Peers: map[string]string{},
@@ -300,6 +302,12 @@ func (w *World) roleConfig(n *node) process.Config {
 	for _, re := range w.of(system.RoleRetriever) {
 		if re != n {
 			c.Peers[re.Name] = re.inside()
+		}
+	}
+	if n.Role == system.RoleTrigger {
+		for _, q := range w.of(system.RoleQuery) {
+			c.Queries = append(c.Queries, q.Name)
+			c.Peers[q.Name] = q.inside()
 		}
 	}
 	for _, k := range w.of(system.RoleKafka) {

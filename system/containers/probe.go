@@ -38,7 +38,7 @@ func (w *World) probe(ctx context.Context, n *node) (system.Reach, string) {
 		return probeMySQL(ctx, n.host())
 	case system.RoleS3:
 		return probeS3(ctx, n.host())
-	case system.RoleShepherd, system.RoleRetriever, system.RoleQuery:
+	case system.RoleShepherd, system.RoleRetriever, system.RoleQuery, system.RoleBeagle, system.RoleTrigger:
 		return probeHTTP(ctx, n.host(), "/healthz")
 	case process.RoleProxy:
 		return probeProxy(ctx, n.host())

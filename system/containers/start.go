@@ -42,7 +42,7 @@ func (w *World) Start(ctx context.Context, t system.Topology) error {
 		switch n.Role {
 		case system.RoleZooKeeper, system.RoleKafka, system.RoleMySQL, system.RoleS3:
 			servers = append(servers, n)
-		case system.RoleShepherd, system.RoleRetriever, system.RoleQuery:
+		case system.RoleShepherd, system.RoleRetriever, system.RoleQuery, system.RoleBeagle, system.RoleTrigger:
 			roles = append(roles, n)
 		}
 	}
@@ -143,7 +143,7 @@ func (w *World) makeNetwork(ctx context.Context) (netip.Prefix, error) {
 		if !subnet.IsValid() {
 			return netip.Prefix{}, &docker.Error{What: "make the run's network", Why: "the engine gave it no IPv4 subnet", Fix: "check the engine's default-address-pools"}
 		}
-		w.network, last = tcnet.New(ctx, tcnet.WithLabels(w.labels()), tcnet.WithIPAM(&network.IPAM{Driver: "default", Config: []network.IPAMConfig{{Subnet: subnet}}}))
+		w.network, last = tcnet.New(ctx, tcnet.WithLabels(w.labels()), tcnet.WithIPAM(&network.IPAM{Driver: "default", Config: []network.IPAMConfig{{Subnet: subnet, Gateway: gatewayOf(subnet)}}}))
 		if last == nil {
 			return subnet, nil
 		}
@@ -153,6 +153,9 @@ func (w *World) makeNetwork(ctx context.Context) (netip.Prefix, error) {
 	}
 	return netip.Prefix{}, docker.Explain("make the run's network", last)
 }
+
+// gatewayOf is this machine's address in a network: its first.
+func gatewayOf(subnet netip.Prefix) netip.Addr { return subnet.Masked().Addr().Next() }
 
 // await asks until a node is ready; when it exits instead, that is told at once, with its last words.
 func (w *World) await(ctx context.Context, n *node, what string, ready func(ctx context.Context) (string, bool)) error {

@@ -124,7 +124,7 @@ func (w *World) standing() *Standing {
 	for _, n := range w.order {
 		sn := StandingNode{Name: n.Name, Role: n.Role, Zone: n.Zone, Address: n.host()}
 		switch n.Role {
-		case system.RoleShepherd, system.RoleRetriever, system.RoleQuery, system.RoleS3:
+		case system.RoleShepherd, system.RoleRetriever, system.RoleQuery, system.RoleBeagle, system.RoleTrigger, system.RoleS3:
 			sn.URL = n.url()
 		case system.RoleZooKeeper, system.RoleKafka, system.RoleMySQL, process.RoleProxy:
 		}

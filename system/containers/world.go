@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"io"
+	"net/netip"
 	"os"
 	"runtime/debug"
 	"sync"
@@ -89,6 +90,8 @@ type World struct {
 	order    []*node
 	helpers  []*node // proxies, which are no nodes of the topology
 	clients  *clients
+	gateway  netip.Addr // this machine's address in the run's network
+	receiver *receiver
 	sinks    sinks
 	logs     followers
 	healed   sync.Map       // packets dropped by isolations that are healed, by node and fault
@@ -290,6 +293,7 @@ func (w *World) cleanUp() error {
 	w.wall.Kill()
 	w.broken(context.Canceled)
 	if w.clients != nil {
+		w.receiver.close()
 		w.clients.close()
 	}
 	w.rejoins.Wait()

@@ -14,10 +14,12 @@ import (
 	"strings"
 
 	"github.com/ratel-sim/ratel/system"
+	"github.com/ratel-sim/ratel/system/beagle"
 	"github.com/ratel-sim/ratel/system/containers/faultproxy"
 	"github.com/ratel-sim/ratel/system/query"
 	"github.com/ratel-sim/ratel/system/retriever"
 	"github.com/ratel-sim/ratel/system/shepherd"
+	"github.com/ratel-sim/ratel/system/trigger"
 )
 
 // RoleProxy is the helper that stands in front of MySQL or S3 and makes requests fail. It is no node of a topology.
@@ -26,7 +28,7 @@ const RoleProxy system.Role = "proxy"
 // Config is what a role's process needs to know. Planted bugs are not part of it, by design: see system/planted.
 type Config struct {
 	Node string      `json:"node"` // its name in the topology, such as "retriever3"
-	Role system.Role `json:"role"` // shepherd, retriever, query or proxy
+	Role system.Role `json:"role"` // shepherd, retriever, query, beagle, trigger or proxy
 	Zone string      `json:"zone,omitempty"`
 	// Listen is the address of its HTTP server, such as ":8080".
 	Listen string `json:"listen,omitempty"`
@@ -44,12 +46,16 @@ type Config struct {
 	Partitions int32 `json:"partitions,omitempty"`
 	Partition  int32 `json:"partition,omitempty"`
 	Replica    int   `json:"replica,omitempty"`
+	// Queries are the names of the query nodes that a trigger worker asks.
+	Queries []string `json:"queries,omitempty"`
 	// Data is the folder of its local disk.
 	Data string `json:"data,omitempty"`
 	// One of these is used, by Role.
 	Shepherd  shepherd.Config   `json:"shepherd"`
 	Retriever retriever.Config  `json:"retriever"`
 	Query     query.Config      `json:"query"`
+	Beagle    beagle.Config     `json:"beagle"`
+	Trigger   trigger.Config    `json:"trigger"`
 	Proxy     faultproxy.Config `json:"proxy,omitzero"`
 }
 
@@ -80,7 +86,7 @@ func Load(path string) (Config, error) {
 			return Config{}, fmt.Errorf("read the role's configuration: %w", err)
 		}
 	}
-	c := Config{Shepherd: shepherd.DefaultConfig(), Retriever: retriever.DefaultConfig(), Query: query.DefaultConfig()}
+	c := Config{Shepherd: shepherd.DefaultConfig(), Retriever: retriever.DefaultConfig(), Query: query.DefaultConfig(), Beagle: beagle.DefaultConfig(), Trigger: trigger.DefaultConfig()}
 	dec := json.NewDecoder(bytes.NewReader(data))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(&c); err != nil {
@@ -129,9 +135,9 @@ func (c Config) Check() error {
 			k.bad("proxy: %w", err)
 		}
 		return errors.Join(k.errs...)
-	case system.RoleShepherd, system.RoleRetriever, system.RoleQuery:
+	case system.RoleShepherd, system.RoleRetriever, system.RoleQuery, system.RoleBeagle, system.RoleTrigger:
 	default:
-		k.bad("role: %q, expected %q, %q, %q or %q", c.Role, system.RoleShepherd, system.RoleRetriever, system.RoleQuery, RoleProxy)
+		k.bad("role: %q, expected %q, %q, %q, %q, %q or %q", c.Role, system.RoleShepherd, system.RoleRetriever, system.RoleQuery, system.RoleBeagle, system.RoleTrigger, RoleProxy)
 	}
 	if _, _, err := net.SplitHostPort(c.Listen); err != nil {
 		k.bad("listen: %q, expected an address such as \":8080\"", c.Listen)
@@ -149,6 +155,9 @@ func (c Config) Check() error {
 	}
 	if c.Role == system.RoleRetriever || c.Role == system.RoleQuery {
 		c.checkRetrievers(&k)
+	}
+	if c.Role == system.RoleTrigger {
+		c.checkQueries(&k)
 	}
 	if c.Role == system.RoleRetriever {
 		if c.Partition < 0 || c.Partition >= c.Partitions {
@@ -178,6 +187,20 @@ func (c Config) checkRetrievers(k *checker) {
 			} else if name != c.Node {
 				k.bad("peers: no address of %s", name)
 			}
+		}
+	}
+}
+
+// checkQueries checks that there are query nodes and that they can be called.
+func (c Config) checkQueries(k *checker) {
+	if len(c.Queries) == 0 {
+		k.bad("queries: none, expected the names of the query nodes")
+	}
+	for _, name := range c.Queries {
+		if a, ok := c.Peers[name]; ok {
+			k.address("peers", a)
+		} else {
+			k.bad("peers: no address of %s", name)
 		}
 	}
 }

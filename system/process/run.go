@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/ratel-sim/ratel/system"
+	"github.com/ratel-sim/ratel/system/beagle"
 	"github.com/ratel-sim/ratel/system/catalog"
 	"github.com/ratel-sim/ratel/system/containers/faultproxy"
 	"github.com/ratel-sim/ratel/system/kafka"
@@ -26,6 +27,7 @@ import (
 	"github.com/ratel-sim/ratel/system/rt"
 	"github.com/ratel-sim/ratel/system/s3"
 	"github.com/ratel-sim/ratel/system/shepherd"
+	"github.com/ratel-sim/ratel/system/trigger"
 	"github.com/ratel-sim/ratel/system/zookeeper"
 )
 
@@ -61,6 +63,9 @@ func Run(ctx context.Context, cfg Config, bugs planted.Set, log *slog.Logger) er
 	// A panic in a task ends the process, as it should: whoever started it sees it exit.
 	n := node{Wall: rt.NewWall(binary.NativeEndian.Uint64(seed[:])), name: cfg.Node}
 	defer n.Kill()
+	if cfg.Role == system.RoleTrigger && bugs.Has(planted.FirstZooKeeperOnly) {
+		cfg.ZooKeeper = cfg.ZooKeeper[:1]
+	}
 	ports, closePorts, err := connect(n, cfg, log)
 	if err != nil {
 		return err
@@ -165,7 +170,12 @@ func connect(n node, cfg Config, log *slog.Logger) (ports port.Ports, closeAll f
 	closers = append(closers, func() error { blobs.Close(); return nil })
 	others := newPeers(n, cfg.Peers)
 	closers = append(closers, func() error { others.close(); return nil })
-	ports = port.Ports{Log: kafkaLog, Coordination: coordination, Catalog: catalog, Blobs: blobs, Peers: others, Events: NewAnnouncer(os.Stdout)}
+	hooks := newWebhooks()
+	closers = append(closers, func() error { hooks.close(); return nil })
+	ports = port.Ports{
+		Log: kafkaLog, Groups: kafkaLog.Groups(), Coordination: coordination, Blobs: blobs, Peers: others, Webhooks: hooks,
+		Catalog: catalog, Definitions: catalog, Counts: catalog, Evaluations: catalog, Events: NewAnnouncer(os.Stdout),
+	}
 	if cfg.Data != "" {
 		disk, err := localdisk.Open(cfg.Data)
 		if err != nil {
@@ -202,7 +212,19 @@ func wire(n node, cfg Config, ports port.Ports, bugs planted.Set) (run func(cont
 		if err != nil {
 			return nil, nil, err
 		}
-		return q.Run, query.Handler(q), nil
+		return q.Run, withPeers(n, query.Handler(q), q), nil
+	case system.RoleBeagle:
+		b, err := beagle.New(n, ports, cfg.Beagle, system.EventsTopic, cfg.Node, bugs)
+		if err != nil {
+			return nil, nil, err
+		}
+		return b.Run, beagle.Handler(b), nil
+	case system.RoleTrigger:
+		t, err := trigger.New(n, ports, cfg.Trigger, cfg.Queries, cfg.Node, bugs)
+		if err != nil {
+			return nil, nil, err
+		}
+		return t.Run, trigger.Handler(t), nil
 	case system.RoleKafka, system.RoleZooKeeper, system.RoleMySQL, system.RoleS3:
 	}
 	return nil, nil, fmt.Errorf("%q is not a role that this program runs", cfg.Role)
