@@ -13,18 +13,18 @@ import (
 	"github.com/ratel-sim/ratel/system/rt"
 )
 
-// CatalogRow is one behaviour of the Catalog port.
+// CatalogRow is one behaviour of the metadata store: of the Catalog, Definitions, Counts or Evaluations port.
 type CatalogRow struct {
 	Name  string
 	Check func(ctx context.Context, e *CatalogEnv) error
 }
 
-// CatalogEnv is what a row of the Catalog table runs in: a database with the schema that this build needs.
+// CatalogEnv is what a row of the metadata store's tables runs in: a database with the schema that this build needs.
 type CatalogEnv struct {
 	Runtime rt.Runtime
 	// A and B are the ports of two processes, New that of one that has not asked anything yet.
-	A, B port.Catalog
-	New  func() (port.Catalog, error)
+	A, B port.Metadata
+	New  func() (port.Metadata, error)
 	// Name is unique to the row: names and keys begin with it.
 	Name string
 	// Kill kills the server at once and Restart starts it again, returning when it answers. Pause and Resume freeze it.
@@ -37,6 +37,11 @@ type CatalogEnv struct {
 	Slow   func(ctx context.Context, delay time.Duration) error
 	// SetSchema has the database say that only the migrations up to a version have run.
 	SetSchema func(ctx context.Context, version int64) error
+}
+
+// Metadata is all tables of the metadata store.
+func Metadata() []CatalogRow {
+	return slices.Concat(Catalog(), Definitions(), Counts(), Evaluations(), MetadataFaults())
 }
 
 // Catalog is the table of the Catalog port. Sources: the comments of system/port, MySQL's Reference Manual (InnoDB locking,
@@ -102,9 +107,9 @@ func (e *CatalogEnv) dataset(ctx context.Context) (port.Dataset, error) {
 }
 
 // both runs f for each of two clients at once, and waits.
-func (e *CatalogEnv) both(ctx context.Context, f func(ctx context.Context, c port.Catalog) error) error {
+func (e *CatalogEnv) both(ctx context.Context, f func(ctx context.Context, c port.Metadata) error) error {
 	done := []*rt.Future[struct{}]{rt.NewFuture[struct{}](e.Runtime), rt.NewFuture[struct{}](e.Runtime)}
-	for i, c := range []port.Catalog{e.A, e.B} {
+	for i, c := range []port.Metadata{e.A, e.B} {
 		e.Runtime.Go("both", func(ctx context.Context) { done[i].Complete(struct{}{}, f(ctx, c)) })
 	}
 	_, errA := done[0].Wait(ctx)
@@ -194,7 +199,7 @@ func createDatasetRace(ctx context.Context, e *CatalogEnv) error {
 	for i := range 10 {
 		ids := rt.NewQueue[int64](e.Runtime, 0)
 		wins := rt.NewQueue[struct{}](e.Runtime, 0)
-		err := e.both(ctx, func(ctx context.Context, c port.Catalog) error {
+		err := e.both(ctx, func(ctx context.Context, c port.Metadata) error {
 			ds, created, err := c.CreateDataset(ctx, port.NewDataset{Team: team.ID, Name: fmt.Sprint("race", i), Spread: 1, Of: 1})
 			ids.TryPush(ds.ID)
 			if created {

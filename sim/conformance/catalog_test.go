@@ -15,7 +15,7 @@ import (
 
 func TestCatalogOnTheModel(t *testing.T) {
 	t.Parallel()
-	for _, row := range Catalog() {
+	for _, row := range Metadata() {
 		t.Run(row.Name, func(t *testing.T) {
 			t.Parallel()
 			for seed := range uint64(10) {
@@ -80,7 +80,7 @@ func catalogOnModel(seed uint64, row CatalogRow) error {
 	do := func(f func()) func(context.Context) error {
 		return func(context.Context) error { f(); return nil }
 	}
-	e.New = func() (port.Catalog, error) { return srv.Client(m.nodes[0], m.p[0]), nil }
+	e.New = func() (port.Metadata, error) { return srv.Client(m.nodes[0], m.p[0]), nil }
 	e.Kill, e.Pause, e.Resume = do(srv.Kill), do(srv.Pause), do(srv.Resume)
 	e.Errors = func(_ context.Context, rate float64) error { srv.SetErrors(rate); return nil }
 	e.Slow = func(_ context.Context, delay time.Duration) error { srv.SetSlow(delay); return nil }

@@ -129,7 +129,7 @@ func columnsRace(ctx context.Context, e *CatalogEnv) error {
 	if err != nil {
 		return err
 	}
-	if err := e.both(ctx, func(ctx context.Context, c port.Catalog) error {
+	if err := e.both(ctx, func(ctx context.Context, c port.Metadata) error {
 		types := port.ColumnInt
 		if c == e.B {
 			types = port.ColumnString

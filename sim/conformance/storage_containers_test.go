@@ -101,7 +101,7 @@ func (d *realDatabase) check(ctx context.Context, row CatalogRow) (err error) {
 	}()
 	e := &CatalogEnv{Runtime: d.r, A: a, B: b, Name: fmt.Sprintf("row %d", d.rows), Kill: d.faults.kill, Pause: d.faults.pause, Resume: d.faults.resume}
 	e.Errors, e.Slow = d.front.errors, d.front.slow
-	e.New = func() (port.Catalog, error) {
+	e.New = func() (port.Metadata, error) {
 		c, err := open()
 		if err == nil {
 			closers = append(closers, c)
@@ -150,7 +150,7 @@ func catalogOnRealServer(ctx context.Context, t *testing.T, d *realDatabase) {
 	if err := mysql.Check(ctx, d.dsn); err != nil {
 		t.Error(err)
 	}
-	for _, row := range Catalog() {
+	for _, row := range Metadata() {
 		t.Run(row.Name, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 			defer cancel()

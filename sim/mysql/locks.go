@@ -45,6 +45,9 @@ func (d *database) lockKeys(r *request) []rowKey {
 	case opCreateDataset:
 		return []rowKey{{kind: rowDataset, a: r.team, s: catalog.Slug(r.name)}}
 	case opDefine:
+		if d.names[nameOf(r.definition)] != nil {
+			return nil // the client looks before it begins to write
+		}
 		var keys []rowKey
 		if ds := d.datasets[r.definition.Dataset]; ds != nil {
 			keys = append(keys, ds.key())

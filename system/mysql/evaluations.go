@@ -1,6 +1,7 @@
 package mysql
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"errors"
@@ -72,7 +73,7 @@ func (c *Catalog) Record(ctx context.Context, e port.Evaluation) (stored port.Ev
 			return err
 		}
 		stored = e
-		stored.At, stored.Delivered = catalog.Stamp(e.At), catalog.Stamp(e.Delivered)
+		stored.At, stored.Delivered, stored.Notice = catalog.Stamp(e.At), catalog.Stamp(e.Delivered), bytes.Clone(e.Notice)
 		_, err = q.ExecContext(ctx, `INSERT INTO evaluations (alert_id, window_end, epoch, node, made, stale, triggered, fires, resolves, value, notice, delivered, due)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, e.Alert, e.Window, e.Epoch, []byte(e.By), nanoseconds(e.At), e.Stale, e.Triggered, e.Fires, e.Resolves, e.Value,
 			[]byte(e.Notice), nanoseconds(e.Delivered), (e.Fires || e.Resolves) && e.Delivered.IsZero())
