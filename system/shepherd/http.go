@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/ratel-sim/ratel/system/event"
+	"github.com/ratel-sim/ratel/system/manage"
 )
 
 // Names of the API.
@@ -42,9 +43,10 @@ type handler struct {
 }
 
 // Handler serves, as Honeycomb's API documents them, POST /1/batch/{dataset}, POST /1/events/{dataset}, GET /1/auth, GET
-// /1/columns/{dataset}, GET and POST /1/datasets, GET and DELETE /1/datasets/{slug}; and GET /healthz (200, or 503 while
-// draining) and GET /status (JSON, [Health]). A request header "X-Ratel-Receipts: kafka" asks a batch for receipts: the
-// status of each accepted event then has "partition" and "offset".
+// /1/columns/{dataset}, GET and POST /1/datasets, GET and DELETE /1/datasets/{slug}, and the paths of package manage if there
+// is a store for what teams define; and GET /healthz (200, or 503 while draining) and GET /status (JSON, [Health]). A request
+// header "X-Ratel-Receipts: kafka" asks a batch for receipts: the status of each accepted event then has "partition" and
+// "offset".
 func Handler(s *Shepherd) http.Handler { return &handler{s: s} }
 
 // ServeHTTP implements http.Handler.
@@ -69,6 +71,8 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 	case path == pathDatasets || strings.HasPrefix(path, pathDatasets+"/"):
 		h.manage(w, r, h.datasets)
+	case h.s.management != nil && manage.Serves(path):
+		h.manage(w, r, h.s.management.Serve)
 	case path == pathHealthz:
 		if allow(w, r, http.MethodGet) {
 			h.healthz(w)

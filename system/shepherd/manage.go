@@ -46,12 +46,15 @@ type named struct {
 
 // auth says whose key it is. Keys here do not differ in what they may do, and there are no environments.
 func (h *handler) auth(_ context.Context, w http.ResponseWriter, _ *http.Request, team port.Team) {
+	defines := h.s.management != nil
 	reply(w, http.StatusOK, map[string]any{
-		"id":             strconv.FormatInt(team.ID, 10),
-		"type":           "ingest",
-		"team":           named{team.Name, catalog.Slug(team.Name)},
-		"environment":    named{},
-		"api_key_access": map[string]bool{"events": true, "create_datasets": true, "columns": true, "queries": true},
+		"id":          strconv.FormatInt(team.ID, 10),
+		"type":        "ingest",
+		"team":        named{team.Name, catalog.Slug(team.Name)},
+		"environment": named{},
+		"api_key_access": map[string]bool{
+			"events": true, "create_datasets": true, "columns": true, "queries": true, "markers": defines, "recipients": defines, "slos": defines, "triggers": defines,
+		},
 	})
 }
 

@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"github.com/ratel-sim/ratel/system/event"
+	"github.com/ratel-sim/ratel/system/manage"
 	"github.com/ratel-sim/ratel/system/planted"
 	"github.com/ratel-sim/ratel/system/port"
 	"github.com/ratel-sim/ratel/system/rt"
@@ -29,8 +30,9 @@ type Shepherd struct {
 	producer port.Producer
 	name     string
 
-	directory directory
-	catalog   port.Catalog // behind the directory, for what is not cached
+	directory  directory
+	catalog    port.Catalog // behind the directory, for what is not cached
+	management *manage.API  // of what teams define; nil without a store for it
 
 	partialAsSuccess bool    // planted.PartialAsSuccess
 	early            *buffer // planted.AcceptBeforeKafka; nil without it
@@ -125,6 +127,9 @@ func newShepherd(r rt.Runtime, ports port.Ports, cfg Config, partitions int32, n
 	}
 	if s.events == nil {
 		s.events = port.Discard{}
+	}
+	if ports.Definitions != nil {
+		s.management = manage.New(ports.Catalog, ports.Definitions, ports.Evaluations, manage.Options{Now: r.Now})
 	}
 	pc := port.DefaultProducerConfig(s.name)
 	pc.MaxBatchBytes = max(pc.MaxBatchBytes, maxRecordBytes)
