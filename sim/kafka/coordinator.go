@@ -108,11 +108,11 @@ func (co *coordinator) add(id string) *group {
 
 // partitionFor is the partition of the offsets topic that holds a group.
 func (co *coordinator) partitionFor(group string) int32 {
-	return offsetsPartition(group, co.b.cfg.OffsetsPartitions)
+	return OffsetsPartition(group, co.b.cfg.OffsetsPartitions)
 }
 
-// offsetsPartition spreads groups by the hash of Java's strings, as Kafka does.
-func offsetsPartition(group string, partitions int32) int32 {
+// OffsetsPartition is the partition of the offsets topic that holds a group: by the hash of Java's strings, as in Kafka.
+func OffsetsPartition(group string, partitions int32) int32 {
 	h := int32(0)
 	for _, u := range utf16.Encode([]rune(group)) {
 		h = 31*h + int32(u)
@@ -204,5 +204,5 @@ func (g *group) announce(kind, format string, args ...any) {
 
 // Coordinator names the broker that coordinates a group, by the state in ZooKeeper; "" if there is none.
 func (c *Cluster) Coordinator(group string) string {
-	return c.Leader(offsetsTopic, offsetsPartition(group, c.cfg.OffsetsPartitions))
+	return c.Leader(offsetsTopic, OffsetsPartition(group, c.cfg.OffsetsPartitions))
 }

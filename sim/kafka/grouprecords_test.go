@@ -37,11 +37,11 @@ func TestGroupRecords(t *testing.T) {
 func TestOffsetsPartition(t *testing.T) {
 	t.Parallel()
 	for group, want := range map[string]int32{"": 0, "a": 97 % 50, "beagle": hash31("beagle") % 50, "polygenelubricants": 0} {
-		if got := offsetsPartition(group, 50); got != want {
+		if got := OffsetsPartition(group, 50); got != want {
 			t.Errorf("%q: %d, expected %d", group, got, want)
 		}
 	}
-	if !slices.ContainsFunc([]string{"a", "b", "c", "d", "e", "f"}, func(s string) bool { return offsetsPartition(s, 6) != offsetsPartition("a", 6) }) {
+	if !slices.ContainsFunc([]string{"a", "b", "c", "d", "e", "f"}, func(s string) bool { return OffsetsPartition(s, 6) != OffsetsPartition("a", 6) }) {
 		t.Error("all groups are in one partition")
 	}
 }

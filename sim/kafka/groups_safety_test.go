@@ -284,7 +284,7 @@ func (g *groupChaos) describe() string {
 
 // judgeGroup compares what was acknowledged with the log, in whose order it counts.
 func (g *groupChaos) judgeGroup(ctx context.Context) {
-	reps := g.c.Replicas(offsetsTopic, offsetsPartition("g", g.c.cfg.OffsetsPartitions))
+	reps := g.c.Replicas(offsetsTopic, OffsetsPartition("g", g.c.cfg.OffsetsPartitions))
 	at, final, generation := map[int64]int64{}, map[int32]int64{}, int32(0)
 	for _, rec := range reps[0].Records {
 		r, err := decodeGroupRecord(&rec.Record)
