@@ -141,7 +141,7 @@ func (p *partition) finish(ctx context.Context) {
 		})
 		return
 	}
-	ctx, cancel := p.b.r.WithTimeout(context.WithoutCancel(ctx), drainFor)
+	ctx, cancel := p.b.r.WithTimeout(context.WithoutCancel(ctx), min(drainFor, p.b.cfg.RebalanceTimeout/2))
 	defer cancel()
 	_ = p.commit(ctx)
 }

@@ -52,6 +52,7 @@ func (c *Config) check() error {
 			errs = append(errs, fmt.Errorf("beagle configuration: %s is %v, expected %s", name, value, expected))
 		}
 	}
+	need(c.RebalanceTimeout > 0, "rebalance_timeout", c.RebalanceTimeout, "more than 0")
 	need(c.CommitEvery >= time.Millisecond, "commit_every", c.CommitEvery, "1ms or more")
 	need(c.CommitEvents >= 1, "commit_events", c.CommitEvents, "1 or more")
 	need(c.RefreshEvery > 0, "refresh_every", c.RefreshEvery, "more than 0")

@@ -146,7 +146,7 @@ func (c *memCounts) Advance(_ context.Context, a port.Advance) error {
 		return failed
 	}
 	if c.rows[a.Partition].Next != a.From || a.To < a.From || a.Consumer != Consumer || a.Topic != topic {
-		return cmp.Or(failed, error(port.ErrNotThere))
+		return cmp.Or(failed, port.ErrNotThere)
 	}
 	c.rows[a.Partition] = port.Progress{Consumer: a.Consumer, Topic: a.Topic, Partition: a.Partition, Next: a.To, At: time.Now(), By: a.By}
 	for _, n := range a.Counts {

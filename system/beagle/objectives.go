@@ -189,8 +189,8 @@ func (o *objectives) ask(ctx context.Context, id int64) (*dataset, error) {
 // sliOf finds the expression of an SLO among its dataset's derived columns, then among its team's; or says why there is none.
 func (o *objectives) sliOf(ctx context.Context, def *port.Definition, columns map[string]string) (sli *expr.Expr, why string, err error) {
 	var body definition.SLO
-	if err := json.Unmarshal(def.Body, &body); err != nil {
-		return nil, "its definition cannot be read: " + err.Error(), nil
+	if wrong := json.Unmarshal(def.Body, &body); wrong != nil {
+		return nil, "its definition cannot be read: " + wrong.Error(), nil //nolint:nilerr // the SLO is wrong; the question was answered
 	}
 	text, there := columns[body.SLI.Alias]
 	if !there {
