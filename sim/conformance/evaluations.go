@@ -90,6 +90,7 @@ func sameEvaluation(ctx context.Context, e *CatalogEnv) error {
 		if n.At.IsZero() {
 			given.At = time.Time{}
 		}
+		n.Value += 0 // there is one zero
 		stored, recorded, err := e.A.Record(ctx, given)
 		if err != nil || !recorded {
 			return fmt.Errorf("%d: recorded %v, %w", i, recorded, err)

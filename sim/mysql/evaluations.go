@@ -59,8 +59,7 @@ func (d *database) record(e *port.Evaluation) (*reply, func()) {
 	if i, there := slices.BinarySearchFunc(def.evaluations, e.Window, byWindow); there {
 		return &reply{evaluations: []port.Evaluation{copyEvaluation(def.evaluations[i])}}, raise
 	}
-	stored := *e
-	stored.At, stored.Delivered = catalog.Stamp(e.At), catalog.Stamp(e.Delivered)
+	stored := catalog.Recorded(*e)
 	return &reply{evaluations: []port.Evaluation{copyEvaluation(stored)}, created: true}, func() {
 		if raise != nil {
 			raise()

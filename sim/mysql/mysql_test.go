@@ -24,7 +24,7 @@ type world struct {
 	net  *simnet.Network
 	srv  *Server
 	p, q *sched.Process
-	c, d port.Catalog
+	c, d port.Metadata
 }
 
 func newWorld(t testing.TB, seed uint64, cfg Config) *world {
@@ -32,7 +32,7 @@ func newWorld(t testing.TB, seed uint64, cfg Config) *world {
 	w.net = simnet.New(w.sim, simnet.Config{Latency: 200 * time.Microsecond, Jitter: 100 * time.Microsecond})
 	w.srv = New(w.sim, w.net, cfg)
 	w.srv.Start()
-	client := func(name string) (*sched.Process, port.Catalog) {
+	client := func(name string) (*sched.Process, port.Metadata) {
 		node, p := w.net.AddNode(name, ""), w.sim.Process(name)
 		node.Start(p)
 		return p, w.srv.Client(node, p)

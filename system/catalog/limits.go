@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"bytes"
 	"cmp"
 	"fmt"
 	"math"
@@ -72,7 +73,9 @@ func CheckAdvance(a port.Advance) error {
 
 // SortCounts returns counts by SLO and minute: in one order for all, so that writers do not deadlock.
 func SortCounts(counts []port.SLOCount) []port.SLOCount {
-	order := func(a, b port.SLOCount) int { return cmp.Or(cmp.Compare(a.SLO, b.SLO), cmp.Compare(a.Minute, b.Minute)) }
+	order := func(a, b port.SLOCount) int {
+		return cmp.Or(cmp.Compare(a.SLO, b.SLO), cmp.Compare(a.Minute, b.Minute))
+	}
 	if slices.IsSortedFunc(counts, order) {
 		return counts
 	}
@@ -101,6 +104,14 @@ func CheckEpoch(epoch int64, by string) error {
 		return bad("the node's name has %d bytes, expected at most %d", len(by), maxNodeBytes)
 	}
 	return nil
+}
+
+// Recorded is an evaluation as the database keeps it: times in UTC, to the nanosecond; no zero below zero; and a notice of
+// its own.
+func Recorded(e port.Evaluation) port.Evaluation {
+	e.At, e.Delivered, e.Notice = Stamp(e.At), Stamp(e.Delivered), bytes.Clone(e.Notice)
+	e.Value += 0 // -0 + 0 is 0
+	return e
 }
 
 // Stamp is a time as the database keeps it: in UTC, to the nanosecond; the zero time stays zero.

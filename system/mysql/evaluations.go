@@ -1,7 +1,6 @@
 package mysql
 
 import (
-	"bytes"
 	"context"
 	"database/sql"
 	"errors"
@@ -72,10 +71,9 @@ func (c *Catalog) Record(ctx context.Context, e port.Evaluation) (stored port.Ev
 		if recorded = errors.Is(err, sql.ErrNoRows); !recorded {
 			return err
 		}
-		stored = e
-		stored.At, stored.Delivered, stored.Notice = catalog.Stamp(e.At), catalog.Stamp(e.Delivered), bytes.Clone(e.Notice)
+		stored = catalog.Recorded(e)
 		_, err = q.ExecContext(ctx, `INSERT INTO evaluations (alert_id, window_end, epoch, node, made, stale, triggered, fires, resolves, value, notice, delivered, due)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, e.Alert, e.Window, e.Epoch, []byte(e.By), nanoseconds(e.At), e.Stale, e.Triggered, e.Fires, e.Resolves, e.Value,
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, e.Alert, e.Window, e.Epoch, []byte(e.By), nanoseconds(e.At), e.Stale, e.Triggered, e.Fires, e.Resolves, stored.Value,
 			[]byte(e.Notice), nanoseconds(e.Delivered), (e.Fires || e.Resolves) && e.Delivered.IsZero())
 		return err
 	})
