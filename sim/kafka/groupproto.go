@@ -2,7 +2,6 @@ package kafka
 
 import (
 	"hash/crc32"
-	"time"
 
 	"github.com/ratel-sim/ratel/system/port"
 )
@@ -62,9 +61,6 @@ type (
 type groupRequest interface {
 	serve(co *coordinator, c *srvConn)
 }
-
-// minJoinLapse is what a client waits for a join beyond the rebalance timeout (JOIN_GROUP_TIMEOUT_LAPSE of Kafka's client).
-const minJoinLapse = 5 * time.Second
 
 // groupSum folds the content of a message of the group protocol into its checksum.
 func groupSum(sum uint64, content ...[]byte) uint64 {
