@@ -45,6 +45,7 @@ type Beagle struct {
 	member     membership
 	objectives *objectives
 	progress   *progress
+	reread     int64 // rereadBytes
 
 	mu         sync.Mutex // never held across a blocking call
 	parts      []*partition
@@ -81,7 +82,7 @@ func New(r rt.Runtime, ports port.Ports, cfg Config, topic, name string, bugs pl
 func newWith(r rt.Runtime, ports port.Ports, cfg Config, topic, name string, bugs planted.Set, member membership) *Beagle {
 	b := &Beagle{
 		r: r, log: ports.Log, counts: ports.Counts, events: ports.Events, cfg: cfg, topic: topic, name: name, bugs: bugs,
-		member: member, generation: -1,
+		member: member, generation: -1, reread: rereadBytes,
 	}
 	b.objectives = newObjectives(r, ports.Definitions, &b.cfg, bugs)
 	b.objectives.told = b.told

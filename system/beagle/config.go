@@ -1,6 +1,3 @@
-// Package beagle is the stream processor that reads every event, evaluates the SLIs that its dataset's SLOs are made of,
-// and keeps how many events of each minute of event time were good. It is a Kafka consumer group; counts and progress are
-// committed together, so each event counts exactly once in effect.
 package beagle
 
 import (
@@ -58,7 +55,7 @@ func (c *Config) check() error {
 	need(c.RefreshEvery > 0, "refresh_every", c.RefreshEvery, "more than 0")
 	need(c.MissFor > 0, "miss_for", c.MissFor, "more than 0")
 	need(c.CacheSize >= 1, "cache_size", c.CacheSize, "1 or more")
-	need(c.DedupRecords >= 1 && c.DedupRecords <= 1<<24, "dedup_records", c.DedupRecords, fmt.Sprintf("1 to %d", 1<<24))
+	need(c.DedupRecords >= 1 && c.DedupRecords <= 1<<26, "dedup_records", c.DedupRecords, fmt.Sprintf("1 to %d", 1<<26))
 	return errors.Join(errs...)
 }
 

@@ -358,7 +358,8 @@ type worker struct {
 	ran    *rt.Future[error]
 }
 
-func (w *world) start(name string, bugs ...string) *worker {
+// build makes a worker that does not run yet.
+func (w *world) build(name string, bugs ...string) *worker {
 	set, err := planted.Parse(bugs...)
 	if err != nil {
 		w.t.Fatal(err)
@@ -366,12 +367,15 @@ func (w *world) start(name string, bugs ...string) *worker {
 	wall := rt.NewWall(1)
 	m := &fakeMember{r: wall, cooperative: true, given: rt.NewQueue[group.Assignment](wall, 0)}
 	ports := port.Ports{Log: memClient{w.log, wall}, Definitions: w.defs, Counts: w.counts, Events: w.events}
-	k := &worker{w: w, wall: wall, member: m, ran: rt.NewFuture[error](wall)}
-	k.Beagle = newWith(wall, ports, w.cfg, topic, name, set, m)
-	ctx, cancel := wall.WithCancel(context.Background())
+	return &worker{w: w, wall: wall, member: m, ran: rt.NewFuture[error](wall), Beagle: newWith(wall, ports, w.cfg, topic, name, set, m)}
+}
+
+func (w *world) start(name string, bugs ...string) *worker {
+	k := w.build(name, bugs...)
+	ctx, cancel := k.wall.WithCancel(context.Background())
 	k.cancel = cancel
-	wall.Go(name, func(context.Context) { k.ran.Complete(k.Run(ctx), nil) })
-	w.t.Cleanup(func() { cancel(); wall.Kill(); wall.Wait() })
+	k.wall.Go(name, func(context.Context) { k.ran.Complete(k.Run(ctx), nil) })
+	w.t.Cleanup(func() { cancel(); k.wall.Kill(); k.wall.Wait() })
 	return k
 }
 

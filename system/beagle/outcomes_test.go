@@ -58,7 +58,7 @@ func TestALateCommit(t *testing.T) {
 			first = false
 			go func() {
 				time.Sleep(50 * time.Millisecond)
-				if err := w.counts.Advance(t.Context(), a); err != nil {
+				if err := w.counts.Advance(w.t.Context(), a); err != nil {
 					t.Error(err)
 				}
 			}()
@@ -82,7 +82,7 @@ func TestOvertaken(t *testing.T) {
 		w.sleep(3 * time.Second)
 		// Somebody else counts two records while this one has them gathered.
 		w.log.add(0, chunk(1, request{2, 60, 5}), chunk(1, request{3, 60, 5}), chunk(1, request{4, 60, 5}))
-		if err := w.counts.Advance(t.Context(), port.Advance{Consumer: Consumer, Topic: topic, From: 1, To: 3, By: "b2",
+		if err := w.counts.Advance(w.t.Context(), port.Advance{Consumer: Consumer, Topic: topic, From: 1, To: 3, By: "b2",
 			Counts: []port.SLOCount{{SLO: 10, Minute: 60, Good: 2, Total: 2}}}); err != nil {
 			t.Fatal(err)
 		}
@@ -135,12 +135,15 @@ func anyRebalance(t *testing.T, seed uint64) {
 	w.cfg.DedupRecords = 100
 	w.defs.of[1] = []port.Definition{column(1, "fast", `LT($ms, 100)`), objective(10, 1, "fast", "fast")}
 	w.defs.of[2] = nil
-	faulty := true
+	faults, faulty := rand.New(rand.NewPCG(seed, 2)), true // both under the lock of counts
 	w.counts.fail = func(port.Advance) (error, bool) {
-		if !faulty || rnd.IntN(4) > 0 {
+		if !faulty || faults.IntN(4) > 0 {
 			return nil, true
 		}
-		return []error{port.ErrRefused, port.ErrUnknown}[rnd.IntN(2)], false
+		if faults.IntN(2) == 0 {
+			return port.ErrRefused, false
+		}
+		return port.ErrUnknown, faults.IntN(2) == 0
 	}
 	want := map[int64][2]int64{}
 	seq := uint64(0)
@@ -210,7 +213,7 @@ func anyRebalance(t *testing.T, seed uint64) {
 		}
 		w.sleep(time.Duration(rnd.IntN(1500)) * time.Millisecond)
 	}
-	faulty = false
+	w.counts.set(func() { faulty = false })
 	workers[0].rebalance(port.ErrRebalanceInProgress, 0, 1, 2)
 	w.sleep(20 * time.Second)
 	for id := range int32(partitions) {
@@ -219,5 +222,48 @@ func anyRebalance(t *testing.T, seed uint64) {
 	w.expect(10, want)
 	for _, k := range workers {
 		k.kill()
+	}
+}
+
+// TestRereads: who takes a partition over knows the latest records, as many as it may read again.
+func TestRereads(t *testing.T) {
+	t.Parallel()
+	const records = 2000
+	size := int64(len(chunk(1, request{1 << 20, 60, 5})))
+	for name, c := range map[string]struct {
+		dedup int
+		bytes int64
+		start int64 // of the log
+		first int64 // the first record that is known then
+	}{
+		"all":     {dedup: 1 << 15, bytes: 1 << 30, first: 0},
+		"records": {dedup: 700, bytes: 1 << 30, first: records - 700},
+		"few":     {dedup: 10, bytes: 1 << 30, first: records - 10},
+		"bytes":   {dedup: 1 << 15, bytes: 1000 * size, first: records - 1000},
+		"least":   {dedup: 1 << 15, bytes: 1, first: records - sampleRecords},
+		"expired": {dedup: 1 << 15, bytes: 1 << 30, start: 1500, first: 1500},
+	} {
+		t.Run(name, func(t *testing.T) {
+			play(t, 1, func(w *world) {
+				w.cfg.DedupRecords = c.dedup
+				for i := range uint64(records) {
+					w.log.add(0, chunk(1, request{1<<20 + 64*i, 60, 5}))
+				}
+				w.log.change(0, func(p *memPartition) { p.start, p.records = c.start, p.records[c.start:] })
+				w.counts.rows[0] = port.Progress{Partition: 0, Next: records}
+				k := w.build("b1")
+				k.reread = c.bytes
+				p := newPartition(k.Beagle, 0)
+				if err := p.begin(w.t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				for i := range int64(records) {
+					_, known := p.seen.index[block{7, (1<<20)/64 + uint64(i)}]
+					if known != (i >= c.first) {
+						t.Fatalf("record %d is known: %v; the first should be %d", i, known, c.first)
+					}
+				}
+			})
+		})
 	}
 }

@@ -49,7 +49,7 @@ func (p *partition) reread(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		from = max(from, end-max(sampleRecords, rereadBytes*sampleRecords/max(size, 1)))
+		from = max(from, end-max(sampleRecords, p.b.reread*sampleRecords/max(size, 1)))
 	}
 	return p.scan(ctx, from, end, func(rec *port.Fetched) {
 		// What cannot be decoded was skipped when it was read.
