@@ -17,9 +17,9 @@ const (
 	MaxName  = 1000     // bytes of a column's name
 	// MaxPattern bounds the bytes of a regular expression, MaxInstructions what all those of an expression compile to.
 	MaxPattern      = 1000
-	MaxInstructions = 1000
+	MaxInstructions = 500
 	// MaxMatch is how many bytes of a text a regular expression looks at.
-	MaxMatch = 16 << 10
+	MaxMatch = 8 << 10
 	// MaxText bounds the texts that are made; a longer one is null.
 	MaxText = 64 << 10
 )

@@ -92,9 +92,10 @@ func finite(v event.Value) event.Value {
 
 func float(f float64) event.Value { return finite(event.FloatValue(f)) }
 
-// whole says whether both are whole numbers, and numeric whether both are numbers.
+// whole says whether both are whole numbers.
 func whole(v, w event.Value) bool { return v.Kind() == event.Int && w.Kind() == event.Int }
 
+// numbers says whether both are numbers.
 func numbers(v, w event.Value) bool { return isNumeric(v) && isNumeric(w) }
 
 func plus(v, w event.Value) event.Value {
@@ -131,7 +132,7 @@ func times(v, w event.Value) event.Value {
 		return event.IntValue(0)
 	}
 	product := a * b
-	if product/b != a || a == -1 && b == math.MinInt64 || b == -1 && a == math.MinInt64 {
+	if product/b != a || b == -1 && a == math.MinInt64 {
 		return event.Value{}
 	}
 	return event.IntValue(product)
