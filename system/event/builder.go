@@ -60,6 +60,19 @@ func (b *Builder) NoRoom() bool { return b.noRoom }
 // Items are the events so far.
 func (b *Builder) Items() []Item { return b.items }
 
+// Fields are those of the event being gathered, valid until the next Begin.
+func (b *Builder) Fields() []Field { return b.fields }
+
+// Problem is why the event being gathered is refused; empty if it is not.
+func (b *Builder) Problem() string { return b.problem }
+
+// Has says whether the event being gathered has a field of that name.
+func (b *Builder) Has(name string) bool {
+	n := len(b.fields)
+	at, ok := b.find(name, false)
+	return ok && at < n
+}
+
 // Len is how many fields the event being gathered has.
 func (b *Builder) Len() int { return len(b.fields) }
 

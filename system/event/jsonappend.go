@@ -24,7 +24,7 @@ func AppendBatchJSON(dst []byte, events []Event) []byte {
 			}
 			dst = AppendJSONString(dst, e.Fields[j].Name)
 			dst = append(dst, ':')
-			dst = e.Fields[j].Value.appendJSON(dst)
+			dst = e.Fields[j].Value.AppendJSON(dst)
 		}
 		dst = append(dst, `},"time":"`...)
 		dst = e.Time.UTC().AppendFormat(dst, time.RFC3339Nano)
@@ -38,7 +38,8 @@ func AppendBatchJSON(dst []byte, events []Event) []byte {
 	return append(dst, ']')
 }
 
-func (v Value) appendJSON(dst []byte) []byte {
+// AppendJSON appends the value as JSON. NaN and infinities, which JSON cannot say, become null.
+func (v Value) AppendJSON(dst []byte) []byte {
 	switch v.kind {
 	case Bool:
 		return strconv.AppendBool(dst, v.num != 0)

@@ -263,13 +263,13 @@ func (d *msgpackDecoder) appendJSON(dst []byte, depth int) []byte {
 		return append(dst, "null"...)
 	case packedBool:
 		d.i++
-		return BoolValue(c == 0xc3).appendJSON(dst)
+		return BoolValue(c == 0xc3).AppendJSON(dst)
 	case packedInt, packedFloat:
 		v, ok := d.number()
 		if !ok {
 			d.notFinite()
 		}
-		return v.appendJSON(dst)
+		return v.AppendJSON(dst)
 	case packedStr, packedBin:
 		return d.appendText(dst, c)
 	case packedExt:

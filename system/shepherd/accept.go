@@ -166,9 +166,20 @@ func (s *Shepherd) accept(ctx context.Context, t *tenant, ds *port.Dataset, req 
 		return shed
 	}
 	s.directory.LearnEvents(ds.ID, req.Events[:len(statuses)])
+	s.send(ctx, chunks, statuses)
+	if req.Receipts {
+		for i := range chunks {
+			chunks[i].receipt(statuses)
+		}
+	}
+	return shed
+}
+
+// send hands chunks to Kafka, waits for what becomes of them, and answers their events.
+func (s *Shepherd) send(ctx context.Context, chunks []consignment, statuses []Status) {
 	if s.early != nil {
 		s.early.take(chunks, statuses)
-		return shed
+		return
 	}
 	for i := range chunks {
 		s.ship(&chunks[i])
@@ -178,15 +189,18 @@ func (s *Shepherd) accept(ctx context.Context, t *tenant, ds *port.Dataset, req 
 	cancel()
 	for i := range chunks {
 		c := &chunks[i]
-		st := Status{Code: c.code, Error: c.err, Partition: -1, Offset: -1}
-		if req.Receipts && c.code == Accepted {
-			st.Partition, st.Offset = c.at.partition, c.offset
-		}
-		for j := c.first; j < c.first+c.count; j++ {
-			statuses[j] = st
-		}
+		fill(statuses[c.first:c.first+c.count], c.code, c.err)
 	}
-	return shed
+}
+
+// receipt says where the chunk's events are, if they were accepted.
+func (c *consignment) receipt(statuses []Status) {
+	if c.code != Accepted {
+		return
+	}
+	for i := c.first; i < c.first+c.count; i++ {
+		statuses[i].Partition, statuses[i].Offset = c.at.partition, c.offset
+	}
 }
 
 // load cuts events into encoded chunks and takes room for each. What finds no room, or fits into no record, is answered

@@ -113,9 +113,9 @@ func BenchmarkAccepted(b *testing.B) {
 				}
 
 				req = request()
-				in := &intake{h: h, t: t}
+				in := h.newIntake(t)
 				began = time.Now()
-				items, err := decode(in, req, event.DecodeBatch)
+				items, err := decode(in, bodyOf(req), event.DecodeBatch)
 				decoding = append(decoding, time.Since(began).Seconds())
 				in.release(in.held)
 				if err != nil || len(items) != events {

@@ -15,8 +15,8 @@ import (
 	"github.com/ratel-sim/ratel/system/event"
 )
 
-// maxBody bounds a batch's body, both as it is sent and decompressed. It is what libhoney keeps to.
-const maxBody = 5_000_000
+// defaultMaxBody is Config.MaxBodyBytes if that says nothing.
+const defaultMaxBody = 5_000_000
 
 // readStep is how much room a body takes before it is known to be longer.
 const readStep = 64 << 10
@@ -28,8 +28,8 @@ const (
 	windowLarge = 8 << 20
 )
 
-func tooLarge() error {
-	return &problem{http.StatusRequestEntityTooLarge, fmt.Sprintf("Request body is too large: at most %d bytes are allowed, also when decompressed.", maxBody)}
+func (in *intake) tooLarge() error {
+	return &problem{http.StatusRequestEntityTooLarge, fmt.Sprintf("Request body is too large: at most %d bytes are allowed, also when decompressed.", in.max)}
 }
 
 // gzipWindow is about what a gzip decoder takes.
@@ -39,6 +39,7 @@ const gzipWindow = 48 << 10
 type intake struct {
 	h    *handler
 	t    *tenant
+	max  int64 // bytes of the body
 	held int64 // bytes
 	paid int64 // of those, reserved ahead and not used yet
 	met  verdict
@@ -76,14 +77,39 @@ func (in *intake) refund() {
 	in.paid = 0
 }
 
+func (h *handler) newIntake(t *tenant) *intake { return &intake{h: h, t: t, max: h.s.cfg.maxBody()} }
+
+// end gives back what the request took, and counts what it was refused.
+func (in *intake) end() {
+	if in.met != room {
+		in.h.s.shed(in.t, 1, in.met)
+	}
+	in.release(in.held)
+}
+
+// body is a request's body as it comes: length is -1 if it is not known before.
+type body struct {
+	io.Reader
+	length   int64
+	encoding string // "" is none
+}
+
+func bodyOf(r *http.Request) body {
+	b := body{r.Body, r.ContentLength, strings.ToLower(strings.TrimSpace(r.Header.Get("Content-Encoding")))}
+	if b.encoding == "identity" {
+		b.encoding = ""
+	}
+	return b
+}
+
 func (in *intake) noRoom() error { return &problem{http.StatusTooManyRequests, in.met.text()} }
 
-// decompress returns the body as it was before its Content-Encoding. What is read from the wire is bounded too. done
-// gives back what decompressing took.
-func (in *intake) decompress(r *http.Request) (source io.Reader, done func(), err error) {
-	wire := io.LimitReader(r.Body, maxBody+1)
-	switch encoding := strings.ToLower(strings.TrimSpace(r.Header.Get("Content-Encoding"))); encoding {
-	case "", "identity":
+// decompress returns the body as it was before its encoding. What is read from the wire is bounded too. done gives back
+// what decompressing took.
+func (in *intake) decompress(from body) (source io.Reader, done func(), err error) {
+	wire := io.LimitReader(from, in.max+1)
+	switch from.encoding {
+	case "":
 		return wire, func() {}, nil
 	case "gzip":
 		if !in.reserve(gzipWindow) {
@@ -103,7 +129,7 @@ func (in *intake) decompress(r *http.Request) (source io.Reader, done func(), er
 	case "zstd":
 		return in.zstd(bufio.NewReaderSize(wire, 4096))
 	default:
-		return nil, nil, &problem{http.StatusUnsupportedMediaType, fmt.Sprintf("Content-Encoding %q is not supported: send gzip, zstd or none", shorten(encoding))}
+		return nil, nil, &problem{http.StatusUnsupportedMediaType, fmt.Sprintf("Content-Encoding %q is not supported: send gzip, zstd or none", shorten(from.encoding))}
 	}
 }
 
@@ -114,8 +140,8 @@ func (in *intake) zstd(wire *bufio.Reader) (source io.Reader, done func(), err e
 	if err := head.Decode(start); err != nil {
 		return nil, nil, damaged("zstd", err)
 	}
-	if head.HasFCS && head.FrameContentSize > maxBody {
-		return nil, nil, tooLarge()
+	if head.HasFCS && head.FrameContentSize > uint64(in.max) {
+		return nil, nil, in.tooLarge()
 	}
 	pool, window := &in.h.small, uint64(windowSmall)
 	// A single segment has no window: its content is.
@@ -175,7 +201,7 @@ func (in *intake) read(source io.Reader, expect int64) (body []byte, err error) 
 		return true
 	}
 	// One byte more than expected, so that the end is seen without growing.
-	for step := int(min(max(expect+1, 512), readStep)); ; step = min(2*cap(body), maxBody+1) {
+	for step := int(min(max(expect+1, 512), readStep)); ; step = min(2*cap(body), int(in.max)+1) {
 		if len(body) == cap(body) && !grow(max(step, len(body)+1)) {
 			return nil, in.noRoom()
 		}
@@ -184,8 +210,8 @@ func (in *intake) read(source io.Reader, expect int64) (body []byte, err error) 
 			body = body[:len(body)+n]
 			var p *problem
 			switch {
-			case len(body) > maxBody:
-				return nil, tooLarge()
+			case int64(len(body)) > in.max:
+				return nil, in.tooLarge()
 			case err == io.EOF: //nolint:errorlint // as above
 				return body, nil
 			case errors.As(err, &p):
@@ -197,28 +223,23 @@ func (in *intake) read(source io.Reader, expect int64) (body []byte, err error) 
 	}
 }
 
-// open reads a request's body as it was before its Content-Encoding.
-func (in *intake) open(r *http.Request) ([]byte, error) {
-	if kind := r.Header.Get("Content-Type"); kind != "" {
-		if media, _, err := mime.ParseMediaType(kind); err != nil || media != typeJSON {
-			return nil, &problem{http.StatusUnsupportedMediaType, fmt.Sprintf("Content-Type %q is not supported: send application/json", shorten(kind))}
-		}
+// open reads a body as it was before its encoding.
+func (in *intake) open(from body) ([]byte, error) {
+	if from.length > in.max {
+		return nil, in.tooLarge()
 	}
-	if r.ContentLength > maxBody {
-		return nil, tooLarge()
-	}
-	source, done, err := in.decompress(r)
+	source, done, err := in.decompress(from)
 	if err != nil {
 		return nil, err
 	}
 	defer done()
-	expect := r.ContentLength
+	expect := from.length
 	switch {
 	case expect < 0:
 		expect = readStep
-	case r.Header.Get("Content-Encoding") != "":
+	case from.encoding != "":
 		expect = readStep
-		if !in.prepay(unpacking * r.ContentLength) {
+		if !in.prepay(unpacking * from.length) {
 			return nil, in.noRoom()
 		}
 	case !in.prepay((1 + decoding) * expect):
@@ -234,9 +255,9 @@ const (
 	decoding  = 3
 )
 
-// decode reads a request's body and decodes it.
-func decode[T any](in *intake, r *http.Request, how func(body []byte, o event.Options) (T, error)) (decoded T, err error) {
-	body, err := in.open(r)
+// decode reads a body and decodes it.
+func decode[T any](in *intake, from body, how func(body []byte, o event.Options) (T, error)) (decoded T, err error) {
+	body, err := in.open(from)
 	if err != nil {
 		return decoded, err
 	}
@@ -249,4 +270,17 @@ func decode[T any](in *intake, r *http.Request, how func(body []byte, o event.Op
 	in.refund()
 	in.release(int64(cap(body))) // what was decoded does not refer to it
 	return decoded, err
+}
+
+// mediaOf is a request's Content-Type without its parameters, in lower case; what cannot be read is returned as it is.
+func mediaOf(r *http.Request) string {
+	kind := r.Header.Get("Content-Type")
+	if kind == typeJSON { // as nearly all send it
+		return kind
+	}
+	media, _, err := mime.ParseMediaType(kind)
+	if err != nil {
+		return kind
+	}
+	return media
 }

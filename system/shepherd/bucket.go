@@ -54,6 +54,21 @@ func (b *bucket) whole() int64 {
 	return int64(b.tokens + 1e-6)
 }
 
+// covers says whether n events may be let in together: there is a token for each, or the bucket is full and they are more
+// than it holds.
+func (b *bucket) covers(n int64) bool {
+	return b.whole() >= min(n, int64(size(b.limits)))
+}
+
+// rateFor is rate for n events that were not let in together: Next is when they would be.
+func (b *bucket) rateFor(n int64) Rate {
+	r := b.rate()
+	if missing := min(float64(n), float64(int64(size(b.limits)))) - b.tokens; r.Limit > 0 && missing > 0 {
+		r.Next = time.Duration(min(missing/b.limits.EventsPerSecond*float64(time.Second), math.MaxInt64/2))
+	}
+	return r
+}
+
 func (b *bucket) take(n int64) {
 	if !unlimited(b.limits) {
 		b.tokens -= float64(n)

@@ -28,6 +28,17 @@ type Config struct {
 	StaleFor time.Duration `json:"stale_for"`
 	// CacheSize bounds the entries of each cache.
 	CacheSize int `json:"cache_size"`
+	// MaxBodyBytes bounds a request's body, both as it is sent and decompressed. 0 means 5,000,000, which is what libhoney
+	// and OpenTelemetry's proxies keep to.
+	MaxBodyBytes int64 `json:"max_body_bytes,omitempty"`
+}
+
+// maxBody is the bound of a request's body.
+func (c *Config) maxBody() int64 {
+	if c.MaxBodyBytes == 0 {
+		return defaultMaxBody
+	}
+	return c.MaxBodyBytes
 }
 
 // DefaultConfig suits a worker with 256 MiB.

@@ -33,6 +33,7 @@ const (
 	headerReceipts   = "X-Ratel-Receipts"
 	receiptsKafka    = "kafka"
 	typeJSON         = "application/json"
+	typeMsgpack      = "application/msgpack"
 )
 
 // handler is the HTTP face of a shepherd.
@@ -42,7 +43,8 @@ type handler struct {
 	gzip         sync.Pool // of *gzip.Reader
 }
 
-// Handler serves, as Honeycomb's API documents them, POST /1/batch/{dataset}, POST /1/events/{dataset}, GET /1/auth, GET
+// Handler serves, as Honeycomb's API documents them, POST /1/batch/{dataset}, POST /1/events/{dataset}, both in JSON and
+// MessagePack, POST /v1/traces, /v1/logs and /v1/metrics of OTLP, in protobuf and JSON, GET /1/auth, GET
 // /1/columns/{dataset}, GET and POST /1/datasets, GET and DELETE /1/datasets/{slug}, and the paths of package manage if there
 // is a store for what teams define; and GET /healthz (200, or 503 while draining) and GET /status (JSON, [Health]). A request
 // header "X-Ratel-Receipts: kafka" asks a batch for receipts: the status of each accepted event then has "partition" and
@@ -61,6 +63,8 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if allow(w, r, http.MethodPost) {
 			h.ingest(w, r, path[len(pathEvents):], h.event)
 		}
+	case strings.HasPrefix(path, pathOTLP):
+		h.otlp(w, r, path)
 	case path == pathAuth:
 		if allow(w, r, http.MethodGet) {
 			h.manage(w, r, h.auth)
@@ -82,7 +86,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			reply(w, http.StatusOK, h.s.Health())
 		}
 	default:
-		fail(w, http.StatusNotFound, "unknown path: there are POST /1/batch/{dataset}, POST /1/events/{dataset}, GET /1/auth, GET /1/columns/{dataset}, /1/datasets, GET /healthz and GET /status")
+		fail(w, http.StatusNotFound, "unknown path: there are POST /1/batch/{dataset}, POST /1/events/{dataset}, POST /v1/traces, /v1/logs and /v1/metrics, GET /1/auth, GET /1/columns/{dataset}, /1/datasets, GET /healthz and GET /status")
 	}
 }
 
@@ -143,11 +147,13 @@ func failWith(w http.ResponseWriter, err error) {
 }
 
 // key is the API key of a request.
-func key(r *http.Request) string {
-	if k := r.Header.Get(headerTeam); k != "" {
+func key(r *http.Request) string { return keyOf(r.Header) }
+
+func keyOf(header http.Header) string {
+	if k := header.Get(headerTeam); k != "" {
 		return k
 	}
-	return r.Header.Get(headerTeamOld)
+	return header.Get(headerTeamOld)
 }
 
 // ingest identifies the sender of events for a dataset, and holds what the request takes in the sender's name until it is
@@ -172,13 +178,8 @@ func (h *handler) ingest(w http.ResponseWriter, r *http.Request, rawDataset stri
 		fail(w, http.StatusTooManyRequests, text)
 		return
 	}
-	in := &intake{h: h, t: t}
-	defer func() {
-		if in.met != room {
-			h.s.shed(t, 1, in.met)
-		}
-		in.release(in.held)
-	}()
+	in := h.newIntake(t)
+	defer in.end()
 	serve(w, r, in, dataset)
 }
 
@@ -197,7 +198,16 @@ func datasetName(w http.ResponseWriter, raw string) (string, bool) {
 }
 
 func (h *handler) batch(w http.ResponseWriter, r *http.Request, in *intake, dataset string) {
-	items, err := decode(in, r, event.DecodeBatch)
+	packed, err := isMsgpack(r)
+	if err != nil {
+		failWith(w, err)
+		return
+	}
+	how := event.DecodeBatch
+	if packed {
+		how = event.DecodeBatchMsgpack
+	}
+	items, err := decode(in, bodyOf(r), how)
 	if err != nil {
 		failWith(w, err)
 		return
@@ -208,14 +218,27 @@ func (h *handler) batch(w http.ResponseWriter, r *http.Request, in *intake, data
 		return
 	}
 	tellRate(w, answer.Rate)
-	w.Header().Set("Content-Type", typeJSON)
-	_, _ = w.Write(appendStatuses(make([]byte, 0, 32*len(answer.Statuses)), answer.Statuses))
+	write, kind := appendStatuses, typeJSON
+	if wantsMsgpack(r, packed) {
+		write, kind = appendStatusesMsgpack, typeMsgpack
+	}
+	w.Header().Set("Content-Type", kind)
+	_, _ = w.Write(write(make([]byte, 0, 32*len(answer.Statuses)), answer.Statuses))
 }
 
 // event takes a single event: its body is the data, the rest is in headers.
 func (h *handler) event(w http.ResponseWriter, r *http.Request, in *intake, dataset string) {
-	item, err := decode(in, r, func(body []byte, o event.Options) (event.Item, error) {
-		return event.DecodeEvent(body, r.Header.Get(headerTime), r.Header.Get(headerSampleRate), o)
+	packed, err := isMsgpack(r)
+	if err != nil {
+		failWith(w, err)
+		return
+	}
+	how := event.DecodeEvent
+	if packed {
+		how = event.DecodeEventMsgpack
+	}
+	item, err := decode(in, bodyOf(r), func(body []byte, o event.Options) (event.Item, error) {
+		return how(body, r.Header.Get(headerTime), r.Header.Get(headerSampleRate), o)
 	})
 	if err != nil {
 		failWith(w, err)
@@ -274,25 +297,4 @@ func (h *handler) accept(r *http.Request, t *tenant, dataset string, items []eve
 	h.s.add(bad)
 	answer.Statuses = merged
 	return answer
-}
-
-// appendStatuses appends a batch's answer as JSON.
-func appendStatuses(dst []byte, statuses []Status) []byte {
-	dst = append(dst, '[')
-	for i := range statuses {
-		s := &statuses[i]
-		if i > 0 {
-			dst = append(dst, ',')
-		}
-		dst = strconv.AppendInt(append(dst, `{"status":`...), int64(s.Code), 10)
-		if s.Error != "" {
-			dst = event.AppendJSONString(append(dst, `,"error":`...), s.Error)
-		}
-		if s.Partition >= 0 {
-			dst = strconv.AppendInt(append(dst, `,"partition":`...), int64(s.Partition), 10)
-			dst = strconv.AppendInt(append(dst, `,"offset":`...), s.Offset, 10)
-		}
-		dst = append(dst, '}')
-	}
-	return append(dst, "]\n"...)
 }

@@ -138,7 +138,7 @@ func TestHTTPGood(t *testing.T) {
 
 func TestHTTPMalformed(t *testing.T) {
 	t.Parallel()
-	large := strings.Repeat(" ", maxBody+1)
+	large := strings.Repeat(" ", defaultMaxBody+1)
 	for name, c := range map[string]struct {
 		call
 		code int
@@ -161,7 +161,8 @@ func TestHTTPMalformed(t *testing.T) {
 		"empty zstd":              {call{body: "", header: map[string]string{"Content-Encoding": "zstd"}}, 400, "not zstd"},
 		"cut zstd":                {call{body: zstded(goodBody)[:20], header: map[string]string{"Content-Encoding": "zstd"}}, 400, "malformed"},
 		"unknown encoding":        {call{body: goodBody, header: map[string]string{"Content-Encoding": "br"}}, 415, "gzip, zstd"},
-		"msgpack":                 {call{body: goodBody, header: map[string]string{"Content-Type": "application/msgpack"}}, 415, "application/json"},
+		"not msgpack":             {call{body: goodBody, header: map[string]string{"Content-Type": "application/msgpack"}}, 400, "malformed"},
+		"another content type":    {call{body: goodBody, header: map[string]string{"Content-Type": "text/plain"}}, 415, "application/msgpack"},
 		"bad content type":        {call{body: goodBody, header: map[string]string{"Content-Type": ";;"}}, 415, "application/json"},
 		"unknown key":             {call{body: goodBody, header: map[string]string{"X-Honeycomb-Team": "other"}}, 401, "unknown API key - check your credentials"},
 		"no key":                  {call{body: goodBody, header: map[string]string{"X-Honeycomb-Team": ""}}, 401, "API key"},

@@ -197,6 +197,9 @@ func (c Config) check(partitions int32) error {
 	if c.CacheSize < 1 {
 		bad("cache_size", c.CacheSize, "at least 1")
 	}
+	if c.MaxBodyBytes < 0 {
+		bad("max_body_bytes", c.MaxBodyBytes, "at least 0")
+	}
 	return errors.Join(errs...)
 }
 
