@@ -37,6 +37,7 @@ func TestStorageOnRealServers(t *testing.T) {
 			blobsOnRealServer(ctx, t, w.Runtime(), w.BlobOptions(), faultsOf(w, system.NodeName(system.RoleS3, 1)))
 		})
 		t.Run("log", func(t *testing.T) { logOnRealServers(ctx, t, w) })
+		t.Run("groups", func(t *testing.T) { groupsOnRealServers(ctx, t, w) })
 		return nil
 	})
 	if err != nil {
