@@ -23,6 +23,16 @@ func Hunts(bug string) []string {
 		return []string{"retriever-pair-loss"}
 	case planted.SameZonePair:
 		return []string{"zone-loss"}
+	case planted.FirstZooKeeperOnly:
+		return []string{"zk-each-node"}
+	case planted.LockWithoutFencing, planted.OrphanEphemeral, planted.SessionLossUnnoticed, planted.LeaderWithoutZnode:
+		return []string{"trigger-pause", "zk-each-node"}
+	case planted.UndrainedRebalance, planted.ZombieCommits:
+		return []string{"rebalance-storm"}
+	case planted.NoNegativeCache:
+		return []string{"dataset-churn"}
+	case planted.ResetToLatest, planted.SLOByProcessingTime, planted.ProgressOnlyWithSLOs, planted.EmptyPartitionCrashes:
+		return []string{"cold-counters"}
 	case planted.OldDataDropped:
 		return []string{"retriever-loss"}
 	}

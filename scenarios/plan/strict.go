@@ -74,6 +74,9 @@ func (r *strictReader) broken(start int, err error) *Problem {
 // durationType is read from a string wherever it occurs, as the methods of the types that hold it do.
 var durationType = reflect.TypeFor[time.Duration]()
 
+// rawType is an object whose keys are checked by whoever reads it.
+var rawType = reflect.TypeFor[json.RawMessage]()
+
 func (r *strictReader) value(t reflect.Type, path string) *Problem {
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()
@@ -82,7 +85,7 @@ func (r *strictReader) value(t reflect.Type, path string) *Problem {
 	if start < len(r.data) {
 		want := ""
 		switch {
-		case t.Kind() == reflect.Struct && r.data[start] != '{':
+		case (t.Kind() == reflect.Struct || t == rawType) && r.data[start] != '{':
 			want = "an object {…}"
 		case t.Kind() == reflect.Slice && r.data[start] != '[':
 			want = "a list […]"
@@ -91,10 +94,12 @@ func (r *strictReader) value(t reflect.Type, path string) *Problem {
 			return r.problem(start, fmt.Sprintf("%s must be %s", r.named(path), want), "")
 		}
 	}
-	switch t.Kind() {
-	case reflect.Struct:
+	switch {
+	case t == rawType:
+		return r.leaf(t, path, start)
+	case t.Kind() == reflect.Struct:
 		return r.object(t, path)
-	case reflect.Slice:
+	case t.Kind() == reflect.Slice:
 		return r.list(t.Elem(), path)
 	}
 	return r.leaf(t, path, start)
