@@ -18,14 +18,15 @@ import (
 // groupChaos is one run of a group under faults, and what its members were told.
 type groupChaos struct {
 	*chaos
-	orderly bool // no coordinator may be deposed without knowing it: what members are told is in order, too
-	members []*chaosMember
-	owners  map[[2]int32]string // by generation and partition
-	latest  int32               // the highest generation that anybody has synced
-	commits int                 // values are unique
-	acks    []commitAck
-	reads   []committedRead
-	syncs   int
+	assignor string // of the pipeline's own members; "" for the test's
+	orderly  bool   // no coordinator may be deposed without knowing it: what members are told is in order, too
+	members  []*chaosMember
+	owners   map[[2]int32]string // by generation and partition
+	latest   int32               // the highest generation that anybody has synced
+	commits  int                 // values are unique
+	acks     []commitAck
+	reads    []committedRead
+	syncs    int
 }
 
 type commitAck struct {
@@ -59,7 +60,13 @@ func (m *chaosMember) start() {
 	m.stable, m.last = false, -1
 	groups := m.g.c.Client(m.g.n.Node(m.name), m.p).(interface{ Groups() port.Groups }).Groups()
 	p := m.p
-	p.Go("member", func(ctx context.Context) { m.run(ctx, p, groups) })
+	p.Go("member", func(ctx context.Context) {
+		if m.g.assignor != "" {
+			m.runMember(ctx, p, groups)
+		} else {
+			m.run(ctx, p, groups)
+		}
+	})
 }
 
 func (m *chaosMember) kill() {
@@ -79,7 +86,7 @@ func (m *chaosMember) run(ctx context.Context, p *sched.Process, groups port.Gro
 			began := p.Sim().Now()
 			var got []byte
 			if got, err = groups.Sync(ctx, id, m.share(reply)); err == nil {
-				m.has(reply, string(got))
+				m.has(reply.Generation, reply.Member, numbers(string(got)))
 				err = m.work(ctx, p, groups, id, began)
 				m.stable = false
 			}
@@ -107,31 +114,35 @@ func (m *chaosMember) share(reply port.JoinReply) []port.GroupAssignment {
 	return all
 }
 
-// has checks an assignment against all others.
-func (m *chaosMember) has(reply port.JoinReply, assignment string) {
-	g := m.g
-	g.syncs++
-	m.generation, m.parts, m.stable = reply.Generation, nil, true
+func numbers(assignment string) []int32 {
+	var parts []int32
 	for s := range strings.SplitSeq(assignment, ",") {
 		if part, err := strconv.Atoi(s); err == nil {
-			m.parts = append(m.parts, int32(part))
+			parts = append(parts, int32(part))
 		}
 	}
-	owner := reply.Member
+	return parts
+}
+
+// has checks an assignment against all others.
+func (m *chaosMember) has(generation int32, owner string, parts []int32) {
+	g := m.g
+	g.syncs++
+	m.generation, m.parts, m.stable = generation, parts, true
 	if m.instance != "" { // it may have a new ID and what it had
 		owner = m.instance
 	}
 	for _, part := range m.parts {
-		key := [2]int32{reply.Generation, part}
+		key := [2]int32{generation, part}
 		if old := g.owners[key]; old != "" && old != owner {
-			g.violate("generation %d: partition %d belongs to %s and to %s", reply.Generation, part, old, owner)
+			g.violate("generation %d: partition %d belongs to %s and to %s", generation, part, old, owner)
 		}
 		g.owners[key] = owner
 	}
-	if g.orderly && (reply.Generation < m.last || reply.Generation < g.latest-1) {
-		g.violate("%s has synced generation %d after its %d; the group's is %d", m.name, reply.Generation, m.last, g.latest)
+	if g.orderly && (generation < m.last || generation < g.latest-1) {
+		g.violate("%s has synced generation %d after its %d; the group's is %d", m.name, generation, m.last, g.latest)
 	}
-	m.last, g.latest = reply.Generation, max(g.latest, reply.Generation)
+	m.last, g.latest = generation, max(g.latest, generation)
 }
 
 // work commits and sends heartbeats until it may not any more.
@@ -166,10 +177,10 @@ func (m *chaosMember) work(ctx context.Context, p *sched.Process, groups port.Gr
 }
 
 // runGroupChaos runs a seed.
-func runGroupChaos(seed uint64, orderly bool) (*groupChaos, error) {
+func runGroupChaos(seed uint64, orderly bool, assignor string) (*groupChaos, error) {
 	s := sched.New(seed)
 	defer s.Close()
-	g := &groupChaos{orderly: orderly, owners: map[[2]int32]string{}}
+	g := &groupChaos{orderly: orderly, assignor: assignor, owners: map[[2]int32]string{}}
 	g.chaos = &chaos{world: newWorldOn(s, nil), parts: 6}
 	for i := range 4 {
 		m := &chaosMember{g: g, name: fmt.Sprint("member", i+1)}
@@ -341,7 +352,7 @@ func TestGroupsUnderFaults(t *testing.T) {
 			t.Parallel()
 			syncs, acks, unknown, evicted, reads := 0, 0, 0, 0, 0
 			for seed := w / 2; seed < n; seed += workers {
-				g, err := runGroupChaos(uint64(seed), orderly)
+				g, err := runGroupChaos(uint64(seed), orderly, "")
 				if err != nil {
 					t.Errorf("seed %d: %v", seed, err)
 				}
@@ -362,11 +373,11 @@ func TestGroupsUnderFaults(t *testing.T) {
 func TestGroupsSameSeedSameHash(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(seeds(t, 6)) {
-		a, err := runGroupChaos(seed, false)
+		a, err := runGroupChaos(seed, false, "")
 		if err != nil {
 			t.Fatal(err)
 		}
-		b, err := runGroupChaos(seed, false)
+		b, err := runGroupChaos(seed, false, "")
 		if err != nil {
 			t.Fatal(err)
 		}
