@@ -40,16 +40,20 @@ func (q *query) derivedColumn(body []byte) (d draft, err error) {
 	if err != nil {
 		return d, err
 	}
-	_, others := bodies[definition.DerivedColumn](q.have, port.KindDerivedColumn)
+	others, err := q.derivedColumns()
+	if err != nil {
+		return d, err
+	}
 	for _, other := range others {
 		if slices.Contains(e.Columns(), other.Alias) {
 			return d, invalid(definition.CodeUnsupported, "expression", "%q is a derived column, which others cannot be made of here: write its expression instead: %s", other.Alias, short(other.Expression))
 		}
 	}
-	if q.id != 0 {
-		if err := q.stillAnSLI(c.Alias, e.Type()); err != nil {
-			return d, err
-		}
+	if err := q.stillAnSLI(c.Alias, e.Type()); err != nil {
+		return d, err
+	}
+	if q.ds.ID == 0 {
+		return draft{name: c.Alias, body: definition.Encode(c)}, nil // which columns there are differs from dataset to dataset
 	}
 	columns, err := q.columnNames()
 	if err != nil {
@@ -59,6 +63,20 @@ func (q *query) derivedColumn(body []byte) (d draft, err error) {
 		return d, conflict("dataset %q has a column %q, sent by its events: choose another alias", q.ds.Name, short(c.Alias))
 	}
 	return draft{c.Alias, definition.Encode(c), missing(e, columns, q.ds.Name)}, nil
+}
+
+// derivedColumns are those that an SLI of the dataset can be: its own, and then those of the whole team.
+func (q *query) derivedColumns() ([]definition.DerivedColumn, error) {
+	_, columns := bodies[definition.DerivedColumn](q.have, port.KindDerivedColumn)
+	if q.ds.ID == 0 {
+		return columns, nil
+	}
+	list, err := q.teams(port.KindDerivedColumn)
+	if err != nil {
+		return nil, err
+	}
+	_, wide := bodies[definition.DerivedColumn](slices.DeleteFunc(list, func(d port.Definition) bool { return d.Dataset != 0 }), port.KindDerivedColumn)
+	return append(columns, wide...), nil
 }
 
 // columnNames are the dataset's columns.
@@ -88,11 +106,21 @@ func missing(e *expr.Expr, columns []string, dataset string) (warnings []string)
 	return warnings
 }
 
-// stillAnSLI refuses changes of a derived column that would break the SLOs that are made of it.
+// stillAnSLI refuses a derived column that would break the SLOs that are made of it: by a change, or by coming before the
+// team's column of that alias.
 func (q *query) stillAnSLI(alias string, t expr.Type) error {
-	slo := q.sloOf(q.old.Name)
+	name := alias
+	if q.id != 0 {
+		name = q.old.Name
+	}
+	slo, err := q.sloOf(name)
 	switch {
+	case err != nil:
+		return err
 	case slo == "":
+	case q.id == 0 && t != expr.Bool:
+		return conflict("SLO %q would be made of this derived column %q instead of the team's, and it is %s: wrap it in BOOL(…)", slo, short(alias), t)
+	case q.id == 0:
 	case alias != q.old.Name:
 		return conflict("SLO %q is made of derived column %q, which therefore cannot be renamed: create another and change the SLO first", slo, short(q.old.Name))
 	case t != expr.Bool:
@@ -101,19 +129,43 @@ func (q *query) stillAnSLI(alias string, t expr.Type) error {
 	return nil
 }
 
-// sloOf is the name of an SLO that is made of a derived column; empty if there is none.
-func (q *query) sloOf(alias string) string {
-	_, slos := bodies[definition.SLO](q.have, port.KindSLO)
-	for _, s := range slos {
-		if s.SLI.Alias == alias {
-			return s.Name
+// sloOf is the name of an SLO that is made of the derived column of that alias which the request is about; empty if there
+// is none.
+func (q *query) sloOf(alias string) (string, error) {
+	if q.ds.ID != 0 {
+		_, slos := bodies[definition.SLO](q.have, port.KindSLO)
+		for _, s := range slos {
+			if s.SLI.Alias == alias {
+				return s.Name, nil
+			}
+		}
+		return "", nil
+	}
+	list, err := q.teams(port.KindDerivedColumn, port.KindSLO)
+	if err != nil {
+		return "", err
+	}
+	own := map[int64]bool{} // datasets that have a derived column of that alias, which comes before the team's
+	for _, d := range list {
+		if d.Kind == port.KindDerivedColumn && d.Dataset != 0 && d.Name == alias {
+			own[d.Dataset] = true
 		}
 	}
-	return ""
+	for _, d := range list {
+		_, slos := bodies[definition.SLO]([]port.Definition{d}, port.KindSLO)
+		if len(slos) == 1 && slos[0].SLI.Alias == alias && !own[d.Dataset] {
+			return slos[0].Name, nil
+		}
+	}
+	return "", nil
 }
 
 func (q *query) columnUsed(d port.Definition) error {
-	if slo := q.sloOf(d.Name); slo != "" {
+	slo, err := q.sloOf(d.Name)
+	if err != nil {
+		return err
+	}
+	if slo != "" {
 		return conflict("SLO %q is made of derived column %q: delete or change the SLO first", slo, short(d.Name))
 	}
 	return nil
@@ -130,7 +182,10 @@ func (q *query) slo(body []byte) (d draft, err error) {
 		}
 	}
 	s.DatasetSlugs = nil // replies have it from the dataset
-	_, columns := bodies[definition.DerivedColumn](q.have, port.KindDerivedColumn)
+	columns, err := q.derivedColumns()
+	if err != nil {
+		return d, err
+	}
 	var aliases []string
 	for _, c := range columns {
 		aliases = append(aliases, c.Alias)

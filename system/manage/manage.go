@@ -1,11 +1,11 @@
 // Package manage is the management API: teams create, read, change and delete what they define for their datasets, as
 // Honeycomb's API has it.
 //
-//	/1/derived_columns/{dataset}[/{id}]   list also ?alias=
+//	/1/derived_columns/{dataset}[/{id}]   list also ?alias=; the dataset may be __all__: of the whole team
 //	/1/triggers/{dataset}[/{id}]
 //	/1/slos/{dataset}[/{id}]
 //	/1/burn_alerts/{dataset}[/{id}]       list also ?slo_id=
-//	/1/markers/{dataset}[/{id}]           the dataset may be __all__: of the whole team
+//	/1/markers/{dataset}[/{id}]           the dataset may be __all__
 //	/1/recipients[/{id}]                  of the team
 //
 // Each is GET (a list, or one), POST (201), PUT (replaces the whole) and DELETE (204). Errors are RFC 7807 with the fields
@@ -95,7 +95,7 @@ type draft struct {
 
 func resources() []resource {
 	return []resource{
-		{path: "derived_columns", kind: port.KindDerivedColumn, what: "derived column", most: 1000, draft: (*query).derivedColumn, used: (*query).columnUsed},
+		{path: "derived_columns", kind: port.KindDerivedColumn, what: "derived column", most: 1000, any: true, draft: (*query).derivedColumn, used: (*query).columnUsed},
 		{path: "triggers", kind: port.KindTrigger, what: "trigger", most: 300, draft: (*query).trigger},
 		{path: "slos", kind: port.KindSLO, what: "SLO", most: 100, draft: (*query).slo, used: (*query).sloUsed},
 		{path: "burn_alerts", kind: port.KindBurnAlert, what: "burn alert", most: 300, draft: (*query).burnAlert},
@@ -235,6 +235,16 @@ func (q *query) list(kinds ...port.DefinitionKind) ([]port.Definition, error) {
 		return list, nil
 	}
 	return slices.DeleteFunc(list, func(d port.Definition) bool { return d.Team != q.team.ID || d.Dataset != 0 }), nil
+}
+
+// teams lists the definitions of a kind in all of the team's datasets and of the team itself. The metadata store can only
+// list those of all teams.
+func (q *query) teams(kinds ...port.DefinitionKind) ([]port.Definition, error) {
+	list, err := q.definitions.DefinitionsOf(q.ctx, 0, kinds...)
+	if err != nil {
+		return nil, lookedUp(err, "the team's definitions")
+	}
+	return slices.DeleteFunc(list, func(d port.Definition) bool { return d.Team != q.team.ID }), nil
 }
 
 // related are the kinds that refer to one another, and that of the request.

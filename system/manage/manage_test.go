@@ -144,6 +144,28 @@ func TestReferences(t *testing.T) {
 	b.expect(204, "DELETE", "/1/derived_columns/web/"+columnID, "")
 }
 
+// TestTeamWideColumns: an SLI may be a derived column of the whole team, unless the dataset has one of that alias.
+func TestTeamWideColumns(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	wide := b.create("/1/derived_columns/__all__", column)
+	b.expect(200, "GET", "/1/derived_columns/__all__", "", `"alias":"fast"`)
+	b.expect(422, "POST", "/1/derived_columns/web", `{"alias":"x","expression":"NOT($fast)"}`, "which others cannot be made of")
+	sloID := b.create("/1/slos/web", slo)
+	b.expect(409, "DELETE", "/1/derived_columns/__all__/"+wide, "", `SLO \"fast enough\" is made of`)
+	b.expect(409, "PUT", "/1/derived_columns/__all__/"+wide, `{"alias":"fast","expression":"$duration_ms"}`, "must stay a boolean")
+	b.expect(409, "POST", "/1/derived_columns/web", `{"alias":"fast","expression":"$duration_ms"}`, "instead of the team's")
+	own := b.create("/1/derived_columns/web", column)
+	b.expect(409, "DELETE", "/1/derived_columns/web/"+own, "", `SLO \"fast enough\" is made of`)
+	b.expect(204, "DELETE", "/1/derived_columns/__all__/"+wide, "")
+	b.expect(204, "DELETE", "/1/slos/web/"+sloID, "")
+	b.expect(204, "DELETE", "/1/derived_columns/web/"+own, "")
+	wide = b.create("/1/derived_columns/__all__", column)
+	b.team = 2
+	b.expect(422, "POST", "/1/slos/web", slo, "has no derived column")
+	b.expect(404, "DELETE", "/1/derived_columns/__all__/"+wide, "")
+}
+
 func TestMissingColumnsAreWarnedOf(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)

@@ -46,14 +46,11 @@ func (q *query) resolve(list []definition.Recipient) error {
 
 // alertsTo are the team's triggers and burn alerts, of all datasets, that name a recipient.
 func (q *query) alertsTo(id int64) ([]port.Definition, error) {
-	list, err := q.definitions.DefinitionsOf(q.ctx, 0, port.KindTrigger, port.KindBurnAlert)
+	list, err := q.teams(port.KindTrigger, port.KindBurnAlert)
 	if err != nil {
-		return nil, lookedUp(err, "the team's alerts")
+		return nil, err
 	}
 	return slices.DeleteFunc(list, func(d port.Definition) bool {
-		if d.Team != q.team.ID {
-			return true
-		}
 		var alert struct{ Recipients []definition.Recipient }
 		return json.Unmarshal(d.Body, &alert) != nil || !slices.ContainsFunc(alert.Recipients, func(r definition.Recipient) bool { return r.ID == strconv.FormatInt(id, 10) })
 	}), nil
