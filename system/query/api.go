@@ -18,6 +18,9 @@ type Request struct {
 	// DisableSeries leaves out the time series and answers the table alone.
 	DisableSeries bool
 	Limit         int // of the table; 0 is the specification's
+	// TeamID and DatasetID ask without a key, for whoever knows them from the catalog: dataset 0 is all of the team's. They
+	// can be said to the service "run" of a peer alone (see [Server.ServePeer]), never over the API.
+	TeamID, DatasetID int64
 }
 
 // Answer is the reply. Code is the HTTP status: 200 with a Result, else Error says why.
@@ -28,7 +31,11 @@ type Answer struct {
 	// Complete says that every row that matches and was visible is counted. Otherwise Missing names what is not.
 	Complete bool
 	Missing  []Missing
-	Stats    Stats
+	// FreshTo (Unix ns): everything that Kafka had acknowledged before is counted; the least of all partitions', by their
+	// retrievers' clocks (what that means exactly is with retriever.AskReply). 0: not known, since a partition was not
+	// answered by a retriever.
+	FreshTo int64
+	Stats   Stats
 }
 
 // Missing is a part of the data that an answer does not cover.

@@ -39,6 +39,7 @@ type gather struct {
 // part is what is known of one partition.
 type part struct {
 	fresh  bool  // a retriever's answer was merged
+	to     int64 // that answer's FreshTo
 	noAsk  error // why none was
 	listed bool  // what the object store has beside it is in reads, or cannot be known
 	noList error // why it cannot
@@ -107,7 +108,7 @@ func (g *gather) mergeFresh(p int32, f *fresh) bool {
 		g.parts[p].noAsk = fmt.Errorf("%s: %w", f.node, err)
 		return false
 	}
-	g.parts[p].fresh = true
+	g.parts[p].fresh, g.parts[p].to = true, f.reply.FreshTo
 	g.stats.RowsScanned += f.reply.RowsScanned
 	g.stats.SegmentsRead += f.reply.Segments
 	g.stats.SegmentsSkipped += f.reply.Skipped
@@ -252,7 +253,18 @@ func (g *gather) answer() *Answer {
 			kept = append(kept, m)
 		}
 	}
-	return finish(g.q, g.sum, kept, g.stats)
+	a := finish(g.q, g.sum, kept, g.stats)
+	a.FreshTo = g.freshTo()
+	return a
+}
+
+// freshTo is the least of the partitions' FreshTo. g.mu is held.
+func (g *gather) freshTo() int64 {
+	to := g.parts[0].to
+	for p := range g.parts {
+		to = min(to, g.parts[p].to)
+	}
+	return to
 }
 
 func noRetriever(err error) string {

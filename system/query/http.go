@@ -32,7 +32,7 @@ type handler struct{ s *Server }
 // Handler serves, as Honeycomb's API does: POST /1/queries/{dataset} (stores a specification), GET /1/queries/{dataset}/{id},
 // POST /1/query_results/{dataset} (runs it: 201, Location) and GET /1/query_results/{dataset}/{id}, to be polled until it
 // is complete; beside those GET /healthz and GET /status (JSON, [Status]). Errors are RFC 7807 problems. A result says
-// also whether it is "partial" and what is "missing", and has "stats".
+// also whether it is "partial" and what is "missing", up to when it is fresh ("fresh_to"), and has "stats".
 func Handler(s *Server) http.Handler { return &handler{s} }
 
 // ServeHTTP implements http.Handler.
@@ -87,7 +87,7 @@ func (h *handler) route(w http.ResponseWriter, r *http.Request, rest string, cre
 	if c.key == "" {
 		c.key = r.Header.Get(headerTeamOld)
 	}
-	team, _, refused := h.s.resolve(c.ctx, c.key, dataset)
+	team, _, refused := h.s.resolve(c.ctx, &Request{Team: c.key, Dataset: dataset})
 	if refused != nil {
 		fail(w, refused, nil)
 		return

@@ -166,7 +166,7 @@ func (s *Server) query(ctx context.Context, req *Request, now time.Time) *Answer
 	}
 	ctx, cancel := s.r.WithTimeout(ctx, s.cfg.Deadline)
 	defer cancel()
-	_, datasets, refused := s.resolve(ctx, req.Team, req.Dataset)
+	_, datasets, refused := s.resolve(ctx, req)
 	if refused != nil {
 		return refused
 	}
@@ -205,7 +205,11 @@ func parse(req *Request, now time.Time) (*spec.Query, *Answer) {
 }
 
 // resolve finds the team of a key, and the IDs of what a dataset's name stands for.
-func (s *Server) resolve(ctx context.Context, key, dataset string) (port.Team, []int64, *Answer) {
+func (s *Server) resolve(ctx context.Context, req *Request) (port.Team, []int64, *Answer) {
+	key, dataset := req.Team, req.Dataset
+	if req.TeamID != 0 {
+		return s.resolveIDs(ctx, req)
+	}
 	if key == "" {
 		return port.Team{}, nil, refusal(http.StatusUnauthorized, "the API key is missing: send it in the header X-Honeycomb-Team")
 	}
@@ -217,15 +221,7 @@ func (s *Server) resolve(ctx context.Context, key, dataset string) (port.Team, [
 		return team, nil, refusal(http.StatusServiceUnavailable, "the API key cannot be checked now: %v", err)
 	}
 	if dataset == AllDatasets {
-		all, err := s.catalog.Datasets(ctx, team.ID)
-		if err != nil {
-			return team, nil, refusal(http.StatusServiceUnavailable, "the team's datasets cannot be listed now: %v", err)
-		}
-		ids := make([]int64, len(all))
-		for i := range all {
-			ids[i] = all[i].ID
-		}
-		return team, ids, nil
+		return s.resolveAll(ctx, team)
 	}
 	ds, err := s.catalog.Dataset(ctx, team.ID, dataset)
 	switch {
@@ -235,6 +231,19 @@ func (s *Server) resolve(ctx context.Context, key, dataset string) (port.Team, [
 		return team, nil, refusal(http.StatusServiceUnavailable, "the dataset cannot be looked up now: %v", err)
 	}
 	return team, []int64{ds.ID}, nil
+}
+
+// resolveAll finds the IDs of all of a team's datasets.
+func (s *Server) resolveAll(ctx context.Context, team port.Team) (port.Team, []int64, *Answer) {
+	all, err := s.catalog.Datasets(ctx, team.ID)
+	if err != nil {
+		return team, nil, refusal(http.StatusServiceUnavailable, "the team's datasets cannot be listed now: %v", err)
+	}
+	ids := make([]int64, len(all))
+	for i := range all {
+		ids[i] = all[i].ID
+	}
+	return team, ids, nil
 }
 
 func (t *Stats) add(o Stats) {

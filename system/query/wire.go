@@ -12,8 +12,9 @@ import (
 	"github.com/ratel-sim/ratel/system/query/exec"
 )
 
-// wireResult is the answer to a poll, as it is read. "partial" to "breakdowns" are this system's own: what is missing, in
-// which order the columns are, and how many of them are breakdowns.
+// wireResult is the answer to a poll, as it is read. "partial" to "breakdowns" are this system's own: what is missing, up to
+// when everything is counted that Kafka had acknowledged (null: not known), in which order the columns are, and how many of
+// them are breakdowns.
 type wireResult struct {
 	ID       string `json:"id"`
 	Complete bool   `json:"complete"`
@@ -29,6 +30,7 @@ type wireResult struct {
 	Partial    bool          `json:"partial"`
 	Truncated  bool          `json:"truncated"`
 	Missing    []wireMissing `json:"missing"`
+	FreshTo    *time.Time    `json:"fresh_to"`
 	Stats      wireStats     `json:"stats"`
 	Columns    []string      `json:"columns"`
 	Breakdowns int           `json:"breakdowns"`
@@ -84,15 +86,25 @@ func appendResult(b []byte, id, link string, breakdowns int, a *Answer) ([]byte,
 		Partial    bool          `json:"partial"`
 		Truncated  bool          `json:"truncated"`
 		Missing    []wireMissing `json:"missing"`
+		FreshTo    *time.Time    `json:"fresh_to"`
 		Stats      wireStats     `json:"stats"`
 		Columns    []string      `json:"columns"`
 		Breakdowns int           `json:"breakdowns"`
-	}{!a.Complete, r.Truncated, missingToWire(a.Missing), wireStats(a.Stats), r.Columns, breakdowns})
+	}{!a.Complete, r.Truncated, missingToWire(a.Missing), instant(a.FreshTo), wireStats(a.Stats), r.Columns, breakdowns})
 	if err != nil {
 		return nil, err
 	}
 	b = append(append(b, ','), rest[1:]...)
 	return append(b, '\n'), nil
+}
+
+// instant is a time in nanoseconds; nil for 0.
+func instant(nano int64) *time.Time {
+	if nano == 0 {
+		return nil
+	}
+	t := time.Unix(0, nano).UTC()
+	return &t
 }
 
 func missingToWire(list []Missing) []wireMissing {
@@ -222,6 +234,9 @@ func (w *wireResult) answer() (Answer, error) {
 		return Answer{}, fmt.Errorf("%d breakdowns of %d columns", w.Breakdowns, len(w.Columns))
 	}
 	a := Answer{Code: 200, Complete: !w.Partial, Stats: Stats(w.Stats), Result: &exec.Result{Columns: w.Columns, Truncated: w.Truncated}}
+	if w.FreshTo != nil {
+		a.FreshTo = w.FreshTo.UnixNano()
+	}
 	for _, m := range w.Missing {
 		a.Missing = append(a.Missing, Missing(m))
 	}

@@ -21,7 +21,16 @@ type AskReply struct {
 	Committed, Generation int64
 	// Before: every row of the datasets below Floor has an earlier event time, Unix nanoseconds, so a query of later times
 	// needs nothing from S3. 0: not known.
-	Before            int64
+	Before int64
+	// FreshTo (Unix ns, by the retriever's clock) is when the last fetch was sent that returned everything up to the
+	// partition's high watermark: all records that Kafka had acknowledged by then are counted. 0: not known.
+	//
+	// It takes the high watermark for what is acknowledged, and that can be less: a leader that was just elected has yet to
+	// learn how far its predecessor was, and with fewer replicas in sync than min.insync.replicas it cannot advance at all
+	// (KAFKA-15583, Kafka 3.7 and later), so records that were acknowledged just before may become readable only when
+	// replicas are back. A high watermark that is lower than one that was seen here before renews nothing. A leader that was
+	// deposed and cut off, but still answers, gives away nothing of what its successor has acknowledged either.
+	FreshTo           int64
 	Partial           []byte // exec.Partial.Encode
 	RowsScanned       int64
 	Segments, Skipped int64 // sources that were read, and that could not match
@@ -29,11 +38,11 @@ type AskReply struct {
 	Damaged []string
 }
 
-// The encoding of requests and replies, version 1: "RAQ1" or "RAR1", numbers as varints, lists and bytes after their
+// The encoding of requests, version 1, and of replies, version 2 (1 had no FreshTo): "RAQ1" or "RAR2", numbers as varints, lists and bytes after their
 // length, and the CRC32C of all of it, little endian.
 const (
 	askMagic   = "RAQ1"
-	replyMagic = "RAR1"
+	replyMagic = "RAR2"
 	// maxAsk bounds a request and a reply.
 	maxAsk = 64 << 20
 )
@@ -65,7 +74,7 @@ func DecodeAsk(data []byte) (AskRequest, error) {
 // EncodeAskReply encodes a reply.
 func EncodeAskReply(a AskReply) []byte {
 	b := []byte(replyMagic)
-	for _, v := range []int64{a.Floor, a.Next, a.Committed, a.Generation, a.Before, a.RowsScanned, a.Segments, a.Skipped, int64(len(a.Damaged))} {
+	for _, v := range []int64{a.Floor, a.Next, a.Committed, a.Generation, a.Before, a.FreshTo, a.RowsScanned, a.Segments, a.Skipped, int64(len(a.Damaged))} {
 		b = binary.AppendVarint(b, v)
 	}
 	for _, key := range a.Damaged {
@@ -81,7 +90,7 @@ func DecodeAskReply(data []byte) (AskReply, error) {
 	if err != nil {
 		return AskReply{}, err
 	}
-	a := AskReply{Floor: r.int(), Next: r.int(), Committed: r.int(), Generation: r.int(), Before: r.int(), RowsScanned: r.int(), Segments: r.int(), Skipped: r.int()}
+	a := AskReply{Floor: r.int(), Next: r.int(), Committed: r.int(), Generation: r.int(), Before: r.int(), FreshTo: r.int(), RowsScanned: r.int(), Segments: r.int(), Skipped: r.int()}
 	for range r.count() {
 		a.Damaged = append(a.Damaged, string(r.bytes()))
 	}

@@ -59,7 +59,7 @@ func sealedAway(b *testing.B, re *Retriever) *state {
 				break // one record ends the seal before
 			}
 		}
-		if err := re.keep(ctx, st, fetched); err != nil {
+		if err := re.keep(ctx, st, fetched, re.r.Now()); err != nil {
 			b.Fatal(err)
 		}
 	}

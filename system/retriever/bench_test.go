@@ -81,7 +81,7 @@ func BenchmarkIndex(b *testing.B) {
 							fetched.Records = append(fetched.Records, port.Fetched{Offset: offset, Record: port.Record{Value: values[j], Time: second(at)}})
 							offset++
 						}
-						if err := h.re.keep(context.Background(), h.st, fetched); err != nil {
+						if err := h.re.keep(context.Background(), h.st, fetched, h.re.r.Now()); err != nil {
 							b.Fatal(err)
 						}
 						done += 10 * batch

@@ -33,11 +33,12 @@ func (re *Retriever) follow(ctx context.Context, st *state) error {
 		if err := re.await(ctx, st); err != nil {
 			return re.bye(ctx, s, err)
 		}
+		sent := re.r.Now()
 		batch, err := re.poll(ctx, s, reader)
 		switch {
 		case err == nil:
 			outside = 0
-			if err := re.keep(ctx, st, batch); err != nil {
+			if err := re.keep(ctx, st, batch, sent); err != nil {
 				return re.bye(ctx, s, err)
 			}
 			continue
@@ -166,8 +167,8 @@ func (re *Retriever) poll(ctx context.Context, s *store, reader port.Reader) (po
 	return batch, err
 }
 
-// keep takes over what a fetch has returned.
-func (re *Retriever) keep(ctx context.Context, st *state, batch port.Batch) error {
+// keep takes over what a fetch that was sent at that time has returned.
+func (re *Retriever) keep(ctx context.Context, st *state, batch port.Batch, sent time.Time) error {
 	s := st.store
 	early := re.bugs.Has(planted.AutoCommitEarly)
 	if n := len(batch.Records); early && n > 0 {
@@ -189,8 +190,13 @@ func (re *Retriever) keep(ctx context.Context, st *state, batch port.Batch) erro
 	}
 	re.mu.Lock()
 	re.next, re.highWater = s.staged.next, batch.HighWatermark
+	re.highest = max(re.highest, batch.HighWatermark)
 	if s.staged.next >= batch.HighWatermark {
 		re.freshAt = re.r.Now()
+		// A high watermark below one that was seen before is a new leader's that does not know better yet.
+		if batch.HighWatermark >= re.highest && sent.After(re.freshTo) {
+			re.freshTo = sent
+		}
 	}
 	re.mu.Unlock()
 	return nil

@@ -92,7 +92,7 @@ func (h *hand) read(n int) {
 	to := min(from+int64(n), int64(len(h.log.records)))
 	b := port.Batch{Records: slices.Clone(h.log.records[min(from, to):to]), HighWatermark: h.log.start + int64(len(h.log.records))}
 	h.log.mu.Unlock()
-	if err := h.re.keep(ctx, h.st, b); err != nil {
+	if err := h.re.keep(ctx, h.st, b, h.re.r.Now()); err != nil {
 		h.t.Fatal(err)
 	}
 }

@@ -49,6 +49,8 @@ type Retriever struct {
 	next      int64
 	highWater int64
 	freshAt   time.Time // when everything up to the high watermark was last known to be here; zero: never
+	freshTo   time.Time // everything acknowledged before is here, see AskReply; zero: not known
+	highest   int64     // the highest high watermark since the local data was opened
 	known     manifest.Loaded
 	repaired  int64
 	damaged   []string             // keys of local segments that are not served

@@ -123,7 +123,7 @@ func (re *Retriever) Ask(ctx context.Context, q AskRequest) (AskReply, error) {
 		return AskReply{}, fmt.Errorf("%w: at offset %d of %d, or cut off from Kafka", ErrStale, next, high)
 	}
 	a := AskReply{Floor: st.floor(), Next: st.part.next, Committed: re.known.Next, Generation: re.known.Generation}
-	a.Before = before(&re.known.Manifest, a.Floor, q.Datasets)
+	a.Before, a.FreshTo = before(&re.known.Manifest, a.Floor, q.Datasets), unixNano(re.freshTo)
 	var sources []segment.Source
 	for _, key := range st.part.keys() {
 		if slices.Contains(q.Datasets, key.dataset) {

@@ -321,7 +321,7 @@ func TestAskEncoding(t *testing.T) {
 	if got, err := DecodeAsk(EncodeAsk(q)); err != nil || fmt.Sprint(got) != fmt.Sprint(q) {
 		t.Errorf("%v %+v", err, got)
 	}
-	a := AskReply{1, 2, 3, 4, 8, []byte("partial"), 5, 6, 7, []string{"a", ""}}
+	a := AskReply{1, 2, 3, 4, 8, 6, []byte("partial"), 5, 6, 7, []string{"a", ""}}
 	data := EncodeAskReply(a)
 	if got, err := DecodeAskReply(data); err != nil || fmt.Sprint(got) != fmt.Sprint(a) {
 		t.Errorf("%v %+v", err, got)

@@ -11,17 +11,17 @@ import (
 // Config says how trigger workers are set up.
 type Config struct {
 	// SessionTimeout is of the lock's ZooKeeper session.
-	SessionTimeout time.Duration
+	SessionTimeout time.Duration `json:"session_timeout"`
 	// RefreshEvery is how often definitions are read again.
-	RefreshEvery time.Duration
+	RefreshEvery time.Duration `json:"refresh_every"`
 	// Settle is how long after a window's end its evaluation begins; Patience is how long it then waits at most for data
 	// that are fresh enough before the window is recorded as stale.
-	Settle   time.Duration
-	Patience time.Duration
+	Settle   time.Duration `json:"settle"`
+	Patience time.Duration `json:"patience"`
 	// DeliverEvery is how often an alert that nobody has taken is sent again.
-	DeliverEvery time.Duration
+	DeliverEvery time.Duration `json:"deliver_every"`
 	// Parallel is how many evaluations run at once.
-	Parallel int
+	Parallel int `json:"parallel"`
 }
 
 // DefaultConfig is what a small installation begins with.

@@ -38,6 +38,7 @@ type Node struct {
 	Delay   time.Duration
 	Floor   int64    // where its local data begins: the end of a seal, or 0
 	Damaged []string // segments that it leaves out
+	FreshTo int64    // as it is answered
 	Calls   int
 }
 
@@ -235,7 +236,7 @@ func (f *Fleet) ask(ctx context.Context, p int32, n *Node, m *manifest.Manifest,
 	}
 	rows := f.Rows(p)
 	a := exec.New(q)
-	reply := retriever.AskReply{Floor: n.Floor, Next: int64(len(rows)), Committed: m.Next, Generation: m.Generation, Damaged: n.Damaged}
+	reply := retriever.AskReply{Floor: n.Floor, Next: int64(len(rows)), Committed: m.Next, Generation: m.Generation, Damaged: n.Damaged, FreshTo: n.FreshTo}
 	reply.Before = 1
 	for _, b := range builders(p, rows, 0, n.Floor) {
 		if info := b.View().Info(); contains(req.Datasets, info.Dataset) {
@@ -386,6 +387,18 @@ func (c *Catalog) Dataset(_ context.Context, _ int64, slug string) (port.Dataset
 		}
 	}
 	return port.Dataset{}, port.ErrNotFound
+}
+
+// DatasetByID implements port.Catalog.
+func (c *Catalog) DatasetByID(_ context.Context, id int64) (port.Dataset, error) {
+	if err := c.err(); err != nil {
+		return port.Dataset{}, err
+	}
+	if id < 1 || id > int64(len(Datasets)) {
+		return port.Dataset{}, port.ErrNotFound
+	}
+	name := Datasets[id-1]
+	return port.Dataset{ID: id, Team: 1, Name: name, Slug: name}, nil
 }
 
 // Datasets implements port.Catalog.
