@@ -3,6 +3,7 @@ package expr
 import (
 	"errors"
 	"math"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -149,6 +150,30 @@ func TestTable(t *testing.T) {
 	for i := range functions {
 		if f := &functions[i]; f.op.function() != f || !strings.HasPrefix(f.usage, f.name+"(") {
 			t.Errorf("row %d (%s) is out of order", i, f.name)
+		}
+	}
+}
+
+// TestDocumented: the page about expressions names every function, and shows errors as they are.
+func TestDocumented(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("../../docs/expressions.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range names() {
+		if !strings.Contains(string(page), "`"+name+"(") && !strings.Contains(string(page), "`"+name+"`") {
+			t.Errorf("%s is not documented", name)
+		}
+	}
+	for _, text := range []string{"IF($a,\n  LTT($b, 1))", `$a=200`, `$a = null`, `"a" + 1`} {
+		if _, err := Parse(text); err == nil || !strings.Contains(string(page), "\n"+err.Error()+"\n") {
+			t.Errorf("%s: the page does not show %v", text, err)
+		}
+	}
+	for _, block := range strings.Split(string(page), "```")[1:2] {
+		if _, err := Parse(block); err != nil {
+			t.Errorf("%s: %v", block, err)
 		}
 	}
 }
