@@ -360,7 +360,8 @@ func undefined(ctx context.Context, e *CatalogEnv) error {
 		certainly("change", change, port.ErrNotFound), certainly("undefine of what never was", e.A.Undefine(ctx, 1<<40), port.ErrNotFound)); err != nil {
 		return err
 	}
-	if err := errors.Join(e.Kill(ctx), e.Restart(ctx)); err != nil {
+	list, err := e.B.DefinitionsOf(ctx, ds.ID)
+	if err := errors.Join(err, alike("those that are left", list, []port.Definition{}), e.Kill(ctx), e.Restart(ctx)); err != nil {
 		return err
 	}
 	again, err := e.B.Define(ctx, of(port.KindTrigger, slo(ds, "one")))

@@ -142,13 +142,20 @@ func recordedOnce(ctx context.Context, e *CatalogEnv) error {
 			return err
 		}
 	}
-	// Another window, and the same of another alert, are others.
-	other, err := e.A.Define(ctx, port.Definition{Team: 0, Kind: port.KindTrigger, Name: "x"})
-	if err == nil {
-		return fmt.Errorf("defined for no team: %+v", other)
-	}
 	all, err := e.evaluated(ctx, id)
-	return errors.Join(err, alike("afterwards", all, []port.Evaluation{first}), e.record(ctx, port.Evaluation{Alert: id, Window: 61, Epoch: epoch + 1}))
+	if err := errors.Join(err, alike("afterwards", all, []port.Evaluation{first})); err != nil {
+		return err
+	}
+	// Another window, and the same of another alert, are others.
+	d, err := e.A.Definition(ctx, id)
+	if err != nil {
+		return err
+	}
+	other, err := e.A.Define(ctx, port.Definition{Team: d.Team, Kind: port.KindTrigger, Name: e.Name})
+	if err != nil {
+		return err
+	}
+	return e.record(ctx, port.Evaluation{Alert: id, Window: 61, Epoch: epoch + 1}, port.Evaluation{Alert: other.ID, Window: 60, Epoch: epoch + 1})
 }
 
 func lowerEpoch(ctx context.Context, e *CatalogEnv) error {
@@ -289,17 +296,32 @@ func recordRace(ctx context.Context, e *CatalogEnv) error {
 }
 
 func leadRace(ctx context.Context, e *CatalogEnv) error {
-	_, epoch, err := e.alert(ctx)
+	id, epoch, err := e.alert(ctx)
 	if err != nil {
 		return err
 	}
-	for i := range int64(15) {
+	d, err := e.A.Definition(ctx, id)
+	if err != nil {
+		return err
+	}
+	other, err := e.A.Define(ctx, port.Definition{Team: d.Team, Dataset: d.Dataset, Kind: port.KindTrigger, Name: "other"})
+	if err != nil {
+		return err
+	}
+	for i := range int64(30) {
 		low, high := epoch+2*i+1, epoch+2*i+2
-		if err := e.both(ctx, func(ctx context.Context, c port.Metadata) error {
-			if c == e.A {
-				return c.Lead(ctx, high, "high")
+		show := func(c port.Metadata, alert, epoch int64, by string) error {
+			if i%2 == 0 {
+				return c.Lead(ctx, epoch, by)
 			}
-			if err := c.Lead(ctx, low, "low"); err != nil { // it was first, or it is fenced
+			_, _, err := c.Record(ctx, port.Evaluation{Alert: alert, Window: i, Epoch: epoch, By: by})
+			return err
+		}
+		if err := e.both(ctx, func(_ context.Context, c port.Metadata) error {
+			if c == e.A {
+				return show(c, id, high, "high")
+			}
+			if err := show(c, other.ID, low, "low"); err != nil { // it was first, or it is fenced
 				return certainly("the lower", err, port.ErrFenced)
 			}
 			return nil

@@ -101,6 +101,14 @@ func (m *machine) read(ctx context.Context) (*tables, string, error) {
 	t.epoch = epoch
 	for _, ds := range datasets {
 		t.datasets[ds.Slug] = ds.ID
+		list, err := c.DefinitionsOf(ctx, ds.ID)
+		if err != nil {
+			return nil, "", err
+		}
+		among := slices.DeleteFunc(slices.Clone(all), func(d port.Definition) bool { return d.Dataset != ds.ID })
+		if fmt.Sprint(list) != fmt.Sprint(among) {
+			return t, fmt.Sprintf("dataset %d has %v, of all there are %v", ds.ID, list, among), nil
+		}
 	}
 	for _, p := range rows {
 		t.progress[p.Partition] = p.Next
@@ -200,7 +208,7 @@ func (m *machine) do(ctx context.Context, a act, s *tables) (expected, err error
 	switch a.Kind {
 	case "define":
 		slug := []string{"one", "two", "", "gone"}[a.A%4]
-		n := named{team: m.team, dataset: s.datasets[slug], kind: []port.DefinitionKind{port.KindSLO, port.KindTrigger}[a.A%2], name: name}
+		n := named{team: m.team, dataset: s.datasets[slug], kind: []port.DefinitionKind{port.KindSLO, port.KindTrigger}[a.A/4%2], name: name}
 		if slug == "gone" || slug != "" && n.dataset == 0 {
 			n.dataset, expected = 1<<30, port.ErrNotFound
 		} else if there := s.named(n); there == 0 {
@@ -307,16 +315,20 @@ func TestMetadataAgainstTables(t *testing.T) {
 			A: rapid.IntRange(0, 60).Draw(t, "a"), B: rapid.IntRange(0, 60).Draw(t, "b"),
 		}
 	})
+	begin := []act{{"create", 0, 0}, {"create", 1, 0}} // so that there is something to act upon
+	for i := range 7 {
+		begin = append(begin, act{"define", i, i})
+	}
 	rapid.Check(t, func(rt *rapid.T) {
 		seed := rapid.Uint64().Draw(rt, "seed")
-		acts := rapid.SliceOfN(one, 1, 60).Draw(rt, "acts")
+		acts := rapid.SliceOfN(one, 1, 50).Draw(rt, "acts")
 		rate := rapid.SampledFrom([]float64{0, 0.2}).Draw(rt, "errors")
 		w := newWorld(t, seed, Config{})
 		var failed error
 		w.run(func(ctx context.Context) {
 			m := &machine{w: w, team: w.team(ctx).ID, rate: rate}
 			m.now, _ = m.dump(ctx)
-			for i, a := range acts {
+			for i, a := range slices.Concat(begin, acts) {
 				if failed = m.step(ctx, a); failed != nil {
 					failed = fmt.Errorf("operation %d, %+v: %w", i, a, failed)
 					return

@@ -356,3 +356,83 @@ func TestSameSeedSameRun(t *testing.T) {
 		t.Errorf("hashes %x and %x", a, b)
 	}
 }
+
+// TestStuckCounting: who stops between its work and its commit holds the partition's progress and the SLOs that it has
+// counted for. Who waits for several of them needs every one, and others are not held up.
+func TestStuckCounting(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1, Config{})
+	w.run(func(ctx context.Context) {
+		team := w.team(ctx)
+		var slos []int64
+		for i := range 2 {
+			d, err := w.c.Define(ctx, port.Definition{Team: team.ID, Kind: port.KindSLO, Name: fmt.Sprint(i)})
+			if err != nil {
+				t.Error(err)
+			}
+			slos = append(slos, d.ID)
+		}
+		step := func(partition int32, from int64, slos ...int64) port.Advance {
+			a := port.Advance{Consumer: "c", Topic: "t", Partition: partition, From: from, To: from + 1}
+			for _, id := range slos {
+				a.Counts = append(a.Counts, port.SLOCount{SLO: id, Total: 1})
+			}
+			return a
+		}
+		// stop does the work of a step and returns how to commit it.
+		stop := func(a port.Advance) func() {
+			stuck := w.c.(*client)
+			k, err := stuck.take(ctx)
+			if err == nil {
+				_, err = stuck.call(ctx, k, &request{op: opAdvance, advance: &a})
+			}
+			if err != nil {
+				t.Error(err)
+			}
+			return func() {
+				if _, err := stuck.call(ctx, k, &request{op: opCommit}); err != nil {
+					t.Error(err)
+				}
+			}
+		}
+		first, second := stop(step(0, 0)), stop(step(1, 0, slos[0]))
+		done := rt.NewFuture[struct{}](w.q)
+		w.q.Go("waiter", func(ctx context.Context) { done.Complete(struct{}{}, w.d.Advance(ctx, step(0, 1, slos...))) })
+		w.sleep(ctx, 500*time.Millisecond)
+		if err := w.c.Advance(ctx, step(2, 0, slos[1])); err != nil {
+			t.Errorf("beside them: %v", err)
+		}
+		first()
+		w.sleep(ctx, 500*time.Millisecond)
+		if done.Done() {
+			t.Error("a step went on while an SLO of its was locked")
+		}
+		if err := w.c.Advance(ctx, step(2, 1)); err != nil {
+			t.Errorf("beside them: %v", err)
+		}
+		second()
+		if _, err := done.Wait(ctx); err != nil {
+			t.Errorf("the waiter: %v", err)
+		}
+		for i, want := range []int64{2, 2} {
+			counts, err := w.c.SLOCounts(ctx, slos[i], 0, 1)
+			if err != nil || len(counts) != 1 || counts[0].Total != want {
+				t.Errorf("SLO %d: %v, %v; expected %d", i, counts, err, want)
+			}
+		}
+		third := stop(step(1, 1, slos[0]))
+		if err := w.d.Undefine(ctx, slos[0]); !errors.Is(err, port.ErrRefused) {
+			t.Errorf("undefine while it is counted for: %v", err)
+		}
+		if err := w.d.Advance(ctx, step(1, 1)); !errors.Is(err, port.ErrRefused) {
+			t.Errorf("a step from where another is about to go: %v", err)
+		}
+		third()
+		if err := w.d.Undefine(ctx, slos[0]); err != nil {
+			t.Error(err)
+		}
+		if len(w.srv.run.locks) != 0 {
+			t.Errorf("%d locks are left", len(w.srv.run.locks))
+		}
+	})
+}
