@@ -93,7 +93,8 @@ const (
 	OnTrue   AlertType = "on_true"   // in every window in which it holds
 )
 
-// Recipient is who is told.
+// Recipient is who is told: a webhook of its own, or one of the team's recipients ([TeamRecipient]), of which an alert has
+// the ID alone.
 type Recipient struct {
 	ID     string `json:"id,omitempty"`
 	Type   string `json:"type,omitempty"`   // "webhook"

@@ -63,7 +63,7 @@ func TestParse(t *testing.T) {
 			`{"name":"t","query":{"breakdowns":["a"],"time_range":1800},"threshold":{"op":">","value":1},"frequency":1800,"alert_type":"on_change"}`, Options{}},
 		{"marker", `{"message":"deploy","type":"deploys","url":"https://ci/1"}`, `{"start_time":100,"message":"deploy","type":"deploys","url":"https://ci/1"}`, Options{Now: time.Unix(100, 5)}},
 		{"marker", `{"start_time":5,"end_time":6,"color":"#fff"}`, `{"start_time":5,"end_time":6}`, Options{}},
-		{"recipient", `{"type":"webhook","details":{"webhook_name":"hook","webhook_url":"http://r/","webhook_secret":""}}`, `{"type":"webhook","details":{"webhook_name":"hook","webhook_url":"http://r/"}}`, Options{}},
+		{"recipient", `{"type":"webhook","details":{"webhook_name":"hook","webhook_url":"http://r/","webhook_secret":""}}`, `{"type":"webhook","target":"http://r/","details":{"webhook_name":"hook","webhook_url":"http://r/"}}`, Options{}},
 	} {
 		got, err := parse(c.kind, c.body, c.o)
 		if err != nil || got != c.want {

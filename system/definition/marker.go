@@ -34,9 +34,11 @@ func ParseMarker(body []byte, opts Options) (Marker, error) {
 
 func moment(unix int64) string { return time.Unix(unix, 0).UTC().Format(time.RFC3339) }
 
-// TeamRecipient is a recipient that triggers and burn alerts of the team can name by its ID.
+// TeamRecipient is a recipient that triggers and burn alerts of the team can name by its ID. Its body can be read as a
+// [Recipient], too.
 type TeamRecipient struct {
-	Type    string           `json:"type"` // "webhook"
+	Type    string           `json:"type"`   // "webhook"
+	Target  string           `json:"target"` // its URL once more, as a Recipient has it
 	Details RecipientDetails `json:"details"`
 }
 
@@ -49,7 +51,7 @@ type RecipientDetails struct {
 // ParseTeamRecipient reads and checks a recipient of a team. An error is an *[Error].
 func ParseTeamRecipient(body []byte, _ Options) (TeamRecipient, error) {
 	var p problems
-	o := read(&p, body, "type", "details")
+	o := read(&p, body, "type", "target", "details")
 	var r TeamRecipient
 	o.need("type", "a type is needed: webhook")
 	if o.has("type") {
@@ -68,5 +70,6 @@ func ParseTeamRecipient(body []byte, _ Options) (TeamRecipient, error) {
 	case !o.has("details"):
 		p.add("details", CodeMissing, "details are needed: webhook_name and webhook_url")
 	}
+	r.Target = r.Details.URL // whatever target says: it is of replies
 	return checked(r, p)
 }

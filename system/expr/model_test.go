@@ -382,7 +382,7 @@ var signs = map[string]struct {
 func (m *tree) write(t *rapid.T, strength int) string {
 	space := func() string { return rapid.SampledFrom([]string{"", " ", "\n\t"}).Draw(t, "space") }
 	between := func() string { return " " + space() }
-	s := ""
+	var s string
 	switch sign, ok := signs[m.fn]; {
 	case m.fn == "lit":
 		switch v := m.lit.(type) {

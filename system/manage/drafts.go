@@ -257,7 +257,7 @@ func (q *query) burnAlert(body []byte) (d draft, err error) {
 	if most := slos[i].TimePeriodDays * 24 * 60; b.BudgetRateWindowMinutes > most {
 		return d, invalid(definition.CodeInvalid, "budget_rate_window_minutes", "%d is longer than the SLO's %d days (%d minutes)", b.BudgetRateWindowMinutes, slos[i].TimePeriodDays, most)
 	}
-	if err := q.resolve(b.Recipients); err != nil {
+	if err := q.known(b.Recipients); err != nil {
 		return d, err
 	}
 	encoded := definition.Encode(b)
@@ -269,7 +269,7 @@ func (q *query) trigger(body []byte) (d draft, err error) {
 	if err != nil {
 		return d, err
 	}
-	if err := q.resolve(t.Recipients); err != nil {
+	if err := q.known(t.Recipients); err != nil {
 		return d, err
 	}
 	return draft{name: t.Name, body: definition.Encode(t)}, nil

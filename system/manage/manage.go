@@ -82,8 +82,6 @@ type resource struct {
 	draft func(q *query, body []byte) (draft, error)
 	// used refuses to delete what others need.
 	used func(q *query, d port.Definition) error
-	// after does what follows a change.
-	after func(q *query, d port.Definition) error
 }
 
 // draft is a definition that was read and checked.
@@ -100,7 +98,7 @@ func resources() []resource {
 		{path: "slos", kind: port.KindSLO, what: "SLO", most: 100, draft: (*query).slo, used: (*query).sloUsed},
 		{path: "burn_alerts", kind: port.KindBurnAlert, what: "burn alert", most: 300, draft: (*query).burnAlert},
 		{path: "markers", kind: port.KindMarker, what: "marker", most: 10_000, any: true, draft: (*query).marker},
-		{path: "recipients", kind: port.KindRecipient, what: "recipient", most: 500, team: true, draft: (*query).recipient, used: (*query).recipientUsed, after: (*query).recipientChanged},
+		{path: "recipients", kind: port.KindRecipient, what: "recipient", most: 500, team: true, draft: (*query).recipient, used: (*query).recipientUsed},
 	}
 }
 
@@ -136,6 +134,8 @@ type query struct {
 	id   int64           // 0: the request is about the list
 	old  port.Definition // what is changed or deleted
 	have []port.Definition
+
+	recipients map[int64]definition.Recipient // those that were looked up
 }
 
 // Serve answers a request of a team. ctx bounds how long it may wait for the metadata store.
@@ -373,11 +373,6 @@ func (q *query) change(w http.ResponseWriter) (any, error) {
 	})
 	if err != nil {
 		return nil, q.written(err, d.name)
-	}
-	if q.res.after != nil {
-		if err := q.res.after(q, changed); err != nil {
-			return nil, err
-		}
 	}
 	return q.show(changed, d.warnings)
 }

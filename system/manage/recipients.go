@@ -20,28 +20,71 @@ func (q *query) recipient(body []byte) (d draft, err error) {
 	return draft{name: r.Details.Name, body: definition.Encode(r)}, nil
 }
 
-// resolve fills in type and target of recipients that are named by their ID, so that who delivers need not look them up.
-func (q *query) resolve(list []definition.Recipient) error {
+// lookUp finds a recipient of the team; port.ErrNotFound is among the errors as a failure of status 404.
+func (q *query) lookUp(id int64) (definition.Recipient, error) {
+	if r, there := q.recipients[id]; there {
+		return r, nil
+	}
+	d, err := q.one(port.KindRecipient, "recipient", id)
+	if err != nil {
+		return definition.Recipient{}, err
+	}
+	var r definition.Recipient
+	if err := json.Unmarshal(d.Body, &r); err != nil {
+		return r, &failure{status: http.StatusInternalServerError, text: fmt.Sprintf("recipient %d is damaged in the metadata store: %v; delete it", d.ID, err)}
+	}
+	if q.recipients == nil {
+		q.recipients = map[int64]definition.Recipient{}
+	}
+	r.ID = strconv.FormatInt(d.ID, 10)
+	q.recipients[id] = r
+	return r, nil
+}
+
+func isMissing(err error) bool {
+	var f *failure
+	return errors.As(err, &f) && f.status == http.StatusNotFound
+}
+
+// known refuses recipients that the team has not, and leaves of the others the ID alone: where they are is looked up when
+// something is delivered, so that it can be changed in one place.
+func (q *query) known(list []definition.Recipient) error {
 	for i := range list {
 		if list[i].ID == "" {
 			continue
 		}
-		field := fmt.Sprintf("recipients[%d].id", i)
-		d, err := q.one(port.KindRecipient, "recipient", definition.ID(list[i].ID))
-		var f *failure
+		r, err := q.lookUp(definition.ID(list[i].ID))
 		switch {
-		case errors.As(err, &f) && f.status == http.StatusNotFound:
-			return invalid(definition.CodeInvalid, field, "the team has no recipient %s: see GET /1/recipients", list[i].ID)
+		case isMissing(err):
+			return invalid(definition.CodeInvalid, fmt.Sprintf("recipients[%d].id", i), "the team has no recipient %s: see GET /1/recipients", list[i].ID)
 		case err != nil:
 			return err
 		}
-		var r definition.TeamRecipient
-		if err := json.Unmarshal(d.Body, &r); err != nil {
-			return invalid(definition.CodeInvalid, field, "recipient %s is damaged in the metadata store: %v; delete it", list[i].ID, err)
-		}
-		list[i] = definition.Recipient{ID: strconv.FormatInt(d.ID, 10), Type: r.Type, Target: r.Details.URL}
+		list[i] = definition.Recipient{ID: r.ID}
 	}
 	return nil
+}
+
+// shown are an alert's recipients with where they are now.
+func (q *query) shown(d port.Definition) ([]definition.Recipient, error) {
+	var alert struct{ Recipients []definition.Recipient }
+	if err := json.Unmarshal(d.Body, &alert); err != nil {
+		return nil, &failure{status: http.StatusInternalServerError, text: fmt.Sprintf("%s %d is damaged in the metadata store: %v; delete it", q.res.what, d.ID, err)}
+	}
+	list := append([]definition.Recipient{}, alert.Recipients...)
+	for i := range list {
+		if list[i].ID == "" {
+			continue
+		}
+		switch r, err := q.lookUp(definition.ID(list[i].ID)); {
+		case isMissing(err): // deleted while this alert was being written
+		case err != nil:
+			return nil, err
+		default:
+			list[i] = r
+		}
+	}
+	return list, nil
 }
 
 // alertsTo are the team's triggers and burn alerts, of all datasets, that name a recipient.
@@ -63,51 +106,6 @@ func (q *query) recipientUsed(d port.Definition) error {
 	}
 	if len(alerts) > 0 {
 		return conflict("%d alerts name recipient %q, such as %s %d: change them first", len(alerts), d.Name, alerts[0].Kind, alerts[0].ID)
-	}
-	return nil
-}
-
-// recipientChanged tells the alerts that name a recipient where it is now. Each is one change: if the metadata store fails
-// in between, the same PUT again does the rest.
-func (q *query) recipientChanged(d port.Definition) error {
-	alerts, err := q.alertsTo(d.ID)
-	if err != nil {
-		return err
-	}
-	var now definition.TeamRecipient
-	if err := json.Unmarshal(d.Body, &now); err != nil {
-		return fmt.Errorf("recipient %d: %w", d.ID, err)
-	}
-	move := func(list []definition.Recipient) {
-		for i := range list {
-			if list[i].ID == strconv.FormatInt(d.ID, 10) {
-				list[i].Type, list[i].Target = now.Type, now.Details.URL
-			}
-		}
-	}
-	for _, a := range alerts {
-		if a.Kind == port.KindTrigger {
-			var t definition.Trigger
-			if err := json.Unmarshal(a.Body, &t); err != nil {
-				return fmt.Errorf("trigger %d: %w", a.ID, err)
-			}
-			move(t.Recipients)
-			a.Body = definition.Encode(t)
-		} else {
-			var b definition.BurnAlert
-			if err := json.Unmarshal(a.Body, &b); err != nil {
-				return fmt.Errorf("burn alert %d: %w", a.ID, err)
-			}
-			move(b.Recipients)
-			a.Body = definition.Encode(b) // its name stays: it is none that anybody sees
-		}
-		err := again(func() error {
-			_, err := q.definitions.Redefine(q.ctx, a)
-			return err
-		})
-		if err != nil && !errors.Is(err, port.ErrNotFound) { // else it was deleted meanwhile
-			return lookedUp(err, "%s %d, which names recipient %q", a.Kind, a.ID, d.Name)
-		}
 	}
 	return nil
 }

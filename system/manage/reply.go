@@ -147,6 +147,9 @@ func (q *query) show(d port.Definition, warnings []string) (any, error) {
 			return nil, err
 		}
 		members["triggered"] = triggered
+		if members["recipients"], err = q.shown(d); err != nil {
+			return nil, err
+		}
 	}
 	return members, nil
 }
