@@ -152,19 +152,8 @@ func (v *evaluation) prepare() ([]answerRow, *misfit) {
 	} else {
 		v.dims = append(v.dims, 1)
 	}
-	v.groups = v.dims[0]
-	for _, b := range a.Breakdowns {
-		c := v.set.cols[b]
-		v.byCode = append(v.byCode, c.codes)
-		v.dims = append(v.dims, len(c.values))
-		if v.groups *= len(c.values); v.groups > maxGroups || v.groups <= 0 {
-			return nil, nil
-		}
-	}
-	v.mustRows, v.mayRows = make([]int64, v.groups), make([]int64, v.groups)
-	v.accs = make([]acc, v.groups*len(a.Calculations))
-	for i := range v.accs {
-		v.accs[i].minMust, v.accs[i].minAll, v.accs[i].maxMust, v.accs[i].maxAll = math.Inf(1), math.Inf(1), math.Inf(-1), math.Inf(-1)
+	if !v.layout() {
+		return nil, nil
 	}
 	rows := make([]answerRow, 0, points)
 	taken := make([]bool, v.groups)
@@ -203,6 +192,25 @@ func (v *evaluation) prepare() ([]answerRow, *misfit) {
 		}
 	}
 	return rows, nil
+}
+
+// layout makes room for every group; false if there are too many. The first dimension is there already.
+func (v *evaluation) layout() bool {
+	v.groups = v.dims[0]
+	for _, b := range v.ask.Breakdowns {
+		c := v.set.cols[b]
+		v.byCode = append(v.byCode, c.codes)
+		v.dims = append(v.dims, len(c.values))
+		if v.groups *= len(c.values); v.groups > maxGroups || v.groups <= 0 {
+			return false
+		}
+	}
+	v.mustRows, v.mayRows = make([]int64, v.groups), make([]int64, v.groups)
+	v.accs = make([]acc, v.groups*len(v.ask.Calculations))
+	for i := range v.accs {
+		v.accs[i].minMust, v.accs[i].minAll, v.accs[i].maxMust, v.accs[i].maxAll = math.Inf(1), math.Inf(1), math.Inf(-1), math.Inf(-1)
+	}
+	return true
 }
 
 // expect notes what was answered, so that the pass over the rows can be compared with it.

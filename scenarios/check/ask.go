@@ -21,6 +21,7 @@ type asking struct {
 	Breakdowns   []string      `json:"breakdowns"`
 	Start        *int64        `json:"start_time"`
 	End          *int64        `json:"end_time"`
+	TimeRange    int64         `json:"time_range"` // seconds; only triggers' queries have it
 	Granularity  int64         `json:"granularity"`
 	Limit        int           `json:"limit"`
 	Orders       any           `json:"orders"`
@@ -53,14 +54,23 @@ var percentiles = map[string]float64{
 
 // readAsking reads a specification. An error says what of it cannot be judged.
 func readAsking(spec json.RawMessage) (*asking, error) {
+	a, err := readCalculations(spec)
+	if err != nil {
+		return nil, err
+	}
+	if a.Start == nil || a.End == nil || a.TimeRange != 0 {
+		return nil, fmt.Errorf("its window is not given by start_time and end_time")
+	}
+	return a, nil
+}
+
+// readCalculations reads a specification, whatever its window.
+func readCalculations(spec json.RawMessage) (*asking, error) {
 	dec := json.NewDecoder(bytes.NewReader(spec))
 	dec.DisallowUnknownFields()
 	var a asking
 	if err := dec.Decode(&a); err != nil {
 		return nil, fmt.Errorf("its specification says what is not judged: %w", err)
-	}
-	if a.Start == nil || a.End == nil {
-		return nil, fmt.Errorf("its window is not given by start_time and end_time")
 	}
 	if a.Combination != "" && a.Combination != "AND" {
 		return nil, fmt.Errorf("its filters are combined by %s", a.Combination)

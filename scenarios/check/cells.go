@@ -68,8 +68,7 @@ func (c *acc) judge(calc calculation) *misfit {
 	case "AVG":
 		low, high := c.minAll, c.maxAll
 		if c.anyMust {
-			all := c.count + c.mayCount
-			low, high = (c.sum+c.mayCount*min(c.minAll, c.sum/c.count))/all, (c.sum+c.mayCount*max(c.maxAll, c.sum/c.count))/all
+			low, high = c.means()
 		}
 		if m := ranged(low, high, sumError*max(math.Abs(low), math.Abs(high))); m != nil {
 			m.kind = "wrong"

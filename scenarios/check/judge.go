@@ -33,6 +33,8 @@ type run struct {
 	log, held                 marks
 	store                     storage
 	ask                       answers
+	slos                      counting
+	alerts                    alerting
 	logIndex                  logIndex
 
 	lost, pending ledger.Ledger
@@ -91,13 +93,14 @@ func (r *run) checks(j *Judgement) []asked {
 	ledgers := map[string]func() Result{
 		CheckDurability: r.judgeDurability, CheckDuplicates: r.judgeDuplicates, CheckPhantoms: r.judgePhantoms,
 		CheckCorruption: r.judgeCorruption, CheckAgreement: r.judgeAgreement,
+		CheckSLOCounts: r.judgeSLOCounts, CheckFencing: r.judgeFencing,
 		CheckQueries: r.judgeQueries, CheckPairs: r.judgePairs, CheckCommitted: r.judgeCommitted, CheckZones: r.judgeZones, CheckMemory: r.judgeMemory,
 	}
 	done := map[string]bool{}
 	for i := range r.plan.Checks {
 		c := &r.plan.Checks[i]
 		switch c.Name {
-		case CheckDurability, CheckDuplicates, CheckPhantoms, CheckCorruption, CheckAgreement, CheckPairs, CheckCommitted, CheckZones, CheckMemory, CheckQueries:
+		case CheckDurability, CheckDuplicates, CheckPhantoms, CheckCorruption, CheckAgreement, CheckPairs, CheckCommitted, CheckZones, CheckMemory, CheckQueries, CheckSLOCounts, CheckFencing:
 			names := []string{c.Name}
 			if c.Name == CheckDurability {
 				names = []string{CheckDurability, CheckDuplicates, CheckPhantoms, CheckCorruption, CheckAgreement}
@@ -110,6 +113,10 @@ func (r *run) checks(j *Judgement) []asked {
 			}
 		case CheckRecovers:
 			list = append(list, asked{fmt.Sprintf("%s(%s)", c.Name, c.Args.Within), c.Name, &c.Pos, func() Result { return r.judgeRecovers(c.Args) }})
+		case CheckProgress:
+			list = append(list, asked{withinName(c), c.Name, &c.Pos, func() Result { return r.judgeProgress(c.Args) }})
+		case CheckAlerts:
+			list = append(list, asked{withinName(c), c.Name, &c.Pos, func() Result { return r.judgeAlerts(c.Args) }})
 		case CheckFreshness:
 			list = append(list, asked{fmt.Sprintf("%s(%s)", c.Name, c.Args.Within), c.Name, &c.Pos, func() Result { return r.judgeFreshness(c.Args) }})
 		case CheckSLOIngest, CheckSLOFresh, CheckSLOQuery:
@@ -135,6 +142,14 @@ func (r *run) checks(j *Judgement) []asked {
 		}})
 	}
 	return list
+}
+
+// withinName is the name of a check with a bound that may be left out.
+func withinName(c *plan.Check) string {
+	if c.Args.Within == 0 {
+		return c.Name
+	}
+	return fmt.Sprintf("%s(%s)", c.Name, c.Args.Within)
 }
 
 // guard runs f; if it panics, the check that it belongs to is inconclusive, and the defect is not hidden.
@@ -202,12 +217,19 @@ func (r *run) prepare(j *Judgement) {
 	if broken := guard(CheckQueries, r.followQueries); broken != nil {
 		r.ask.broken = broken.Summary
 	}
+	if broken := guard(CheckSLOCounts, r.followObjectives); broken != nil {
+		r.slos.broken = broken.Summary
+	}
+	if broken := guard(CheckAlerts, r.followAlerts); broken != nil {
+		r.alerts.broken = broken.Summary
+	}
 	j.Ledger = r.ledgerCounts()
 	j.Phases, j.Stages, j.Series = r.stats.phases, r.stats.stages, r.stats.series
 	j.Faults = append(j.Faults, r.faults...)
 	if len(r.ask.outcomes) == len(r.e.Queries) {
 		j.Queries = r.queryStats()
 	}
+	j.Objectives, j.Alerts = r.objectiveStats(), r.alertStats()
 	if len(j.Series.Columns) > 0 {
 		r.queryColumns(&j.Series, len(j.Series.Columns[0].Values))
 	}

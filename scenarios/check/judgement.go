@@ -27,7 +27,10 @@ type Judgement struct {
 	Phases  []PhaseStats `json:"phases"`            // in the plan's order
 	Faults  []FaultSpan  `json:"faults"`            // in order of injection, one for each node struck; then those that were never injected
 	Queries *QueryStats  `json:"queries,omitempty"` // if the plan has readers
-	Series  Series       `json:"series"`
+	// Objectives are the SLOs and Alerts the triggers that the run defined, in the order in which it did.
+	Objectives []ObjectiveStats `json:"objectives,omitempty"`
+	Alerts     []AlertStats     `json:"alerts,omitempty"`
+	Series     Series           `json:"series"`
 }
 
 // QueryCounts are queries by what became of them.

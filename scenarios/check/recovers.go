@@ -208,6 +208,16 @@ func refusal(o *evidence.Op) (string, bool) {
 	return said, ok
 }
 
+// loadBegin is when the load began: the beginning of the first phase that ran.
+func (r *run) loadBegin() time.Duration {
+	for i := range r.phases {
+		if r.phases[i].ran {
+			return r.phases[i].begin
+		}
+	}
+	return 0
+}
+
 // loadEnd is when the load ended: the end of the last phase that ran.
 func (r *run) loadEnd() time.Duration {
 	end := time.Duration(0)

@@ -121,6 +121,21 @@ func (s *truthSet) need(name string, coded bool) {
 
 // buildTruth gathers the events of the datasets that were asked about, with the columns that questions look at.
 func (r *run) buildTruth(questions []*asking) (*truth, error) {
+	t, err := r.emptyTruth()
+	if err != nil {
+		return nil, err
+	}
+	for i := range r.e.Queries {
+		if q := questions[i]; q != nil {
+			t.want(r, r.e.Queries[i].Dataset, q)
+		}
+	}
+	r.fill(t)
+	return t, nil
+}
+
+// emptyTruth has no datasets yet.
+func (r *run) emptyTruth() (*truth, error) {
 	if r.e.Run.Epoch.IsZero() {
 		return nil, fmt.Errorf("when the run began on the clock of the events is not known")
 	}
@@ -128,29 +143,31 @@ func (r *run) buildTruth(questions []*asking) (*truth, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the load's events cannot be made again: %w", err)
 	}
-	t := &truth{epoch: r.e.Run.Epoch, load: load, sets: map[string]*truthSet{}}
-	for i := range r.e.Queries {
-		name, q := r.e.Queries[i].Dataset, questions[i]
-		if q == nil {
-			continue
-		}
-		set := t.sets[name]
-		if set == nil {
-			set = &truthSet{cols: map[string]*column{}, recreated: r.recreations(name)}
-			t.sets[name] = set
-		}
-		for _, b := range q.Breakdowns {
-			set.need(b, true)
-		}
-		for _, f := range q.Filters {
-			set.need(f.Column, true)
-		}
-		for _, c := range q.Calculations {
-			if c.Column != "" {
-				set.need(c.Column, c.Op == "COUNT_DISTINCT")
-			}
+	return &truth{epoch: r.e.Run.Epoch, load: load, sets: map[string]*truthSet{}}, nil
+}
+
+// want notes that a question looks at a dataset.
+func (t *truth) want(r *run, dataset string, q *asking) {
+	set := t.sets[dataset]
+	if set == nil {
+		set = &truthSet{cols: map[string]*column{}, recreated: r.recreations(dataset)}
+		t.sets[dataset] = set
+	}
+	for _, b := range q.Breakdowns {
+		set.need(b, true)
+	}
+	for _, f := range q.Filters {
+		set.need(f.Column, true)
+	}
+	for _, c := range q.Calculations {
+		if c.Column != "" {
+			set.need(c.Column, c.Op == "COUNT_DISTINCT")
 		}
 	}
+}
+
+// fill gathers the events of the wanted datasets.
+func (r *run) fill(t *truth) {
 	epoch := t.epoch.UnixNano()
 	for i := range r.e.Ops {
 		o := &r.e.Ops[i]
@@ -175,7 +192,6 @@ func (r *run) buildTruth(questions []*asking) (*truth, error) {
 			set.runs = append(set.runs, x)
 		})
 	}
-	return t, nil
 }
 
 // recreations are when a dataset was recreated, by the faults that did it.

@@ -209,6 +209,8 @@ type Entry struct {
 	Fault  string        `json:"fault,omitempty"` // fault ID: phase name / index, such as outage/0
 	Node   string        `json:"node,omitempty"`
 	Event  string        `json:"event,omitempty"`
+	Topic  string        `json:"topic,omitempty"` // with Part, where an announcement is about one partition
+	Part   int32         `json:"part,omitempty"`
 	Detail string        `json:"detail,omitempty"`
 	Pos    *plan.Pos     `json:"pos,omitempty"` // the step in the script
 }

@@ -289,7 +289,7 @@ func sizeOfSample(s *Sample) int64 {
 }
 
 func sizeOfEntry(e *Entry) int64 {
-	return int64(unsafe.Sizeof(*e)) + 48 + int64(len(e.Kind)+len(e.Phase)+len(e.Fault)+len(e.Node)+len(e.Event)+len(e.Detail))
+	return int64(unsafe.Sizeof(*e)) + 48 + int64(len(e.Kind)+len(e.Phase)+len(e.Fault)+len(e.Node)+len(e.Event)+len(e.Topic)+len(e.Detail))
 }
 
 // damagedReader makes every error of a decompressor one of damage.
