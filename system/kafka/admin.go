@@ -74,8 +74,8 @@ func (a *admin) sarama() (sarama.Client, error) {
 	return a.client, nil
 }
 
-// ask gets metadata from one address over a connection that is kept.
-func (a *admin) ask(address, topic string) (*sarama.MetadataResponse, error) {
+// connection returns the connection to an address, which is kept. After an error of a request it must be closed.
+func (a *admin) connection(address string) (*sarama.Broker, error) {
 	a.mu.Lock()
 	if a.closed {
 		a.mu.Unlock()
@@ -88,6 +88,22 @@ func (a *admin) ask(address, topic string) (*sarama.MetadataResponse, error) {
 	}
 	a.mu.Unlock()
 	if err := b.Open(a.config); err != nil && !errors.Is(err, sarama.ErrAlreadyConnected) {
+		return nil, err
+	}
+	return b, nil
+}
+
+// addresses are those of all brokers that are known.
+func (a *admin) addresses() []string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return slices.Clone(a.known)
+}
+
+// ask gets metadata from one address.
+func (a *admin) ask(address, topic string) (*sarama.MetadataResponse, error) {
+	b, err := a.connection(address)
+	if err != nil {
 		return nil, err
 	}
 	topics := []string{}
@@ -107,9 +123,7 @@ func (a *admin) ask(address, topic string) (*sarama.MetadataResponse, error) {
 // everyone asks all brokers at once and returns the answers that came soon: a broker that is cut off from the others
 // still answers, with what it knew.
 func (a *admin) everyone(ctx context.Context, topic string) ([]*sarama.MetadataResponse, error) {
-	a.mu.Lock()
-	addresses := slices.Clone(a.known)
-	a.mu.Unlock()
+	addresses := a.addresses()
 	type answer struct {
 		resp *sarama.MetadataResponse
 		err  error

@@ -24,12 +24,15 @@ type Options struct {
 	Dial Dial
 }
 
-// Log implements [port.Log]. Every producer, every reader and the admin have a client, hence connections, of their own.
+// Log implements [port.Log]. Every producer, every reader that is not shared, the admin and the groups have connections
+// of their own; shared readers have one client together.
 type Log struct {
-	r     rt.Runtime
-	seeds []string
-	dial  Dial
-	admin *admin
+	r      rt.Runtime
+	seeds  []string
+	dial   Dial
+	admin  *admin
+	groups *groups
+	shared sharing
 }
 
 // New makes a client of the cluster. It does not connect.
@@ -49,14 +52,22 @@ func New(r rt.Runtime, o Options) (*Log, error) {
 		}
 	}
 	l.admin = newAdmin(l)
+	l.groups = newGroups(l)
 	return l, nil
 }
 
-// Close ends the admin's connections. Producers and readers are closed by who made them.
-func (l *Log) Close() error { return l.admin.close() }
+// Close ends the connections of the admin, the groups and the shared readers. Producers and readers of their own are
+// closed by who made them.
+func (l *Log) Close() error {
+	l.groups.close()
+	return errors.Join(l.shared.close(), l.admin.close())
+}
 
 // Admin implements [port.Log].
 func (l *Log) Admin() port.LogAdmin { return l.admin }
+
+// Groups speaks the group protocol to this cluster.
+func (l *Log) Groups() port.Groups { return l.groups }
 
 // version is the protocol spoken: that of the last Kafka with ZooKeeper.
 var version = sarama.V3_9_1_0

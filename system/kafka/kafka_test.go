@@ -39,6 +39,9 @@ func versions(t *testing.T) sarama.MockResponse {
 	return sarama.NewMockApiVersionsResponse(t).SetApiKeys([]sarama.ApiVersionsResponseKey{
 		{ApiKey: 0, MinVersion: 0, MaxVersion: 7}, {ApiKey: 1, MinVersion: 0, MaxVersion: 11},
 		{ApiKey: 3, MinVersion: 0, MaxVersion: 7}, {ApiKey: 18, MinVersion: 0, MaxVersion: 3},
+		{ApiKey: 8, MinVersion: 0, MaxVersion: 9}, {ApiKey: 9, MinVersion: 0, MaxVersion: 9}, {ApiKey: 10, MinVersion: 0, MaxVersion: 4},
+		{ApiKey: 11, MinVersion: 0, MaxVersion: 9}, {ApiKey: 12, MinVersion: 0, MaxVersion: 4}, {ApiKey: 13, MinVersion: 0, MaxVersion: 5},
+		{ApiKey: 14, MinVersion: 0, MaxVersion: 5},
 	})
 }
 

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/IBM/sarama"
@@ -27,12 +27,13 @@ type reader struct {
 	r      rt.Runtime
 	cfg    port.ReaderConfig
 	client sarama.Client
+	shared *sharing // whose client it is; nil if it is the reader's own
 	admin  *admin
 	topic  string
 	part   int32
 	offset int64
 	epoch  int32 // the highest leader epoch that an answer came from
-	close  sync.Once
+	closed atomic.Bool
 }
 
 // NewReader implements [port.Log].
@@ -44,18 +45,28 @@ func (l *Log) NewReader(cfg port.ReaderConfig, topic string, partition int32, of
 	if err != nil {
 		return nil, err
 	}
-	client, err := sarama.NewClient(l.seeds, c)
+	r := &reader{r: l.r, cfg: cfg, admin: l.admin, topic: topic, part: partition, offset: offset}
+	if cfg.Shared {
+		r.shared = &l.shared
+		r.client, err = l.shared.open(l.seeds, c)
+	} else {
+		r.client, err = sarama.NewClient(l.seeds, c)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("kafka: reader %q of %s/%d: %w", cfg.ClientID, topic, partition, err)
 	}
-	return &reader{r: l.r, cfg: cfg, client: client, admin: l.admin, topic: topic, part: partition, offset: offset}, nil
+	return r, nil
 }
 
 // Offset implements [port.Reader].
 func (r *reader) Offset() int64 { return r.offset }
 
 // Close implements [port.Reader].
-func (r *reader) Close() { r.close.Do(func() { _ = r.client.Close() }) }
+func (r *reader) Close() {
+	if !r.closed.Swap(true) && r.shared == nil {
+		_ = r.client.Close()
+	}
+}
 
 // await runs a blocking call of Sarama's, which knows no contexts, and waits for it no longer than ctx.
 func await[T any](ctx context.Context, r rt.Runtime, f func() (T, error)) (T, error) {
@@ -123,6 +134,10 @@ func (r *reader) confirmed(ctx context.Context, epoch int32) bool {
 // fetch asks the leader once, if it leads under at least the given epoch. After an error the metadata has been refreshed
 // as far as that is possible.
 func (r *reader) fetch(offset int64, atLeast int32) (fetched, error) {
+	if r.closed.Load() {
+		return fetched{}, sarama.ErrClosedClient
+	}
+	before := r.shared.closures()
 	leader, epoch, err := r.client.LeaderAndEpoch(r.topic, r.part)
 	if err != nil {
 		return fetched{}, err // it has refreshed the metadata itself
@@ -138,7 +153,9 @@ func (r *reader) fetch(offset int64, atLeast int32) (fetched, error) {
 	req.AddBlock(r.topic, r.part, offset, int32(r.cfg.MaxBytes), epoch)
 	resp, err := leader.Fetch(req)
 	if err != nil {
-		_ = leader.Close() // it is opened again when it is next asked for
+		if r.shared.first(before) {
+			_ = leader.Close() // it is opened again when it is next asked for
+		}
 		_ = r.client.RefreshMetadata(r.topic)
 		return fetched{}, err
 	}
