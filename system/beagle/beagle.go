@@ -54,6 +54,9 @@ type Beagle struct {
 	trouble    string
 	away       bool   // the metadata store did not answer when last asked
 	past       Totals // of partitions that were given up
+	// kept are the partitions that were given up for the present rebalance with everything committed: if one is given
+	// back and nobody has moved its progress, its window need not be read again.
+	kept map[int32]*partition
 }
 
 // New makes a worker. name is its node's, under which it announces and marks progress. Errors: a configuration that cannot
@@ -82,7 +85,7 @@ func New(r rt.Runtime, ports port.Ports, cfg Config, topic, name string, bugs pl
 func newWith(r rt.Runtime, ports port.Ports, cfg Config, topic, name string, bugs planted.Set, member membership) *Beagle {
 	b := &Beagle{
 		r: r, log: ports.Log, counts: ports.Counts, events: ports.Events, cfg: cfg, topic: topic, name: name, bugs: bugs,
-		member: member, generation: -1, reread: rereadBytes,
+		member: member, generation: -1, reread: rereadBytes, kept: map[int32]*partition{},
 	}
 	b.objectives = newObjectives(r, ports.Definitions, &b.cfg, bugs)
 	b.objectives.told = b.told
@@ -150,9 +153,12 @@ func (b *Beagle) take(ctx context.Context, tasks *rt.Group, a group.Assignment) 
 	var fresh []*partition
 	for _, id := range a.Partitions {
 		if !slices.ContainsFunc(b.parts, func(p *partition) bool { return p.id == id }) {
-			fresh = append(fresh, newPartition(b, id))
+			p := newPartition(b, id)
+			p.before = b.kept[id]
+			fresh = append(fresh, p)
 		}
 	}
+	clear(b.kept)
 	b.parts = append(b.parts, fresh...)
 	slices.SortFunc(b.parts, func(p, q *partition) int { return int(p.id) - int(q.id) })
 	b.mu.Unlock()
@@ -188,6 +194,9 @@ func (b *Beagle) revoke(ctx context.Context, which func(*partition) bool) {
 		}
 		b.mu.Lock()
 		b.past.add(&p.shown.totals)
+		if p.begun && !p.dirty() {
+			b.kept[p.id] = p
+		}
 		b.mu.Unlock()
 	}
 }

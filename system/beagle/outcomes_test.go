@@ -267,3 +267,37 @@ func TestRereads(t *testing.T) {
 		})
 	}
 }
+
+// TestGivenBack: a partition that comes back to the worker that has just given it up is not read again, unless somebody
+// else has had it.
+func TestGivenBack(t *testing.T) {
+	for name, moved := range map[string]bool{"nobody has moved it": false, "somebody has": true} {
+		t.Run(name, func(t *testing.T) {
+			play(t, 1, func(w *world) {
+				k := w.start("b1")
+				k.member.cooperative = false
+				k.give(0)
+				w.log.add(0, chunk(1, request{1, 60, 5}), chunk(1, request{2, 60, 5}))
+				w.sleep(3 * time.Second)
+				// Then the window can only be had from before.
+				w.log.change(0, func(p *memPartition) { p.start, p.records = 2, nil })
+				k.member.rebalance(port.ErrRebalanceInProgress)
+				w.sleep(time.Second)
+				w.log.add(0, chunk(1, request{3, 60, 5}))
+				if moved {
+					if err := w.counts.Advance(w.t.Context(), port.Advance{Consumer: Consumer, Topic: topic, From: 2, To: 3, By: "b2",
+						Counts: []port.SLOCount{{SLO: 10, Minute: 60, Good: 1, Total: 1}}}); err != nil {
+						t.Fatal(err)
+					}
+				}
+				k.give(0)
+				w.log.add(0, chunk(1, request{3, 60, 5}))
+				if !moved {
+					w.log.add(0, chunk(1, request{1, 60, 5}))
+				}
+				w.sleep(5 * time.Second)
+				w.expect(10, map[int64][2]int64{60: {3, 3}})
+			})
+		})
+	}
+}

@@ -44,6 +44,7 @@ type partition struct {
 	totals    Totals
 	decoder   event.Decoder
 	ids       []event.ID
+	before    *partition // it was this worker's just before, and had committed everything
 
 	shown struct { // under Beagle.mu
 		status PartitionStatus
@@ -98,10 +99,12 @@ func (p *partition) begin(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := p.remember(ctx); err != nil {
+	if before := p.before; before != nil && before.committed == row.Next && there {
+		p.seen = before.seen
+	} else if err := p.remember(ctx); err != nil {
 		return err
 	}
-	p.begun = true
+	p.before, p.begun = nil, true
 	p.show()
 	return nil
 }
