@@ -1,0 +1,559 @@
+package trigger_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ratel-sim/ratel/system/definition"
+	"github.com/ratel-sim/ratel/system/event"
+	"github.com/ratel-sim/ratel/system/planted"
+	"github.com/ratel-sim/ratel/system/port"
+	"github.com/ratel-sim/ratel/system/query/exec"
+	"github.com/ratel-sim/ratel/system/rt"
+	"github.com/ratel-sim/ratel/system/trigger"
+)
+
+// high is above the threshold in some minutes.
+func (w *world) high(minutes ...int) func(at time.Time) float64 {
+	return func(at time.Time) float64 {
+		for _, m := range minutes {
+			if at.Equal(w.begin.Add(time.Duration(m) * time.Minute)) {
+				return 10 + float64(m)
+			}
+		}
+		return 3
+	}
+}
+
+func TestEachWindowOnce(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, w *world) {
+		w.value = w.high(3, 4, 8)
+		id := w.defineTrigger(nil)
+		a, b := w.start("trigger1"), w.start("trigger2")
+		w.until(10*time.Minute + 30*time.Second)
+		if a.Status().Leading == b.Status().Leading {
+			t.Fatalf("leading: %v and %v", a.Status().Leading, b.Status().Leading)
+		}
+		list := w.of(id, 1, 10)
+		for _, e := range list {
+			m := int(time.Unix(0, e.Window).Sub(w.begin) / time.Minute)
+			if e.Triggered != (m == 3 || m == 4 || m == 8) || e.Fires != (m == 3 || m == 8) || e.Resolves != (m == 5 || m == 9) || e.Stale {
+				t.Errorf("minute %d: %+v", m, e)
+			}
+			if late := e.At.Sub(time.Unix(0, e.Window)); late < w.cfg.Settle || late > w.cfg.Settle+time.Second {
+				t.Errorf("minute %d was evaluated %v late", m, late)
+			}
+			if (e.Fires || e.Resolves) != !e.Delivered.IsZero() {
+				t.Errorf("minute %d: delivered %v", m, e.Delivered)
+			}
+		}
+		var keys []string
+		for _, d := range w.delivered {
+			keys = append(keys, d.key)
+		}
+		key := func(m int, what string) string {
+			return fmt.Sprintf("%d/%d/%s", id, w.begin.Add(time.Duration(m)*time.Minute).UnixNano(), what)
+		}
+		if want := []string{key(3, "fires"), key(5, "resolves"), key(8, "fires"), key(9, "resolves")}; !reflect.DeepEqual(keys, want) {
+			t.Errorf("delivered %v, expected %v", keys, want)
+		}
+		var n map[string]any
+		if err := json.Unmarshal([]byte(w.delivered[0].body), &n); err != nil {
+			t.Fatal(err)
+		}
+		if n["status"] != "TRIGGERED" || n["id"] != fmt.Sprint(id) || n["name"] != "too many" || n["value"] != 13.0 || n["key"] != keys[0] || n["kind"] != "trigger" ||
+			n["window"] != w.begin.Add(3*time.Minute).Format(time.RFC3339) || !reflect.DeepEqual(n["threshold"], map[string]any{"op": ">", "value": 10.0}) {
+			t.Errorf("%v", n)
+		}
+		if req := w.requests[0]; req.TeamID != 7 || req.DatasetID != 3 || !req.DisableSeries || !strings.Contains(string(req.Spec), `"time_range":60`) {
+			t.Errorf("%+v %s", req, req.Spec)
+		}
+		st := a.Status()
+		if b.Status().Leading {
+			st = b.Status()
+		}
+		if st.Alerts != 1 || st.Behind != 0 || st.Totals.Evaluated != 10 || st.Totals.Fired != 2 || st.Totals.Resolved != 2 || st.Totals.Delivered != 4 || st.Epoch == 0 {
+			t.Errorf("%+v", st)
+		}
+	})
+}
+
+func TestOnTrueInARow(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, w *world) {
+		w.value = w.high(2, 4, 5, 6, 7)
+		id := w.defineTrigger(func(t *definition.Trigger) {
+			t.AlertType, t.Threshold.ExceededLimit = definition.OnTrue, 3
+		})
+		a := w.start("trigger1")
+		w.until(5*time.Minute + 30*time.Second)
+		w.set(func() { w.partial = true }) // minute 6 is stale
+		w.until(6*time.Minute + 40*time.Second)
+		w.set(func() { w.partial = false })
+		a.cancel() // the next leader must know of the row
+		w.until(6*time.Minute + 50*time.Second)
+		if !a.ended.Done() || a.Status().Leading {
+			t.Fatal("it goes on")
+		}
+		w.start("trigger2")
+		w.until(8*time.Minute + 30*time.Second)
+		for i, e := range w.of(id, 1, 8) {
+			if want := i+1 == 7; e.Triggered != want || e.Fires != want || e.Resolves || e.Stale != (i+1 == 6) {
+				t.Errorf("minute %d: %+v", i+1, e)
+			}
+		}
+		if got := w.announced(port.EventAlertStale); len(got) != 1 || !strings.Contains(got[0], "not complete") {
+			t.Errorf("%v", got)
+		}
+	})
+}
+
+func TestWaitsForFreshData(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, w *world) {
+		w.value = w.high(1, 2, 3, 4, 5)
+		w.lag = func(at time.Time) time.Duration {
+			switch at.Sub(w.begin).Truncate(time.Minute) {
+			case 2 * time.Minute:
+				return 12 * time.Second
+			case 3 * time.Minute:
+				return time.Hour
+			}
+			return 0
+		}
+		id := w.defineTrigger(nil)
+		w.start("trigger1")
+		w.until(4*time.Minute + 30*time.Second)
+		list := w.of(id, 1, 4)
+		late := func(i int) time.Duration { return list[i].At.Sub(time.Unix(0, list[i].Window)) }
+		if list[1].Stale || late(1) < 12*time.Second || late(1) > 15*time.Second {
+			t.Errorf("the late one: %v, %+v", late(1), list[1])
+		}
+		if e := list[2]; !e.Stale || !e.Triggered || e.Fires || e.Resolves || late(2) < w.cfg.Settle+w.cfg.Patience || late(2) > w.cfg.Settle+w.cfg.Patience+time.Second {
+			t.Errorf("the stale one: %v, %+v", late(2), e)
+		}
+		if e := list[3]; e.Stale || !e.Triggered || e.Fires {
+			t.Errorf("after it: %+v", e)
+		}
+	})
+}
+
+// TestHopeless: what the query node refuses is not asked again and again.
+func TestHopeless(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, w *world) {
+		id := w.defineTrigger(nil)
+		w.code = 404
+		w.start("trigger1")
+		w.until(2*time.Minute + 30*time.Second)
+		for _, e := range w.of(id, 1, 2) {
+			if !e.Stale {
+				t.Errorf("%+v", e)
+			}
+		}
+		if len(w.asked) != 2 {
+			t.Errorf("it was asked %d times", len(w.asked))
+		}
+	})
+}
+
+// TestOtherQueryNode: one that fails does not make windows stale.
+func TestOtherQueryNode(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, w *world) {
+		id := w.defineTrigger(nil)
+		w.queryErr["query1"] = errors.New("connection refused")
+		w.start("trigger1")
+		w.until(5*time.Minute + 30*time.Second)
+		for _, e := range w.of(id, 1, 5) {
+			if e.Stale {
+				t.Errorf("%+v", e)
+			}
+		}
+		if len(w.asked) != 6 {
+			t.Errorf("%v", w.asked)
+		}
+	})
+}
+
+func TestGroups(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, w *world) {
+		w.groups = func(time.Time) []exec.Row {
+			row := func(name string, v event.Value) exec.Row {
+				return exec.Row{Group: []event.Value{event.StringValue(name)}, Values: []exec.Cell{{Value: v}}}
+			}
+			return []exec.Row{row("a", event.IntValue(4)), row("b", event.Value{}), row("c", event.IntValue(2)), row("d", event.IntValue(7))}
+		}
+		id := w.defineTrigger(func(t *definition.Trigger) {
+			t.Query = json.RawMessage(`{"calculations":[{"op":"COUNT"}],"breakdowns":["service"],"time_range":60}`)
+			t.Threshold = definition.Threshold{Op: "<", Value: 5}
+		})
+		w.start("trigger1")
+		w.until(90 * time.Second)
+		if e := w.of(id, 1, 1)[0]; e.Value != 2 || !e.Fires {
+			t.Errorf("%+v", e)
+		}
+		if !strings.Contains(w.delivered[0].body, `"groups":[{"group":{"service":"c"},"value":2},{"group":{"service":"a"},"value":4}]`) {
+			t.Errorf("%s", w.delivered[0].body)
+		}
+		if !strings.Contains(string(w.requests[0].Spec), `"orders":[{"op":"COUNT","order":"ascending"}]`) {
+			t.Errorf("%s", w.requests[0].Spec)
+		}
+	})
+}
+
+// TestTakeOver: the other goes on where a leader stopped that is cut off, also with what it could not deliver.
+func TestTakeOver(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, w *world) {
+		w.value = w.high(2, 3, 4, 5, 6, 7, 8, 9)
+		id := w.defineTrigger(nil)
+		w.start("trigger1")
+		w.until(time.Second)
+		b := w.start("trigger2")
+		w.until(time.Minute)
+		w.set(func() { w.down["http://receiver/a"] = true })
+		w.until(2*time.Minute + 10*time.Second)
+		w.Cut("trigger1", true)
+		w.until(2*time.Minute + 17*time.Second)
+		w.Expire("trigger1")
+		w.until(3 * time.Minute)
+		if !b.Status().Leading || b.Status().Undelivered != 1 {
+			t.Fatalf("%+v", b.Status())
+		}
+		w.set(func() { w.down["http://receiver/a"] = false })
+		w.until(9*time.Minute + 30*time.Second)
+		list := w.of(id, 1, 9)
+		if list[1].By != "trigger1" || list[2].By != "trigger2" || list[2].Epoch <= list[1].Epoch || list[2].Fires || list[1].Delivered.IsZero() {
+			t.Errorf("%s", w.say(list))
+		}
+		if len(w.delivered) != 1 {
+			t.Errorf("%v", w.delivered)
+		}
+		up, down := w.announced(port.EventLeaderUp), w.announced(port.EventLeaderDown)
+		if len(up) != 2 || len(down) != 1 || !strings.HasPrefix(down[0], fmt.Sprintf("trigger1 epoch %d: ", list[1].Epoch)) || up[1] != fmt.Sprintf("trigger2 epoch %d", list[2].Epoch) {
+			t.Errorf("%v %v", up, down)
+		}
+	})
+}
+
+// TestFenced: a leader that is told that it is none stops at once.
+func TestFenced(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, w *world) {
+		w.value = w.high(2)
+		id := w.defineTrigger(nil)
+		w.start("trigger1")
+		w.until(90 * time.Second)
+		w.set(func() { w.epoch = 1000 })
+		w.until(3 * time.Minute)
+		w.of(id, 1, 1)
+		if down := w.announced(port.EventLeaderDown); len(down) == 0 || !strings.Contains(down[0], "fenced") || len(w.delivered) != 0 {
+			t.Errorf("%v", down)
+		}
+	})
+}
+
+// TestInFlight: what a leader has begun when it loses the lock is not recorded, even if nobody else is there; with the
+// planted bug it is, under the successor's epoch.
+func TestInFlight(t *testing.T) {
+	t.Parallel()
+	for _, bug := range []string{"", planted.LockWithoutFencing} {
+		t.Run("bug "+bug, func(t *testing.T) {
+			t.Parallel()
+			inBubble(t, func(t *testing.T, w *world) {
+				var bugs []string
+				if bug != "" {
+					bugs = append(bugs, bug)
+				}
+				w.hold = rt.NewFuture[struct{}](w.wall)
+				id := w.defineTrigger(nil)
+				w.start("trigger1", bugs...)
+				w.until(time.Second)
+				b := w.start("trigger2", bugs...)
+				w.until(time.Minute + 5500*time.Millisecond) // it has asked
+				first := w.hold
+				w.set(func() { w.hold = rt.NewFuture[struct{}](w.wall) })
+				w.Expire("trigger1")
+				w.until(time.Minute + 5600*time.Millisecond)
+				if !b.Status().Leading {
+					t.Fatal("the other does not lead")
+				}
+				first.Complete(struct{}{}, nil)
+				w.until(time.Minute + 6*time.Second)
+				w.hold.Complete(struct{}{}, nil)
+				w.until(80 * time.Second)
+				e := w.of(id, 1, 1)[0]
+				if e.Epoch != b.Status().Epoch {
+					t.Errorf("%+v", e)
+				}
+				if (e.By == "trigger1") != (bug != "") {
+					t.Errorf("recorded by %s", e.By)
+				}
+			})
+		})
+	}
+}
+
+// TestTwoLead: with either bug in the lock, a leader whose session has expired goes on beside its successor, until it is
+// fenced.
+func TestTwoLead(t *testing.T) {
+	t.Parallel()
+	for _, bug := range []string{planted.SessionLossUnnoticed, planted.LeaderWithoutZnode} {
+		t.Run(bug, func(t *testing.T) {
+			t.Parallel()
+			inBubble(t, func(t *testing.T, w *world) {
+				id := w.defineTrigger(nil)
+				a := w.start("trigger1", bug)
+				w.until(time.Second)
+				b := w.start("trigger2", bug)
+				w.until(70 * time.Second)
+				w.Expire("trigger1")
+				w.until(100 * time.Second)
+				if !a.Status().Leading || !b.Status().Leading {
+					t.Errorf("leading: %v, %v", a.Status().Leading, b.Status().Leading)
+				}
+				w.until(150 * time.Second)
+				w.of(id, 1, 2)
+				if a.Status().Leading || !b.Status().Leading {
+					t.Errorf("after its next evaluation: %v, %v", a.Status().Leading, b.Status().Leading)
+				}
+			})
+		})
+	}
+}
+
+// TestNobodyLeads: with the bug, one lost answer is the end of alerting; without, it is nothing.
+func TestNobodyLeads(t *testing.T) {
+	t.Parallel()
+	for _, bug := range []string{"", planted.OrphanEphemeral} {
+		t.Run("bug "+bug, func(t *testing.T) {
+			t.Parallel()
+			inBubble(t, func(t *testing.T, w *world) {
+				var bugs []string
+				if bug != "" {
+					bugs = append(bugs, bug)
+				}
+				id := w.defineTrigger(nil)
+				w.LoseCreations(1, 0)
+				w.start("trigger1", bugs...)
+				w.until(time.Second)
+				w.start("trigger2", bugs...)
+				w.until(5*time.Minute + 30*time.Second)
+				if bug != "" {
+					w.of(id, 1, 0)
+				} else {
+					w.of(id, 1, 5)
+				}
+			})
+		})
+	}
+}
+
+// TestCatchUp: windows that nobody was there for are evaluated late, all of the last day, oldest first.
+func TestCatchUp(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, w *world) {
+		id := w.defineTrigger(func(t *definition.Trigger) { t.Frequency = 300 })
+		a := w.start("trigger1")
+		w.until(11 * time.Minute)
+		a.cancel()
+		w.until(25*time.Hour + time.Minute)
+		w.start("trigger1")
+		w.until(25*time.Hour + 4*time.Minute)
+		n, last := 0, int64(0)
+		for _, e := range w.evals {
+			if e.Stale || e.Alert != id || e.Window <= last {
+				t.Errorf("%+v after window %d", e, last)
+			}
+			n, last = n+1, e.Window
+		}
+		if n != 2+24*12 { // two before, and those of a day
+			t.Errorf("%d evaluations", n)
+		}
+	})
+}
+
+// TestLostAnswer: what was recorded without an answer is not recorded again, and delivered.
+func TestLostAnswer(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, w *world) {
+		w.value = w.high(1, 2)
+		w.lose = 2
+		id := w.defineTrigger(nil)
+		w.start("trigger1")
+		w.until(4*time.Minute + 30*time.Second)
+		list := w.of(id, 1, 4)
+		if !list[0].Fires || list[1].Fires || len(w.delivered) != 2 {
+			t.Errorf("%s\n%v", w.say(list), w.delivered)
+		}
+	})
+}
+
+// TestStoreAway: while the metadata store is away nothing is lost.
+func TestStoreAway(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, w *world) {
+		w.value = w.high(3)
+		id := w.defineTrigger(nil)
+		a := w.start("trigger1")
+		w.until(2 * time.Minute)
+		w.set(func() { w.away = true })
+		w.until(6 * time.Minute)
+		if st := a.Status(); st.Behind < 3 || st.Totals.Troubles == 0 {
+			t.Errorf("%+v", st)
+		}
+		w.set(func() { w.away = false })
+		w.until(7*time.Minute + 30*time.Second)
+		if list := w.of(id, 1, 7); !list[2].Fires || len(w.delivered) != 2 {
+			t.Errorf("%s", w.say(list))
+		}
+	})
+}
+
+// TestDefinitionsChange: a definition that changes, is disabled, cannot be read or is deleted.
+func TestDefinitionsChange(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, w *world) {
+		w.value = func(time.Time) float64 { return 12 }
+		changed, disabled, deleted := w.defineTrigger(nil), w.defineTrigger(nil), w.defineTrigger(nil)
+		bad := w.define(port.KindTrigger, "bad", json.RawMessage(`{"recipients":[]}`))
+		a := w.start("trigger1")
+		w.until(2*time.Minute + 30*time.Second)
+		w.redefine(changed, body(func(t *definition.Trigger) { t.Threshold.Value, t.Frequency = 20, 30 }))
+		w.redefine(disabled, body(func(t *definition.Trigger) { t.Disabled = true }))
+		w.set(func() { w.defs[deleted-1] = port.Definition{} })
+		if st := a.Status(); st.Alerts != 3 || st.Invalid != 1 {
+			t.Errorf("%+v", st)
+		}
+		w.until(4*time.Minute + 40*time.Second)
+		w.redefine(disabled, body(nil))
+		w.until(6*time.Minute + 20*time.Second)
+		w.of(deleted, 1, 2)
+		w.of(bad, 1, 0)
+		n := 0
+		for _, e := range w.evals {
+			m := time.Unix(0, e.Window).Sub(w.begin)
+			if e.Alert == disabled && m > 2*time.Minute && m < 5*time.Minute {
+				t.Errorf("evaluated while it was disabled: %v", m)
+			}
+			if e.Alert == changed && m > 2*time.Minute {
+				n++
+				if e.Triggered || e.Resolves != (m == 150*time.Second) {
+					t.Errorf("%v: %+v", m, e)
+				}
+			}
+		}
+		if n != 8 { // from 2m30s to 6m
+			t.Errorf("%d evaluations of the one that was changed", n)
+		}
+	})
+}
+
+// TestReceivers: one that fails gets it later, and does not hold up the others.
+func TestReceivers(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, w *world) {
+		w.value = w.high(1)
+		w.down["http://dead"] = true
+		w.define(port.KindRecipient, "r", json.RawMessage(`{"type":"webhook","target":"http://receiver/b"}`))
+		for range 20 {
+			w.defineTrigger(func(t *definition.Trigger) {
+				t.Recipients = []definition.Recipient{{Type: "webhook", Target: "http://dead"}, {ID: "1"}, {Type: "webhook", Target: "http://receiver/a"}}
+			})
+		}
+		w.start("trigger1")
+		w.until(67 * time.Second)
+		if len(w.delivered) != 40 {
+			t.Errorf("%d delivered within two seconds, expected 40", len(w.delivered))
+		}
+		w.until(110 * time.Second)
+		w.set(func() { w.down["http://dead"] = false })
+		w.until(200 * time.Second)
+		got := map[string]int{}
+		for _, d := range w.delivered {
+			got[d.url+" "+d.key]++
+		}
+		if len(got) != 120 || len(w.delivered) != 120 { // 20 that fire and 20 that resolve, to three each
+			t.Errorf("%d different ones, %d in all", len(got), len(w.delivered))
+		}
+		if open := w.announced(port.EventAlertDelivered); len(open) != 40 {
+			t.Errorf("%d alerts are delivered", len(open))
+		}
+	})
+}
+
+// TestBurnAlerts: they are judged by the counts, once everything is counted that the log had.
+func TestBurnAlerts(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, w *world) {
+		w.ends, w.progress = []int64{100, 0}, map[int32]int64{0: 100}
+		slo := w.define(port.KindSLO, "s", definition.Encode(definition.SLO{Name: "s", SLI: definition.SLI{Alias: "ok"}, TimePeriodDays: 30, TargetPerMillion: 990_000}))
+		zero := 0
+		to := []definition.Recipient{{Type: "webhook", Target: "http://receiver/a"}}
+		ref := definition.SLORef{ID: fmt.Sprint(slo)}
+		gone := w.define(port.KindBurnAlert, "exhausted", definition.Encode(definition.BurnAlert{AlertType: definition.ExhaustionTime, SLO: ref, ExhaustionMinutes: &zero, Recipients: to}))
+		rate := w.define(port.KindBurnAlert, "burning", definition.Encode(definition.BurnAlert{
+			AlertType: definition.BudgetRate, SLO: ref, BudgetRateWindowMinutes: 60, BudgetRateDecreaseThresholdPerMillion: 500_000, Recipients: to}))
+		for m := range 6 * 60 {
+			w.counts = append(w.counts, port.SLOCount{SLO: slo, Minute: w.begin.Add(time.Duration(m-360) * time.Minute).Unix(), Good: 1000, Total: 1000})
+		}
+		w.start("trigger1")
+		w.until(time.Minute + 30*time.Second)
+		w.set(func() { // of 361,000 events 3,610 may be bad
+			w.counts = append(w.counts, port.SLOCount{SLO: slo, Minute: w.begin.Add(time.Minute).Unix(), Good: 0, Total: 2000})
+		})
+		w.until(2*time.Minute + 30*time.Second)
+		w.set(func() {
+			w.counts = append(w.counts, port.SLOCount{SLO: slo, Minute: w.begin.Add(2 * time.Minute).Unix(), Good: 0, Total: 2000})
+		})
+		w.until(3*time.Minute + 30*time.Second)
+		w.set(func() { w.ends[0] = 200 }) // nobody counts any more
+		w.until(4*time.Minute + 40*time.Second)
+		for i, e := range w.of(rate, 1, 4) {
+			if e.Stale != (i == 3) || e.Triggered != (i > 0) || e.Fires != (i == 1) {
+				t.Errorf("%+v", e)
+			}
+		}
+		for i, e := range w.of(gone, 1, 4) {
+			if e.Stale != (i == 3) || e.Triggered != (i > 1) || e.Fires != (i == 2) {
+				t.Errorf("%+v", e)
+			}
+		}
+		if len(w.delivered) != 2 || !strings.Contains(w.delivered[0].body, `"kind":"burn_alert"`) || !strings.Contains(w.delivered[0].body, fmt.Sprintf(`"slo":"%d"`, slo)) {
+			t.Errorf("%v", w.delivered)
+		}
+	})
+}
+
+func TestWrongSetups(t *testing.T) {
+	t.Parallel()
+	r := rt.NewWall(1)
+	w := &world{}
+	s := store{world: w}
+	good := port.Ports{Coordination: w.Client(r, "a"), Definitions: s, Evaluations: s, Peers: peers{w, ""}, Webhooks: webhooks{w}}
+	for name, change := range map[string]func(p *port.Ports, c *trigger.Config, queries *[]string){
+		"no query nodes":  func(_ *port.Ports, _ *trigger.Config, q *[]string) { *q = nil },
+		"no parallel":     func(_ *port.Ports, c *trigger.Config, _ *[]string) { c.Parallel = 0 },
+		"no session":      func(_ *port.Ports, c *trigger.Config, _ *[]string) { c.SessionTimeout = 0 },
+		"no refresh":      func(_ *port.Ports, c *trigger.Config, _ *[]string) { c.RefreshEvery = 0 },
+		"no store":        func(p *port.Ports, _ *trigger.Config, _ *[]string) { p.Evaluations = nil },
+		"negative settle": func(_ *port.Ports, c *trigger.Config, _ *[]string) { c.Settle = -1 },
+	} {
+		p, c, q := good, trigger.DefaultConfig(), []string{"query1"}
+		change(&p, &c, &q)
+		if _, err := trigger.New(r, p, c, q, "a", planted.Set{}); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+	if _, err := trigger.New(r, good, trigger.DefaultConfig(), []string{"q"}, "a", planted.Set{}); err != nil {
+		t.Error(err)
+	}
+}
