@@ -32,6 +32,8 @@ type Config struct {
 	Zone string      `json:"zone,omitempty"`
 	// Listen is the address of its HTTP server, such as ":8080".
 	Listen string `json:"listen,omitempty"`
+	// GRPCListen is the address of a shepherd's gRPC server for OTLP, such as ":4317"; it has none if this is empty.
+	GRPCListen string `json:"grpc_listen,omitempty"`
 	// Kafka and ZooKeeper are the servers' addresses, host:port.
 	Kafka     []string `json:"kafka,omitempty"`
 	ZooKeeper []string `json:"zookeeper,omitempty"`
@@ -141,6 +143,14 @@ func (c Config) Check() error {
 	}
 	if _, _, err := net.SplitHostPort(c.Listen); err != nil {
 		k.bad("listen: %q, expected an address such as \":8080\"", c.Listen)
+	}
+	if c.GRPCListen != "" {
+		if _, _, err := net.SplitHostPort(c.GRPCListen); err != nil {
+			k.bad("grpc_listen: %q, expected an address such as \":4317\", or none", c.GRPCListen)
+		}
+		if c.Role != system.RoleShepherd {
+			k.bad("grpc_listen: a %s has no gRPC interface", c.Role)
+		}
 	}
 	k.addresses("kafka", c.Kafka)
 	k.addresses("zookeeper", c.ZooKeeper)

@@ -78,8 +78,10 @@ func TestBadConfigSaysWhatIsExpected(t *testing.T) {
 		want   string
 	}{
 		{"no name", func(c *Config) { c.Node = "" }, "node: missing"},
-		{"a server's role", func(c *Config) { c.Role = system.RoleKafka }, `role: "kafka", expected "shepherd", "retriever", "query" or "proxy"`},
+		{"a server's role", func(c *Config) { c.Role = system.RoleKafka }, `role: "kafka", expected "shepherd", "retriever", "query", "beagle", "trigger" or "proxy"`},
 		{"no address to listen on", func(c *Config) { c.Listen = "8080" }, `listen: "8080", expected an address`},
+		{"no address for gRPC", func(c *Config) { c.Role, c.GRPCListen = system.RoleShepherd, "4317" }, `grpc_listen: "4317", expected an address`},
+		{"gRPC of a retriever", func(c *Config) { c.GRPCListen = ":4317" }, "grpc_listen: a retriever has no gRPC interface"},
 		{"no Kafka", func(c *Config) { c.Kafka = nil }, "kafka: no address"},
 		{"a bad ZooKeeper address", func(c *Config) { c.ZooKeeper = []string{"zk1"} }, `zookeeper: "zk1", expected host:port`},
 		{"no partitions", func(c *Config) { c.Partitions, c.Partition, c.Retrievers = 0, 0, nil }, "partitions: 0, expected 1 or more"},

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"os"
 	"slices"
@@ -74,27 +73,17 @@ func Run(ctx context.Context, cfg Config, bugs planted.Set, log *slog.Logger) er
 	if err := schema(ctx, n, ports.Catalog, log); err != nil {
 		return err
 	}
-	run, handler, err := wire(n, cfg, ports, bugs)
+	run, faces, err := wire(n, cfg, ports, bugs)
 	if err != nil {
 		return err
 	}
-	listener, err := net.Listen("tcp", cfg.Listen)
-	if err != nil {
-		return fmt.Errorf("listen for HTTP: %w", err)
-	}
-	server := &http.Server{Handler: handler, ReadHeaderTimeout: readHeader, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn)}
 	ctx, stop := n.WithCancel(ctx)
 	defer stop()
-	served := rt.NewFuture[struct{}](n)
-	n.Go("http", func(context.Context) {
-		err := server.Serve(listener)
-		if errors.Is(err, http.ErrServerClosed) {
-			err = nil
-		}
-		stop() // a role that cannot be asked is of no use
-		served.Complete(struct{}{}, err)
-	})
-	log.Info("started", "role", cfg.Role, "listen", listener.Addr().String())
+	served, err := serve(n, faces, stop, log)
+	if err != nil {
+		return err
+	}
+	log.Info("started", "role", cfg.Role)
 	runErr := run(ctx)
 	if ctx.Err() != nil && errors.Is(runErr, context.Canceled) {
 		runErr = nil
@@ -102,11 +91,7 @@ func Run(ctx context.Context, cfg Config, bugs planted.Set, log *slog.Logger) er
 	// Requests are answered until here, so that a draining shepherd can still tell what became of their events.
 	endCtx, cancel := n.WithTimeout(context.WithoutCancel(ctx), lastRequests)
 	defer cancel()
-	if err := server.Shutdown(endCtx); err != nil {
-		log.Warn("some requests were not answered", "error", err)
-		_ = server.Close()
-	}
-	_, serveErr := served.Wait(endCtx)
+	serveErr := served.end(endCtx)
 	log.Info("ended", "error", errors.Join(runErr, serveErr))
 	return errors.Join(runErr, serveErr)
 }
@@ -187,15 +172,20 @@ func connect(n node, cfg Config, log *slog.Logger) (ports port.Ports, closeAll f
 	return ports, closeAll, nil
 }
 
-// wire makes the role itself and its HTTP interface.
-func wire(n node, cfg Config, ports port.Ports, bugs planted.Set) (run func(context.Context) error, handler http.Handler, err error) {
+// wire makes the role itself and its interfaces.
+func wire(n node, cfg Config, ports port.Ports, bugs planted.Set) (run func(context.Context) error, faces []face, err error) {
+	overHTTP := func(h http.Handler) []face { return []face{{name: "HTTP", address: cfg.Listen, handler: h}} }
 	switch cfg.Role {
 	case system.RoleShepherd:
 		s, err := shepherd.New(n, ports, cfg.Shepherd, cfg.Partitions, cfg.Node, bugs)
 		if err != nil {
 			return nil, nil, err
 		}
-		return s.Run, shepherd.Handler(s), nil
+		faces := overHTTP(shepherd.Handler(s))
+		if cfg.GRPCListen != "" {
+			faces = append(faces, face{name: "gRPC", address: cfg.GRPCListen, handler: shepherd.GRPC(s), grpc: true})
+		}
+		return s.Run, faces, nil
 	case system.RoleRetriever:
 		re, err := retriever.New(n, ports, cfg.Retriever, retriever.Place{
 			Topic: system.EventsTopic, Partition: cfg.Partition, Replica: cfg.Replica, Node: cfg.Node, Zone: cfg.Zone, Peers: cfg.pair(),
@@ -203,7 +193,7 @@ func wire(n node, cfg Config, ports port.Ports, bugs planted.Set) (run func(cont
 		if err != nil {
 			return nil, nil, err
 		}
-		return re.Run, withPeers(n, retriever.Handler(re), re), nil
+		return re.Run, overHTTP(withPeers(n, retriever.Handler(re), re)), nil
 	case system.RoleQuery:
 		q, err := query.New(n, ports, cfg.Query, query.Layout{
 			Partitions: cfg.Partitions,
@@ -212,19 +202,19 @@ func wire(n node, cfg Config, ports port.Ports, bugs planted.Set) (run func(cont
 		if err != nil {
 			return nil, nil, err
 		}
-		return q.Run, withPeers(n, query.Handler(q), q), nil
+		return q.Run, overHTTP(withPeers(n, query.Handler(q), q)), nil
 	case system.RoleBeagle:
 		b, err := beagle.New(n, ports, cfg.Beagle, system.EventsTopic, cfg.Node, bugs)
 		if err != nil {
 			return nil, nil, err
 		}
-		return b.Run, beagle.Handler(b), nil
+		return b.Run, overHTTP(beagle.Handler(b)), nil
 	case system.RoleTrigger:
 		t, err := trigger.New(n, ports, cfg.Trigger, cfg.Queries, cfg.Node, bugs)
 		if err != nil {
 			return nil, nil, err
 		}
-		return t.Run, trigger.Handler(t), nil
+		return t.Run, overHTTP(trigger.Handler(t)), nil
 	case system.RoleKafka, system.RoleZooKeeper, system.RoleMySQL, system.RoleS3:
 	}
 	return nil, nil, fmt.Errorf("%q is not a role that this program runs", cfg.Role)
