@@ -15,6 +15,8 @@ func announcementRank(kind string) int {
 		return 3
 	case port.EventSessionExpired, port.EventClaimLost, port.EventClaimed:
 		return 4
+	case port.EventLeaderUp, port.EventLeaderDown, port.EventGroupRebalance, port.EventGroupEvicted, port.EventAlertStale, port.EventProgressLost:
+		return 5
 	case port.EventShed, port.EventPartitionSick, port.EventPartitionWell:
 		return 5
 	case port.EventNodeStarted, port.EventNodeStopped, port.EventRecovered:

@@ -119,6 +119,7 @@ func passing() (*evidence.Evidence, *check.Judgement) {
 		result("expect outage: ack.p99 < 2s", check.CheckExpect, "p99 was 1.62 s", at(20)),
 	}
 	fillStores(j)
+	fillAlerting(j)
 	j.Results[5].Numbers = []check.Number{{Name: "recovered after", Value: 14, Unit: "s"}, {Name: "bound", Value: 30, Unit: "s"}}
 	return ev, j
 }
@@ -136,6 +137,9 @@ func failing() (*evidence.Evidence, *check.Judgement) {
 	for i := range l.Replicas {
 		l.Replicas[i].Local -= 148
 	}
+	o, a := &j.Objectives[1], &j.Alerts[1]
+	o.Total, o.Good, o.Wrong, o.Compliance, o.BudgetLeft = o.Total-148, o.Good-148, 2, 0.98, -1
+	a.Evaluated, a.Missed, a.Late, a.Stale, a.Delivered = 7, 1, 1, 2, 1
 	j.Queries.Total.Complete, j.Queries.Total.Wrong = j.Queries.Total.Complete-2, 2
 	finding := check.Finding{
 		Check: check.CheckDurability, Verdict: check.Fail, Title: "148 events were acknowledged by Kafka and are not in its final log",
@@ -295,6 +299,23 @@ func fillStores(j *check.Judgement) {
 	for i := range j.Stages {
 		s := check.SLO{Name: "slo.query(99% within 10s)", Unit: "queries", Target: 0.99, Within: 10 * time.Second, Judged: i != 1, Verdict: check.Pass, Events: 20, Good: 20, Fraction: 1}
 		j.Stages[i].SLOs = append(j.Stages[i].SLOs, s)
+	}
+}
+
+// fillAlerting adds what was counted for SLOs and evaluated for alerts.
+func fillAlerting(j *check.Judgement) {
+	for i := range 2 {
+		dataset := fmt.Sprintf("team-a/checkout-%d", i)
+		j.Objectives = append(j.Objectives, check.ObjectiveStats{
+			SLO: int64(i + 1), Name: "fast", Dataset: dataset, Target: 0.99, Good: 2387, Total: 2394, GoodLow: 2387, GoodHigh: int64(2387 + 4*i), TotalLow: 2394, TotalHigh: int64(2394 + 5*i),
+			Minutes: 2, Compliance: 2387.0 / 2394, BudgetLeft: 0.7076, Judged: true,
+		})
+		ms := time.Millisecond
+		a := check.AlertStats{Alert: int64(i + 7), Name: "errors", Dataset: dataset, Windows: 8, Evaluated: 8}
+		if i == 1 {
+			a.Stale, a.Fired, a.Resolved, a.Delivered, a.Duplicates, a.Latency = 1, 1, 1, 2, 1, check.Latency{Events: 2, P50: 6180 * ms, Max: 14_320 * ms}
+		}
+		j.Alerts = append(j.Alerts, a)
 	}
 }
 

@@ -136,7 +136,7 @@ func (l *lanes) events(ev *evidence.Evidence, at func(time.Duration) float64) {
 	kinds := []string{}
 	ticks := map[string][]tick{}
 	for _, e := range ev.Timeline {
-		if e.Kind != evidence.Announced {
+		if e.Kind != evidence.Announced || isRoutine(&e) {
 			continue
 		}
 		known, ok := ticks[e.Event]

@@ -35,6 +35,8 @@ type page struct {
 	Flow      flow
 	Stages    []stageView
 	Queries   *check.QueryStats
+	SLOs      []objectiveView
+	Alerts    []alertView
 	Phases    []check.PhaseStats
 	Faults    []faultView
 	Entries   []evidence.Entry
@@ -121,6 +123,7 @@ func newPage(ev *evidence.Evidence, j *check.Judgement) page {
 		Scenario: ev.Run.Scenario, Verdict: j.Verdict.String(), Mark: mark(j.Verdict), Reason: j.Reason,
 		Replay: Replay(ev), Planted: ev.Run.Planted, PlantedNote: plantedNote(j.Verdict), Ended: ev.Run.Ended, Gaps: ev.Gaps,
 		Data: charts(j), Lanes: drawLanes(ev, j, length), Heat: latencyHeat(ev.Ops, length), Flow: drawFlow(j.Ledger), Phases: j.Phases, Queries: j.Queries,
+		SLOs: viewed(j.Objectives, viewObjective), Alerts: viewed(j.Alerts, viewAlert),
 		Plan: newPlanView(ev.Plan, j.Faults), License: uplotLicense,
 	}
 	p.Data.frame(j, length)
@@ -131,7 +134,7 @@ func newPage(ev *evidence.Evidence, j *check.Judgement) page {
 	for _, f := range j.Faults {
 		p.Faults = append(p.Faults, newFaultView(f))
 	}
-	entries, rest := bounded(ev.Timeline, maxEntries)
+	entries, rest := bounded(eventful(ev.Timeline), maxEntries)
 	p.Entries = entries
 	if rest > 0 {
 		p.EntriesUp = plural(rest, "more entry")

@@ -47,6 +47,8 @@ func Text(w io.Writer, ev *evidence.Evidence, j *check.Judgement, opts TextOptio
 	t.events()
 	t.latency()
 	t.queries()
+	t.objectives()
+	t.alerts()
 	t.faults()
 	t.line("")
 	if opts.Report != "" {
