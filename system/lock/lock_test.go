@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -25,17 +26,20 @@ const (
 // bench is an ensemble and a process in a bubble of virtual time.
 type bench struct {
 	*locktest.Ensemble
-	t    testing.TB
-	wall *rt.Wall
+	t         testing.TB
+	wall      *rt.Wall
+	processes []*rt.Wall
 }
 
 func inBubble(t *testing.T, test func(t *testing.T, b *bench)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		b := &bench{locktest.New(), t, rt.NewWall(1)}
+		b := &bench{Ensemble: locktest.New(), t: t, wall: rt.NewWall(1)}
 		test(t, b)
-		b.wall.Kill()
-		b.wall.Wait()
+		for _, p := range append(b.processes, b.wall) {
+			p.Kill()
+			p.Wait()
+		}
 	})
 }
 
@@ -44,7 +48,9 @@ func (b *bench) lock(name string, bugs ...string) *lock.Lock {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	l, err := lock.New(b.wall, b.Client(b.wall, name), "trigger", name, timeout, set)
+	p := rt.NewWall(uint64(len(b.processes)))
+	b.processes = append(b.processes, p)
+	l, err := lock.New(p, b.Client(p, name), "trigger", name, timeout, set)
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -308,6 +314,7 @@ func TestOneHolder(t *testing.T) {
 func (b *bench) play(steps []int) (failed string) {
 	all := []*candidate{{name: "a"}, {name: "b"}, {name: "c"}}
 	epoch := int64(0)
+	var mu sync.Mutex
 	for _, c := range all {
 		l := b.lock(c.name)
 		b.wall.Go(c.name, func(ctx context.Context) {
@@ -316,12 +323,16 @@ func (b *bench) play(steps []int) (failed string) {
 				if err != nil {
 					return
 				}
+				mu.Lock()
 				if h.Epoch <= epoch {
 					failed = fmt.Sprintf("%s has epoch %d after %d", c.name, h.Epoch, epoch)
 				}
 				epoch, c.holder = h.Epoch, h
+				mu.Unlock()
 				_, _ = h.Lost.Wait(ctx)
+				mu.Lock()
 				c.holder = nil
+				mu.Unlock()
 				h.Release(ctx)
 			}
 		})
@@ -355,15 +366,18 @@ func (b *bench) play(steps []int) (failed string) {
 		case 9:
 			if c.cut.IsZero() {
 				b.Expire(c.name)
+				b.sleep(100 * time.Millisecond) // one that is just asking has its answer by then
 			}
 		}
 		synctest.Wait()
 		holders := ""
+		mu.Lock()
 		for _, c := range all {
 			if c.holder != nil && c.holder.Err() == nil {
 				holders += c.name
 			}
 		}
+		mu.Unlock()
 		if len(holders) > 1 {
 			return "held by " + holders
 		}
@@ -372,6 +386,8 @@ func (b *bench) play(steps []int) (failed string) {
 		b.Cut(c.name, false)
 	}
 	b.sleep(30 * time.Second)
+	mu.Lock()
+	defer mu.Unlock()
 	for _, c := range all {
 		if c.holder != nil {
 			return failed
