@@ -2,6 +2,7 @@ package mysql
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"net"
 	"slices"
@@ -9,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-sql-driver/mysql"
 	"pgregory.net/rapid"
 
 	"github.com/ratel-sim/ratel/system/catalog"
@@ -83,7 +85,15 @@ func TestNobodyListens(t *testing.T) {
 	ctx := t.Context()
 	_, versionErr := c.SchemaVersion(ctx)
 	_, teamErr := c.CreateTeam(ctx, port.NewTeam{Name: "t", Key: "k"})
-	for what, err := range map[string]error{"version": versionErr, "create team": teamErr, "delete": c.DeleteDataset(ctx, 1)} {
+	_, defineErr := c.Define(ctx, port.Definition{Team: 1, Kind: port.KindSLO, Name: "n"})
+	_, listErr := c.DefinitionsOf(ctx, 0)
+	_, _, recordErr := c.Record(ctx, port.Evaluation{Alert: 1})
+	_, dueErr := c.Undelivered(ctx, 1)
+	for what, err := range map[string]error{
+		"version": versionErr, "create team": teamErr, "delete": c.DeleteDataset(ctx, 1), "define": defineErr, "list": listErr,
+		"advance": c.Advance(ctx, port.Advance{Consumer: "c", Topic: "t"}), "record": recordErr, "due": dueErr,
+		"what is refused before it is sent": c.Advance(ctx, port.Advance{}),
+	} {
 		if !errors.Is(err, port.ErrRefused) || errors.Is(err, port.ErrUnknown) || errors.Is(err, port.ErrSchema) {
 			t.Errorf("%s: %v, expected it to be refused", what, err)
 		}
@@ -93,5 +103,31 @@ func TestNobodyListens(t *testing.T) {
 	}
 	if err := Check(ctx, dsn); err == nil || errors.Is(err, port.ErrSchema) {
 		t.Errorf("check: %v", err)
+	}
+}
+
+// TestRefused: what the server and the port's rules say for certain keeps its kind, and nothing is certain and unknown.
+func TestRefused(t *testing.T) {
+	t.Parallel()
+	c := &Catalog{}
+	for _, certain := range []error{port.ErrNotFound, port.ErrTooManyColumns, port.ErrNotThere, port.ErrFenced, port.ErrRefused} {
+		if err := c.refused(fmt.Errorf("wrapped: %w", certain)); !errors.Is(err, certain) || errors.Is(err, port.ErrUnknown) {
+			t.Errorf("%v became %v", certain, err)
+		}
+	}
+	c.ready.Store(true)
+	for number, want := range map[uint16]error{
+		erNoReferencedRow: port.ErrNotFound, erNoSuchTable: port.ErrSchema, erBadField: port.ErrSchema, erLockDeadlock: port.ErrRefused, erDupEntry: port.ErrRefused,
+	} {
+		err := c.refused(&mysql.MySQLError{Number: number})
+		if !errors.Is(err, want) || errors.Is(err, port.ErrUnknown) {
+			t.Errorf("error %d became %v, expected %v", number, err, want)
+		}
+		if rolledBack(err) != (number == erLockDeadlock) {
+			t.Errorf("error %d is to be tried again: %v", number, rolledBack(err))
+		}
+	}
+	if c.ready.Load() {
+		t.Error("after a missing table the schema still counts as checked")
 	}
 }
