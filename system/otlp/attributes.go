@@ -193,6 +193,13 @@ func (d *decoder) asText(name string, v *anyValue, bad *bool) {
 	if d.Failed() {
 		return
 	}
+	// JSON is at most six times as long, and the last text in it may go beyond where it is cut.
+	if need := 6 * min(len(v.str), maxText); need > d.textPaid {
+		if !d.Need(need - d.textPaid) {
+			return
+		}
+		d.textPaid = need
+	}
 	d.text = d.appendJSON(d.text[:0], v, 0, bad)
 	if n := min(len(d.text), maxText); d.Need(n) {
 		d.Set(name, event.StringValue(cut(string(d.text[:min(len(d.text), maxText+1)]), maxText)))

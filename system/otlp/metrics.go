@@ -188,10 +188,9 @@ func (d *decoder) pointEvents(g *group) {
 		e.SampleRate = max(d.rate, 1)
 		d.rate = ofScope
 		n := int32(0)
-		own := d.Len() // what is set after these is metrics'
 		for at >= 0 {
 			p = &s.points[at]
-			if n > 0 && (d.Len() > event.MaxFields-widestPoint || d.hasMetric(p, own)) {
+			if n > 0 && (d.Len() > event.MaxFields-widestPoint || d.hasMetric(p)) {
 				break
 			}
 			if bad := false; !p.bad {
@@ -211,10 +210,11 @@ func (d *decoder) pointEvents(g *group) {
 	}
 }
 
-// hasMetric says whether a metric of that name gave the event columns already.
-func (d *decoder) hasMetric(p *point, own int) bool {
+// hasMetric says whether the event has a column already that the point would set. Where that is an attribute, nothing
+// worse happens than another event.
+func (d *decoder) hasMetric(p *point) bool {
 	if p.kind == numberPoint {
-		return d.Has(p.name) && d.Len() > own
+		return d.Has(p.name)
 	}
 	name, ok := d.Join(p.name, "count")
 	return ok && d.Has(name)

@@ -131,11 +131,12 @@ type decoder struct {
 	rate    int64  // 0 if nothing says one
 	refused string // what is wrong with all of its items
 
-	text   []byte // of a value that becomes JSON text
-	lastID id
-	counts []uint64 // of a histogram's buckets
-	bounds []float64
-	points pointSet
+	text     []byte // of a value that becomes JSON text
+	textPaid int    // of its memory
+	lastID   id
+	counts   []uint64 // of a histogram's buckets
+	bounds   []float64
+	points   pointSet
 }
 
 func newDecoder(o Options) *decoder {
