@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/ratel-sim/ratel/sim/kafka"
+	"github.com/ratel-sim/ratel/system/group"
 	"github.com/ratel-sim/ratel/system/port"
 	"github.com/ratel-sim/ratel/system/rt"
 )
@@ -79,12 +81,18 @@ type groupMember struct {
 	reply port.JoinReply
 }
 
+// subscription is what a member says of itself. It must be in the consumers' own encoding: Kafka's coordinator reads the
+// topics in it, and a group whose members send anything else never gets beyond its first rebalance.
+func subscription(about string) []byte {
+	return group.Subscription{Topics: []string{"conformance"}, UserData: []byte(about)}.Encode()
+}
+
 // member makes a member that has not joined.
 func (e *GroupsEnv) member(instance string, change ...func(*port.JoinRequest)) (*groupMember, error) {
 	c, err := e.Client()
 	m := &groupMember{e: e, c: c, req: port.JoinRequest{
 		Group: e.Group, Instance: instance, ClientID: "conformance", SessionTimeout: 20 * time.Second, RebalanceTimeout: 10 * time.Second,
-		Protocols: []port.GroupProtocol{{Name: "range", Metadata: []byte("what I can do")}},
+		Protocols: []port.GroupProtocol{{Name: "range", Metadata: subscription("what I can do")}},
 	}}
 	for _, f := range change {
 		f(&m.req)
@@ -225,7 +233,7 @@ func firstMember(ctx context.Context, e *GroupsEnv) error {
 		return err
 	}
 	r := a.reply
-	if r.Generation != 1 || r.Member == "" || !a.leads() || r.Protocol != "range" || len(r.Members) != 1 || r.Members[0].Member != r.Member || string(r.Members[0].Metadata) != "what I can do" {
+	if r.Generation != 1 || r.Member == "" || !a.leads() || r.Protocol != "range" || len(r.Members) != 1 || r.Members[0].Member != r.Member || !bytes.Equal(r.Members[0].Metadata, subscription("what I can do")) {
 		return fmt.Errorf("the reply was %+v", r)
 	}
 	return a.heartbeats(ctx, time.Second, nil)

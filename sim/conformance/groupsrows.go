@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -126,7 +127,7 @@ func protocols(ctx context.Context, e *GroupsEnv) error {
 		return func(r *port.JoinRequest) {
 			r.Protocols = nil
 			for _, n := range names {
-				r.Protocols = append(r.Protocols, port.GroupProtocol{Name: n, Metadata: []byte("by " + n)})
+				r.Protocols = append(r.Protocols, port.GroupProtocol{Name: n, Metadata: subscription("by " + n)})
 			}
 		}
 	}
@@ -160,7 +161,7 @@ func protocols(ctx context.Context, e *GroupsEnv) error {
 		return fmt.Errorf("replies %+v and %+v, %w", a.reply, b.reply, err)
 	}
 	for _, m := range append(a.reply.Members, b.reply.Members...) {
-		if string(m.Metadata) != "by range" {
+		if !bytes.Equal(m.Metadata, subscription("by range")) {
 			return fmt.Errorf("the leader was told %q", m.Metadata)
 		}
 	}
