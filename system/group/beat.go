@@ -102,7 +102,7 @@ func (m *Member) heartbeats(ctx context.Context, b *beating) {
 	}
 	err := fmt.Errorf("no heartbeat of %s got through for %v: assumed to be evicted: %w", b.id.Member, m.cfg.SessionTimeout, port.ErrUnknownMember)
 	if last != nil {
-		err = fmt.Errorf("%w (last: %v)", err, last)
+		err = fmt.Errorf("%w (last: %s)", err, last.Error())
 	}
 	m.expelled(b, err)
 }
