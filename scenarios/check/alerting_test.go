@@ -41,7 +41,7 @@ func drawWatched(t *rapid.T) watched {
 
 // What is defined for each dataset.
 var (
-	watchedSLIs = []string{`LT($duration_ms, 100)`, `IF(EQUALS($status, 500), false, GT($duration_ms, 20), true)`}
+	watchedSLIs = []string{`LT($duration_ms, 100)`, `IF(EQUALS($status_code, 500), false, GT($duration_ms, 20), true)`}
 	watchedASK  = []struct {
 		query, op string
 		value     float64
@@ -50,9 +50,9 @@ var (
 		{`{"calculations":[{"op":"COUNT"}],"time_range":10}`, ">", 99, definition.OnChange},
 		{`{"calculations":[{"op":"COUNT"}],"time_range":10}`, ">=", 0, definition.OnTrue},
 		{`{"calculations":[{"op":"P95","column":"duration_ms"}],"time_range":20}`, ">", 1e6, definition.OnChange},
-		{`{"calculations":[{"op":"AVG","column":"duration_ms"}],"breakdowns":["service"],"time_range":15}`, ">", 1, definition.OnTrue},
-		{`{"calculations":[{"op":"MAX","column":"duration_ms"}],"filters":[{"column":"status","op":">=","value":500}],"time_range":10}`, "<", -1, definition.OnChange},
-		{`{"calculations":[{"op":"COUNT_DISTINCT","column":"route"}],"time_range":10}`, "<=", 0, definition.OnChange},
+		{`{"calculations":[{"op":"AVG","column":"duration_ms"}],"breakdowns":["service.name"],"time_range":15}`, ">", 1, definition.OnTrue},
+		{`{"calculations":[{"op":"MAX","column":"duration_ms"}],"filters":[{"column":"status_code","op":">=","value":500}],"time_range":10}`, "<", -1, definition.OnChange},
+		{`{"calculations":[{"op":"COUNT_DISTINCT","column":"name"}],"time_range":10}`, "<=", 0, definition.OnChange},
 		{`{"calculations":[{"op":"SUM","column":"duration_ms"}],"time_range":10}`, ">", 1e9, definition.OnChange},
 		{`{"calculations":[{"op":"MIN","column":"duration_ms"}],"time_range":30}`, "<", 1e9, definition.OnChange},
 	}
@@ -645,9 +645,9 @@ func ownCopy(e *evidence.Evidence) *evidence.Evidence {
 func TestPlantedDefectsOfAlertingAreCaught(t *testing.T) {
 	t.Parallel()
 	w := defaultWatched()
-	w.unknown = 0
+	w.unknown, w.events = 0, plan.EventsSmall
 	made := w.history()
-	for _, c := range alertingPlantings {
+	for n, c := range alertingPlantings {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			e := ownCopy(made)
@@ -660,6 +660,9 @@ func TestPlantedDefectsOfAlertingAreCaught(t *testing.T) {
 				return f.Verdict == Fail && strings.Contains(f.Title, c.says) && len(f.Evidence) > 0 && f.Count > 0
 			}) {
 				t.Fatalf("want %q of %s, got %v: %s; %+v", c.says, c.check, res.Verdict, res.Summary, res.Findings)
+			}
+			if n%10 != 0 {
+				return
 			}
 			if again, _ := json.Marshal(Judge(e)); string(again) != string(must2(json.Marshal(j))) {
 				t.Error("judged again it is another judgement")
