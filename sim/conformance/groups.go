@@ -187,8 +187,12 @@ func (e *GroupsEnv) two(ctx context.Context, change ...func(*port.JoinRequest)) 
 	return a, b, err
 }
 
+// topic creates the row's topic, if need be by asking twice: a broker may just have been away.
 func (e *GroupsEnv) topic(ctx context.Context) error {
-	return e.Log.Admin().CreateTopic(ctx, port.TopicSpec{Name: e.Topic, Partitions: 3, Replication: 3, MinISR: 2})
+	_, err := steady(ctx, e, func() (struct{}, error) {
+		return struct{}{}, e.Log.Admin().CreateTopic(ctx, port.TopicSpec{Name: e.Topic, Partitions: 3, Replication: 3, MinISR: 2})
+	})
+	return err
 }
 
 // coordinator is the broker that has to coordinate the group: the leader of its partition of the offsets topic.

@@ -77,6 +77,9 @@ func lateJoin(ctx context.Context, e *GroupsEnv) error {
 }
 
 func silentMember(ctx context.Context, e *GroupsEnv) error {
+	if err := e.topic(ctx); err != nil {
+		return err
+	}
 	a, b, err := e.two(ctx, func(r *port.JoinRequest) { r.SessionTimeout = 2 * time.Second })
 	if err != nil {
 		return err
@@ -304,8 +307,10 @@ func ownCommits(ctx context.Context, e *GroupsEnv) error {
 		return err
 	}
 	nowhere := a.c.Commit(ctx, port.GroupMember{Group: other, Generation: -1}, e.Topic, map[int32]int64{17: 1})
+	stranger := a.c.Commit(ctx, port.GroupMember{Group: other, Member: "conformance-made-up", Generation: 7}, e.Topic+"-none", map[int32]int64{0: 1})
 	return errors.Join(
 		fails("a commit of a partition that there is not", nowhere, port.ErrNoTopic),
+		fails("a stranger's commit of a topic that there is not", stranger, port.ErrNoTopic), // looked at before who commits
 		e.holds(ctx, a.c, e.Group, e.Topic, map[int32]int64{0: 1}), e.holds(ctx, a.c, other, e.Topic, map[int32]int64{0: 2}),
 		e.holds(ctx, a.c, e.Group, e.Topic+"-none", map[int32]int64{}))
 }

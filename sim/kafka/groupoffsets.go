@@ -14,14 +14,8 @@ func (r *offsetCommitRequest) serve(co *coordinator, c *srvConn) {
 	answer := func(resp *offsetCommitResponse) {
 		c.respondGroup(gen, resp, 10+6*len(r.offsets), memberSum(&r.GroupMember)+uint64(resp.code))
 	}
-	g, result := co.mayCommit(r)
-	if result != codeNone {
-		answer(&offsetCommitResponse{code: result})
-		return
-	}
 	b := co.b
 	resp := &offsetCommitResponse{parts: make([]code, len(r.offsets))}
-	var recs []port.Record
 	var stored []partOffset
 	refs := b.meta.topics[r.topic]
 	for i, o := range r.offsets {
@@ -29,12 +23,20 @@ func (r *offsetCommitRequest) serve(co *coordinator, c *srvConn) {
 			resp.parts[i] = codeUnknownTopicOrPartition
 			continue
 		}
-		recs = append(recs, offsetRecord(g.id, r.topic, o, b.p.Now()))
 		stored = append(stored, o)
 	}
-	if len(recs) == 0 {
+	if len(stored) == 0 { // the coordinator is not even asked
 		answer(resp)
 		return
+	}
+	g, result := co.mayCommit(r)
+	if result != codeNone {
+		answer(&offsetCommitResponse{code: result})
+		return
+	}
+	recs := make([]port.Record, len(stored))
+	for i, o := range stored {
+		recs[i] = offsetRecord(g.id, r.topic, o, b.p.Now())
 	}
 	b.host(g.ref).appendLocally(recs, b.cfg.OffsetsCommitTimeout, func(result code) {
 		switch result {

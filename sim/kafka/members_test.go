@@ -2,7 +2,6 @@ package kafka
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -75,7 +74,7 @@ func TestMembersUnderFaults(t *testing.T) {
 				}
 				syncs, acks = syncs+g.syncs, acks+len(g.acks)
 			}
-			t.Log(fmt.Sprintf("%d assignments, %d acknowledged commits", syncs, acks))
+			t.Logf("%d assignments, %d acknowledged commits", syncs, acks)
 			if syncs < 6*n || acks < 50*n {
 				t.Error("the faults hardly did anything, or too much")
 			}
