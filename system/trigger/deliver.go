@@ -70,7 +70,7 @@ func (t *term) takeOver(ctx context.Context) error {
 			t.deliver(list[i])
 		}
 		if w.r.Sleep(ctx, w.cfg.DeliverEvery) != nil {
-			return nil
+			return nil //nolint:nilerr // the term, or the worker, is over
 		}
 	}
 }
@@ -85,7 +85,7 @@ func (t *term) deliverer(ctx context.Context) error {
 		again, err := t.send(ctx, d)
 		switch {
 		case ctx.Err() != nil:
-			return nil
+			return nil //nolint:nilerr // the term, or the worker, is over
 		case err != nil:
 			t.w.trouble(fmt.Errorf("deliver %s: %w", d.key, err))
 			again = t.w.r.Now().Add(t.w.cfg.DeliverEvery)

@@ -134,7 +134,7 @@ func (t *term) refresh(ctx context.Context) error {
 		}
 		t.take(list)
 		if w.r.Sleep(ctx, w.cfg.RefreshEvery) != nil {
-			return nil
+			return nil //nolint:nilerr // the term, or the worker, is over
 		}
 	}
 }

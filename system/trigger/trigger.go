@@ -97,7 +97,7 @@ func (w *Worker) Run(ctx context.Context) error {
 		w.lead(ctx, held)
 		held.Release(ctx)
 		if w.r.Sleep(ctx, leadPause) != nil {
-			return nil
+			return nil //nolint:nilerr // the term, or the worker, is over
 		}
 	}
 }
