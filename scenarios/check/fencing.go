@@ -101,7 +101,7 @@ func (r *run) isFault(id string, kinds ...system.FaultKind) bool {
 // loosen finds from when on a term's lock may have been lost unnoticed: its holder has one session timeout to notice, and
 // none of the time for which it was frozen counts.
 func (r *run) loosen(t *term) {
-	grace := time.Duration(r.plan.System.Trigger.SessionTimeout)
+	grace := r.plan.System.Trigger.SessionTimeout
 	if r.e.Run.World != plan.WorldSim {
 		grace += stampSlack / 2
 	}
@@ -299,6 +299,6 @@ func (r *run) twoLeaders(terms []term) []Finding {
 			f.Evidence = append(f.Evidence, t.String())
 		}
 	}
-	f.Evidence = append(f.Evidence, fmt.Sprintf("a holder has to notice within its session timeout (%s) that the lock is lost, unless it is frozen", time.Duration(r.plan.System.Trigger.SessionTimeout)))
+	f.Evidence = append(f.Evidence, fmt.Sprintf("a holder has to notice within its session timeout (%s) that the lock is lost, unless it is frozen", r.plan.System.Trigger.SessionTimeout))
 	return []Finding{f}
 }

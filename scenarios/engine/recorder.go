@@ -51,7 +51,10 @@ func (c *recorder) sample(values map[string]float64) {
 
 // Announce implements port.Events.
 func (c *recorder) Announce(e port.Event) {
-	entry := evidence.Entry{Kind: evidence.Announced, Node: e.Node, Event: e.Kind, Detail: e.Detail}
+	entry := evidence.Entry{Kind: evidence.Announced, Node: e.Node, Event: e.Kind, Topic: e.Topic, Detail: e.Detail}
+	if e.Topic != "" {
+		entry.Part = e.Part
+	}
 	c.add(entry)
 	c.mu.Lock()
 	watchers := slices.Clone(c.watchers)
