@@ -69,6 +69,27 @@ func (a *alerting) define(ctx context.Context) error {
 	return nil
 }
 
+// leads notes who led when the recording began: that was announced to nobody.
+func (a *alerting) leads(ctx context.Context) error {
+	if a.r.p.System.Triggers == 0 {
+		return nil
+	}
+	ctx, cancel := a.r.w.Runtime().WithTimeout(ctx, defineDeadline)
+	defer cancel()
+	epoch, by, err := a.r.w.Catalog().Epoch(ctx)
+	if err != nil {
+		return fmt.Errorf("%w: the trigger workers' epoch: %w", ErrWorld, err)
+	}
+	detail := fmt.Sprintf("epoch %d", epoch)
+	if epoch == 0 || slices.ContainsFunc(a.r.rec.entries(), func(e evidence.Entry) bool {
+		return e.Event == port.EventLeaderUp && e.Node == by && e.Detail == detail
+	}) {
+		return nil
+	}
+	a.r.rec.add(evidence.Entry{Kind: evidence.Announced, Event: port.EventLeaderUp, Node: by, Detail: detail})
+	return nil
+}
+
 // datasets creates those of a load that something is to be defined for.
 func (a *alerting) datasets(ctx context.Context, traffic int) ([]port.Dataset, error) {
 	p := a.r.p
@@ -137,11 +158,7 @@ func (a *alerting) defineFor(ctx context.Context, traffic int, ds port.Dataset, 
 		if al.Traffic != p.Traffic[traffic].Name {
 			continue
 		}
-		t := definition.Trigger{
-			Name: al.Name, Query: al.Query, Threshold: definition.Threshold{Op: al.Op, Value: al.Value},
-			Frequency: int(time.Duration(al.Every) / time.Second), AlertType: al.Type,
-			Recipients: []definition.Recipient{{Type: "webhook", Target: url}},
-		}
+		t := al.Trigger(url)
 		id := d.define(port.KindTrigger, al.Name, t)
 		a.r.ev.Alerts = append(a.r.ev.Alerts, evidence.Alert{ID: id, Name: al.Name, Traffic: traffic, Dataset: ds.Name, Trigger: t, Defined: a.r.rec.now()})
 	}

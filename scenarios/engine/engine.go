@@ -143,7 +143,7 @@ func (r *run) main(ctx context.Context) error {
 	r.w.Subscribe(r.rec)
 
 	r.alerts = newAlerting(r)
-	if err := r.alerts.define(ctx); err != nil {
+	if err := errors.Join(r.alerts.leads(ctx), r.alerts.define(ctx)); err != nil {
 		return err
 	}
 	load, err := r.startLoad(ctx)

@@ -25,8 +25,12 @@ func Hunts(bug string) []string {
 		return []string{"zone-loss"}
 	case planted.FirstZooKeeperOnly:
 		return []string{"zk-each-node"}
-	case planted.LockWithoutFencing, planted.OrphanEphemeral, planted.SessionLossUnnoticed, planted.LeaderWithoutZnode:
-		return []string{"trigger-pause", "zk-each-node"}
+	case planted.OrphanEphemeral:
+		return []string{"lock-churn"}
+	case planted.SessionLossUnnoticed, planted.LeaderWithoutZnode:
+		return []string{"trigger-isolated"}
+	case planted.LockWithoutFencing:
+		return []string{"trigger-pause"}
 	case planted.UndrainedRebalance, planted.ZombieCommits:
 		return []string{"rebalance-storm"}
 	case planted.NoNegativeCache:

@@ -11,7 +11,6 @@ import (
 	"github.com/ratel-sim/ratel/system/definition"
 	"github.com/ratel-sim/ratel/system/expr"
 	"github.com/ratel-sim/ratel/system/group"
-	"github.com/ratel-sim/ratel/system/query/spec"
 	"github.com/ratel-sim/ratel/system/trigger"
 )
 
@@ -39,9 +38,6 @@ type Alert struct {
 }
 
 const day = 24 * time.Hour
-
-// anyMoment stands for the moment of a query whose range is relative to it.
-func anyMoment() time.Time { return time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC) }
 
 // Problems says what is wrong with an objective, by itself.
 func (o Objective) Problems() Problems {
@@ -74,9 +70,6 @@ func (a Alert) Problems() Problems {
 	if time.Duration(a.Every)%time.Second != 0 {
 		f.add("every", "", "every must be whole seconds, not %s", a.Every)
 	}
-	if _, err := spec.Parse(a.Query, anyMoment()); err != nil {
-		f.add("query", `write such as {"calculations": [{"op": "COUNT"}], "time_range": 60}`, "the query cannot be run: %v", err)
-	}
 	if ops := []string{">", ">=", "<", "<="}; !slices.Contains(ops, a.Op) {
 		f.add("op", oneOf(a.Op, ops), "there is no comparison %q", a.Op)
 	}
@@ -86,7 +79,29 @@ func (a Alert) Problems() Problems {
 	if types := []string{string(definition.OnChange), string(definition.OnTrue)}; !slices.Contains(types, string(a.Type)) {
 		f.add("type", oneOf(string(a.Type), types), "there is no alert type %q", a.Type)
 	}
+	if len(f.list) > 0 {
+		return f.list
+	}
+	body, err := json.Marshal(a.Trigger(""))
+	if err == nil {
+		_, err = definition.ParseTrigger(body, definition.Options{MinFrequency: 1})
+	}
+	if err != nil {
+		f.add("query", `write such as {"calculations": [{"op": "COUNT"}], "time_range": 60}`, "it is no trigger: %v", err)
+	}
 	return f.list
+}
+
+// Trigger is what is defined for each dataset, with the URL that is told.
+func (a Alert) Trigger(url string) definition.Trigger {
+	if url == "" {
+		url = "http://localhost/" // there has to be somebody
+	}
+	return definition.Trigger{
+		Name: a.Name, Query: a.Query, Threshold: definition.Threshold{Op: a.Op, Value: a.Value},
+		Frequency: int(time.Duration(a.Every) / time.Second), AlertType: a.Type,
+		Recipients: []definition.Recipient{{Type: "webhook", Target: url}},
+	}
 }
 
 func (p *Plan) alerting(f *found) {
