@@ -232,9 +232,9 @@ func (b *Builder) check() {
 
 // grow makes a new slab, which begins with the fields gathered so far.
 func (b *Builder) grow() bool {
-	// What is left of the body tells about how many fields are to come.
+	// What is left of the body tells about how many fields are to come; events are mostly like the one before.
 	n := len(b.fields)
-	size := n + max(n, fewFields, min(256, b.left/16))
+	size := n + max(n, fewFields, min(max(256, 8*len(b.before)), b.left/16))
 	if !b.Need(size * sizeOfField) {
 		return false
 	}

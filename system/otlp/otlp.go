@@ -125,6 +125,7 @@ type decoder struct {
 	request Request
 	owner   int32
 	tooMany bool
+	left    int // bytes of the scope that come after the item
 
 	// Of the resource and scope that is being read.
 	common  []event.Field
@@ -230,6 +231,7 @@ func (d *decoder) scope(raw string, of []event.Field) bool {
 			continue
 		}
 		item := w.bytes()
+		d.left = len(w.s) - w.i
 		switch d.signal {
 		case Traces:
 			d.span(item)
@@ -326,9 +328,9 @@ func (d *decoder) endRun(dataset string) {
 	}
 }
 
-// begin begins an event with its fields so far unset. left is the rest of its item.
-func (d *decoder) begin(left int) bool {
-	if !d.Begin(left) {
+// begin begins an event. size is about how long what it is made of is.
+func (d *decoder) begin(size int) bool {
+	if !d.Begin(size + d.left) {
 		d.tooMany = true
 		return false
 	}
