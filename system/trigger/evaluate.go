@@ -121,7 +121,7 @@ func (t *term) evaluate(ctx context.Context, a *alert, r *rule, window int64) (i
 		now := t.w.r.Now()
 		deadline := a.began.Add(t.w.cfg.Patience)
 		if err != nil && !errors.Is(err, errHopeless) && now.Before(deadline) {
-			again := now.Add(min(againFirst<<min(a.tries, 8), againLast))
+			again := now.Add(t.w.jitter(min(againFirst<<min(a.tries, 8), againLast)))
 			if again.After(deadline) {
 				again = deadline
 			}
@@ -239,6 +239,13 @@ func (t *term) tell(r *rule, e *port.Evaluation, stale error) {
 	case e.Fires || e.Resolves:
 		w.announce(port.EventAlertFired, "%s: %v %s %v", key(e), e.Value, r.threshold.Op, r.threshold.Value)
 	}
+}
+
+// jitter spreads a pause by a quarter either way, so that alerts that wait for the same data do not ask all at once.
+func (w *Worker) jitter(pause time.Duration) time.Duration {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return pause*3/4 + time.Duration(w.r.Rand().Int64N(int64(pause)/2+1))
 }
 
 func (w *Worker) count(change func(s *Totals)) {

@@ -32,6 +32,8 @@ type world struct {
 	begin time.Time
 	cfg   trigger.Config
 
+	processes []*rt.Wall
+
 	mu        sync.Mutex
 	defs      []port.Definition
 	evals     []port.Evaluation // in the order in which they were recorded
@@ -72,8 +74,10 @@ func inBubble(t *testing.T, test func(t *testing.T, w *world)) {
 		}
 		w.begin = time.Now().UTC().Truncate(time.Minute)
 		test(t, w)
-		w.wall.Kill()
-		w.wall.Wait()
+		for _, p := range append(w.processes, w.wall) {
+			p.Kill()
+			p.Wait()
+		}
 	})
 }
 
@@ -97,18 +101,20 @@ func (w *world) start(name string, bugs ...string) *node {
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	p := rt.NewWall(uint64(len(w.processes)))
+	w.processes = append(w.processes, p)
 	s := store{world: w, name: name}
 	ports := port.Ports{
-		Coordination: w.Client(w.wall, name), Definitions: s, Evaluations: s, Counts: s, Peers: peers{w, name}, Webhooks: webhooks{w}, Events: sink{w},
+		Coordination: w.Client(p, name), Definitions: s, Evaluations: s, Counts: s, Peers: peers{w, name}, Webhooks: webhooks{w}, Events: sink{w},
 		Log: log{w: w},
 	}
-	worker, err := trigger.New(w.wall, ports, w.cfg, []string{"query1", "query2"}, name, set, trigger.Counting("events"))
+	worker, err := trigger.New(p, ports, w.cfg, []string{"query1", "query2"}, name, set, trigger.Counting("events"))
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	ctx, cancel := w.wall.WithCancel(context.Background())
+	ctx, cancel := p.WithCancel(context.Background())
 	n := &node{worker, name, cancel, rt.NewFuture[error](w.wall)}
-	w.wall.Go(name, func(context.Context) { n.ended.Complete(worker.Run(ctx), nil) })
+	p.Go(name, func(context.Context) { n.ended.Complete(worker.Run(ctx), nil) })
 	return n
 }
 

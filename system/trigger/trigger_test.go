@@ -302,6 +302,51 @@ func TestInFlight(t *testing.T) {
 	}
 }
 
+// TestUnfenced: while the data are stale, the leader is cut off from the ensemble alone. With the planted bug it ends what it
+// has begun, and some of it is recorded as if the successor had done it; without, the epoch is one node's.
+func TestUnfenced(t *testing.T) {
+	t.Parallel()
+	for _, bug := range []string{"", planted.LockWithoutFencing} {
+		t.Run("bug "+bug, func(t *testing.T) {
+			t.Parallel()
+			inBubble(t, func(t *testing.T, w *world) {
+				var bugs []string
+				if bug != "" {
+					bugs = append(bugs, bug)
+				}
+				w.cfg.Parallel = 16
+				for range 16 {
+					w.defineTrigger(nil)
+				}
+				w.start("trigger1", bugs...)
+				w.until(time.Second)
+				b := w.start("trigger2", bugs...)
+				w.until(50 * time.Second)
+				w.set(func() { w.partial = true })
+				w.until(64 * time.Second)
+				w.Cut("trigger1", true)
+				w.until(64*time.Second + w.cfg.SessionTimeout)
+				w.Expire("trigger1")
+				w.until(64*time.Second + w.cfg.SessionTimeout + 5*time.Second)
+				w.set(func() { w.partial = false })
+				w.until(100 * time.Second)
+				mixed := 0
+				for _, e := range w.evals {
+					if e.Epoch != b.Status().Epoch || e.Stale {
+						t.Errorf("%+v", e)
+					}
+					if e.By != "trigger2" {
+						mixed++
+					}
+				}
+				if len(w.evals) != 16 || (mixed > 0) != (bug != "") {
+					t.Errorf("%d evaluations, %d of them by the one that was deposed", len(w.evals), mixed)
+				}
+			})
+		})
+	}
+}
+
 // TestTwoLead: with either bug in the lock, a leader whose session has expired goes on beside its successor, until it is
 // fenced.
 func TestTwoLead(t *testing.T) {
