@@ -370,8 +370,16 @@ func TestAnyLegalCountingIsLinear(t *testing.T) {
 				tr.steps = append(tr.steps, step{at, rapid.SampledFrom([]string{"beagle1", "beagle2"}).Draw(t, "node"), from, next})
 			}
 		}
-		if !linear(&tr, 0) {
+		if !linear(&tr) {
 			t.Fatalf("not linear: %+v", tr)
+		}
+		late := track{looks: tr.looks}
+		for _, s := range tr.steps { // noticed late, in batches
+			s.at = (s.at/stampSlack + 1) * stampSlack
+			late.steps = append(late.steps, s)
+		}
+		if !orderly(&tr) || !orderly(&late) {
+			t.Fatalf("not in order: %+v", tr)
 		}
 		if len(tr.steps) == 0 {
 			return
@@ -379,8 +387,13 @@ func TestAnyLegalCountingIsLinear(t *testing.T) {
 		last := tr.steps[len(tr.steps)-1]
 		again := step{at + time.Second, last.node, last.from, last.to + 1}
 		tr.steps = append(tr.steps, again)
-		if linear(&tr, 0) {
+		if linear(&tr) {
 			t.Fatalf("linear, though a stretch was counted twice: %+v", tr)
+		}
+		much := last.at + 3*stampSlack
+		tr.steps = append(slices.Clone(tr.steps), step{much, last.node, last.to + 1, last.to + 2}, step{much + time.Second, last.node, last.from, last.to})
+		if n := len(tr.steps); !orderly(&track{steps: tr.steps[:n-2]}) || orderly(&track{steps: append(tr.steps[:n-1:n-1], step{much + time.Second, last.node, last.from, last.to + 5})}) {
+			t.Fatalf("in order, though a stretch was counted twice much later: %+v", tr)
 		}
 	})
 }

@@ -20,6 +20,7 @@ const (
 	alertVisible = 5 * time.Second
 	// defaultRange is how far back a trigger's query looks where it does not say it.
 	defaultRange = 2 * time.Hour
+	longestRange = 7 * 24 * time.Hour
 	// roundingError is how much figures may differ by rounding, relatively.
 	roundingError = 1e-9
 )
@@ -87,6 +88,8 @@ func readTrigger(def *evidence.Alert) (*asking, error) {
 		return nil, fmt.Errorf("its query has %d calculations, and a trigger compares one", len(a.Calculations))
 	case a.Calculations[0].Op == "HEATMAP":
 		return nil, fmt.Errorf("a heatmap cannot be compared with a threshold")
+	case a.TimeRange < 0 || a.TimeRange > int64(longestRange/time.Second):
+		return nil, fmt.Errorf("its time range is %d s", a.TimeRange)
 	case t.Frequency <= 0:
 		return nil, fmt.Errorf("its frequency is %d s", t.Frequency)
 	case !slices.Contains([]string{">", ">=", "<", "<="}, t.Threshold.Op):

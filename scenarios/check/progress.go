@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"sort"
 	"strconv"
 	"time"
 
@@ -194,11 +195,11 @@ func (j *progressJudge) forward(t *track) {
 			j.found(Fail, "beyond", p.At, fmt.Sprintf("the progress of partition %d is beyond the end of its log", t.partition), fmt.Sprintf("%s at %s: offset %d by %s, and its log never reached further than %d", where, moment(p.At), p.Next, p.By, t.end))
 		}
 	}
-	slack := time.Duration(0)
+	explained := linear
 	if j.r.e.Run.World != plan.WorldSim {
-		slack = stampSlack
+		explained = orderly
 	}
-	if !back && len(t.steps) > 0 && !linear(t, slack) {
+	if !back && len(t.steps) > 0 && !explained(t) {
 		s, before := t.twice()
 		j.found(Fail, "twice", s.at, fmt.Sprintf("a stretch of partition %d was counted twice", t.partition), fmt.Sprintf("%s: %s counted from offset %d to %d at %s, though %s", where, s.node, s.from, s.to, moment(s.at), before))
 	}
@@ -237,8 +238,8 @@ var progressModel = porcupine.Model{
 
 // linear says whether there is an order of a partition's steps and looks in which progress only goes forward and no stretch is
 // stepped over twice. A step began after its node's last step before it had happened, and had happened when it was announced,
-// which was noticed at most slack later. Two nodes that announce the very same step may both believe that it was theirs.
-func linear(t *track, slack time.Duration) bool {
+// which is when it was noticed. Two nodes that announce the very same step may both believe that it was theirs.
+func linear(t *track) bool {
 	var history []porcupine.Operation
 	const harness = 0
 	nodes := map[string]int{}
@@ -255,7 +256,7 @@ func linear(t *track, slack time.Duration) bool {
 		if nodes[s.node] == 0 {
 			nodes[s.node] = len(nodes) + 1
 		}
-		op, begin, end := progressOp{s.from, s.to}, max(0, last[s.node]-int64(slack)), max(last[s.node], int64(s.at))+1
+		op, begin, end := progressOp{s.from, s.to}, last[s.node], max(last[s.node], int64(s.at))+1
 		last[s.node] = end
 		if before, there := same[op]; there {
 			h := &history[before]
@@ -266,4 +267,32 @@ func linear(t *track, slack time.Duration) bool {
 		history = append(history, porcupine.Operation{ClientId: nodes[s.node], Input: op, Call: begin, Return: end})
 	}
 	return porcupine.CheckOperations(progressModel, history)
+}
+
+// orderly is linear where announcements may be noticed up to stampSlack late, so that many steps could have happened at once:
+// no step begins below where progress certainly had been by then.
+func orderly(t *track) bool {
+	high := make([]int64, len(t.steps)) // the furthest of the steps up to this one
+	last := map[string]time.Duration{}
+	same := map[progressOp]bool{}
+	for i := range t.steps {
+		s := &t.steps[i]
+		if high[i] = s.to; i > 0 {
+			high[i] = max(high[i], high[i-1])
+		}
+		begin, op := last[s.node]-stampSlack, progressOp{s.from, s.to}
+		last[s.node] = s.at
+		if same[op] {
+			continue
+		}
+		same[op] = true
+		// What was noticed before had happened before.
+		if n := sort.Search(i, func(k int) bool { return t.steps[k].at >= begin }); n > 0 && high[n-1] > s.from {
+			return false
+		}
+		if n := sort.Search(len(t.looks), func(k int) bool { return t.looks[k].At >= begin }); n > 0 && t.looks[n-1].Next > s.from {
+			return false
+		}
+	}
+	return true
 }
