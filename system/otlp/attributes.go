@@ -36,6 +36,12 @@ func (d *decoder) attributes(raw string, field uint32, bad *bool) {
 
 // keyValue reads a KeyValue's key and its value's message, if it has one.
 func keyValue(raw string, bad *bool) (key, value string, ok bool) {
+	// Nearly all are a short key and a short value, in this order, and nothing else.
+	if len(raw) > 4 && raw[0] == 1<<3|typeBytes && raw[1] < 0x80 {
+		if at := 2 + int(raw[1]); at+2 <= len(raw) && raw[at] == 2<<3|typeBytes && raw[at+1] < 0x80 && at+2+int(raw[at+1]) == len(raw) {
+			return raw[2:at], raw[at+2:], true
+		}
+	}
 	w := wire{s: raw}
 	for tag := w.next(); tag != 0; tag = w.next() {
 		switch tag {
@@ -82,6 +88,10 @@ const (
 )
 
 func readAny(raw string, bad *bool) (v anyValue) {
+	// Most are a short string.
+	if len(raw) >= 2 && raw[0] == anyString<<3|typeBytes && raw[1] < 0x80 && 2+int(raw[1]) == len(raw) {
+		return anyValue{field: anyString, str: raw[2:]}
+	}
 	w := wire{s: raw}
 	for tag := w.next(); tag != 0; tag = w.next() {
 		switch tag {

@@ -349,6 +349,7 @@ func FuzzBatch(f *testing.F) {
 	f.Add("x", "", "zstd", []byte(zstded(goodBody)))
 	f.Add("x", "", "", []byte(`[{"data":{"a":NaN}},{"data":{"a":1e999}},7,{"data":{"a":{"b":[1]}},"time":-1,"samplerate":0}]`))
 	f.Add("x", "", "", []byte("[{\"data\":{\"a\":\"\xff\"}},{\"data\":{\"a\":true}}]"))
+	f.Add("x", "application/msgpack", "", []byte("\x92\x81\xa4data\x81\xa1a\x01\x81\xa4data\x80"))
 	b := newBench(f, 2, func(c *Config) { c.MaxInFlightBytes, c.MaxInFlightEvents = 4<<20, 1000 })
 	h := Handler(b.Shepherd)
 	f.Fuzz(func(t *testing.T, dataset, contentType, encoding string, body []byte) {
@@ -359,6 +360,7 @@ func FuzzBatch(f *testing.F) {
 		r.Header["X-Honeycomb-Team"] = []string{"key"}
 		r.Header["Content-Type"] = []string{contentType}
 		r.Header["Content-Encoding"] = []string{encoding}
+		r.Header["Accept"] = []string{typeJSON}
 		w := httptest.NewRecorder()
 		h.ServeHTTP(w, r)
 		if left := b.Health(); left.InFlightBytes != 0 || left.InFlightEvents != 0 || left.Requests != 0 || left.PeakBytes > left.MaxInFlightBytes {
