@@ -274,7 +274,9 @@ func (t *transcoder) value(m *member, depth int) bool {
 		t.out = append(t.out, 0)
 		return t.Literal("false")
 	}
-	s, quoted, ok := "", c == '"', false
+	var s string
+	var ok bool
+	quoted := c == '"'
 	if quoted {
 		s, ok = t.Str()
 	} else {

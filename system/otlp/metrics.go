@@ -64,7 +64,6 @@ type pointSet struct {
 // metric reads a Metric and puts its points where they belong.
 func (d *decoder) metric(raw string) {
 	name := ""
-	bad := false
 	w := wire{s: raw}
 	for tag := w.next(); tag != 0; tag = w.next() {
 		if tag == 1<<3|typeBytes {
@@ -73,7 +72,8 @@ func (d *decoder) metric(raw string) {
 			w.skip()
 		}
 	}
-	if bad = w.bad; !bad {
+	bad := w.bad
+	if !bad {
 		name = d.clean(name)
 	}
 	w = wire{s: raw}

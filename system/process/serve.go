@@ -51,7 +51,7 @@ func serve(n node, faces []face, stop func(), log *slog.Logger) (*servers, error
 		l, err := net.Listen("tcp", f.address)
 		if err != nil {
 			for _, l := range listeners[:i] {
-				l.Close()
+				_ = l.Close()
 			}
 			return nil, fmt.Errorf("listen for %s: %w", f.name, err)
 		}

@@ -69,11 +69,11 @@ func (s *Shepherd) findDatasets(ctx context.Context, t *tenant, parts []part, st
 		p := &parts[i]
 		mine := statuses[at : at+len(p.events)]
 		at += len(p.events)
-		err := error(nil)
 		if text := checkDataset(p.dataset); text != "" {
 			fill(mine, Malformed, text)
 			continue
 		}
+		var err error
 		p.ds, err = s.directory.DatasetForWrite(ctx, t.id, p.dataset)
 		switch {
 		case err == nil:
