@@ -29,11 +29,7 @@ func (t *term) evaluator(ctx context.Context) error {
 		if err != nil {
 			return nil //nolint:nilerr // the term is over
 		}
-		working := ctx
-		if t.unfenced() {
-			working = t.outer // planted bug: what was begun is ended, whoever leads by then
-		}
-		if err := t.handle(working, next); err != nil {
+		if err := t.handle(ctx, next); err != nil {
 			return over(ctx, err)
 		}
 	}
@@ -110,33 +106,24 @@ func (t *term) prepare(ctx context.Context, a *alert, r *rule, from int64) (wind
 
 // evaluate tries one window. It returns the window to be tried next, and when.
 func (t *term) evaluate(ctx context.Context, a *alert, r *rule, window int64) (int64, time.Time, error) {
-	for {
-		if a.began.IsZero() {
-			a.began = t.w.r.Now()
-		}
-		found, err := t.find(ctx, a, r, window)
-		if ctx.Err() != nil {
-			return 0, time.Time{}, ctx.Err()
-		}
-		now := t.w.r.Now()
-		deadline := a.began.Add(t.w.cfg.Patience)
-		if err != nil && !errors.Is(err, errHopeless) && now.Before(deadline) {
-			again := now.Add(t.w.jitter(min(againFirst<<min(a.tries, 8), againLast)))
-			if again.After(deadline) {
-				again = deadline
-			}
-			a.tries++
-			if t.unfenced() {
-				if err := t.w.r.Sleep(ctx, again.Sub(now)); err != nil {
-					return 0, time.Time{}, err
-				}
-				continue
-			}
-			return window, again, nil
-		}
-		next, err := t.record(ctx, a, r, window, found, err)
-		return next, t.dueAt(next), err
+	if a.began.IsZero() {
+		a.began = t.w.r.Now()
 	}
+	found, err := t.find(ctx, a, r, window)
+	if ctx.Err() != nil {
+		return 0, time.Time{}, ctx.Err()
+	}
+	now, deadline := t.w.r.Now(), a.began.Add(t.w.cfg.Patience)
+	if err != nil && !errors.Is(err, errHopeless) && now.Before(deadline) {
+		again := now.Add(t.w.jitter(min(againFirst<<min(a.tries, 8), againLast)))
+		if again.After(deadline) {
+			again = deadline
+		}
+		a.tries++
+		return window, again, nil
+	}
+	next, err := t.record(ctx, a, r, window, found, err)
+	return next, t.dueAt(next), err
 }
 
 // find looks at the data of one window.

@@ -18,10 +18,8 @@ import (
 
 // term is one time of leading. All that a leader knows is of its term, and read from the metadata store anew in the next.
 type term struct {
-	w     *Worker
-	held  *lock.Held
-	outer context.Context // ends with the worker
-
+	w    *Worker
+	held *lock.Held
 	due  *agenda[turn]
 	post *agenda[*delivery]
 
@@ -75,9 +73,9 @@ type rule struct {
 	told      []definition.Recipient
 }
 
-func newTerm(w *Worker, held *lock.Held, outer context.Context) *term {
+func newTerm(w *Worker, held *lock.Held) *term {
 	return &term{
-		w: w, held: held, outer: outer, due: newAgenda[turn](w.r), post: newAgenda[*delivery](w.r),
+		w: w, held: held, due: newAgenda[turn](w.r), post: newAgenda[*delivery](w.r),
 		alerts: map[int64]*alert{}, objectives: map[int64]definition.SLO{}, recipients: map[int64]definition.Recipient{},
 		deliveries: map[place]*delivery{}, finished: map[place]bool{}, targets: map[string]*target{},
 	}

@@ -106,7 +106,7 @@ func (w *Worker) Run(ctx context.Context) error {
 // belongs to the term has ended when it returns.
 func (w *Worker) lead(ctx context.Context, held *lock.Held) {
 	group, _ := rt.NewGroup(w.r, ctx)
-	t := newTerm(w, held, ctx)
+	t := newTerm(w, held)
 	w.mu.Lock()
 	w.term = t
 	w.totals.Terms++
@@ -118,6 +118,9 @@ func (w *Worker) lead(ctx context.Context, held *lock.Held) {
 		why, err := held.Lost.Wait(ctx)
 		if err != nil {
 			return nil //nolint:nilerr // the term is over
+		}
+		if t.unfenced() {
+			_ = w.r.Sleep(ctx, w.cfg.RefreshEvery) // planted bug: a leader looks at its lock now and then, and works on meanwhile
 		}
 		return why
 	})
