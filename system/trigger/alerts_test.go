@@ -11,6 +11,7 @@ import (
 	"github.com/ratel-sim/ratel/system/port"
 )
 
+// TestDefinitionsChange: a definition that changes, is disabled, cannot be read or is deleted.
 func TestDefinitionsChange(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, w *world) {
@@ -49,6 +50,7 @@ func TestDefinitionsChange(t *testing.T) {
 	})
 }
 
+// TestReceivers: one that fails gets it later, and does not hold up the others.
 func TestReceivers(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, w *world) {
@@ -81,6 +83,7 @@ func TestReceivers(t *testing.T) {
 	})
 }
 
+// TestBurnAlerts: they are judged by the counts, once everything is counted that the log had.
 func TestBurnAlerts(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, w *world) {

@@ -8,6 +8,8 @@ import (
 	"github.com/ratel-sim/ratel/system/rt"
 )
 
+// TestInFlight: what a leader has begun when it loses the lock is not recorded, even if nobody else is there; with the
+// planted bug it is, under the successor's epoch.
 func TestInFlight(t *testing.T) {
 	t.Parallel()
 	for _, bug := range []string{"", planted.LockWithoutFencing} {
@@ -47,6 +49,8 @@ func TestInFlight(t *testing.T) {
 	}
 }
 
+// TestUnfenced: while the data are stale, the leader is cut off from the ensemble alone. With the planted bug it goes on
+// for a while, and some of that is recorded as if the successor had done it; without, the epoch is one node's.
 func TestUnfenced(t *testing.T) {
 	t.Parallel()
 	for _, bug := range []string{"", planted.LockWithoutFencing} {
@@ -90,6 +94,8 @@ func TestUnfenced(t *testing.T) {
 	}
 }
 
+// TestTwoLead: with either bug in the lock, a leader whose session has expired goes on beside its successor, until it is
+// fenced.
 func TestTwoLead(t *testing.T) {
 	t.Parallel()
 	for _, bug := range []string{planted.SessionLossUnnoticed, planted.LeaderWithoutZnode} {
@@ -116,6 +122,7 @@ func TestTwoLead(t *testing.T) {
 	}
 }
 
+// TestNobodyLeads: with the bug, one lost answer is the end of alerting; without, it is nothing.
 func TestNobodyLeads(t *testing.T) {
 	t.Parallel()
 	for _, bug := range []string{"", planted.OrphanEphemeral} {

@@ -261,13 +261,6 @@ func TestFenced(t *testing.T) {
 	})
 }
 
-// TestInFlight: what a leader has begun when it loses the lock is not recorded, even if nobody else is there; with the
-// planted bug it is, under the successor's epoch.
-// TestUnfenced: while the data are stale, the leader is cut off from the ensemble alone. With the planted bug it ends what it
-// has begun, and some of it is recorded as if the successor had done it; without, the epoch is one node's.
-// TestTwoLead: with either bug in the lock, a leader whose session has expired goes on beside its successor, until it is
-// fenced.
-// TestNobodyLeads: with the bug, one lost answer is the end of alerting; without, it is nothing.
 // TestCatchUp: windows that nobody was there for are evaluated late, all of the last day, oldest first.
 func TestCatchUp(t *testing.T) {
 	t.Parallel()
@@ -329,9 +322,6 @@ func TestStoreAway(t *testing.T) {
 	})
 }
 
-// TestDefinitionsChange: a definition that changes, is disabled, cannot be read or is deleted.
-// TestReceivers: one that fails gets it later, and does not hold up the others.
-// TestBurnAlerts: they are judged by the counts, once everything is counted that the log had.
 func TestWrongSetups(t *testing.T) {
 	t.Parallel()
 	r := rt.NewWall(1)
