@@ -213,7 +213,7 @@ func (w *World) newTrigger(n system.Node) *role {
 		queries[i] = system.NodeName(system.RoleQuery, i+1)
 	}
 	r.begin = func(p *sched.Process, ports port.Ports) (func(ctx context.Context) error, error) {
-		t, err := trigger.New(p, ports, w.topology.Trigger, queries, n.Name, w.opts.Planted)
+		t, err := trigger.New(p, ports, w.topology.Trigger, queries, n.Name, w.opts.Planted, trigger.Counting(system.EventsTopic))
 		if err != nil {
 			return nil, err
 		}

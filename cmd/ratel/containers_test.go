@@ -120,6 +120,7 @@ const restartScript = "testdata/retriever_restart.star"
 func TestContainersScenarios(t *testing.T) {
 	for _, name := range []string{
 		"retriever-loss", "retriever-pair-loss", "zone-loss", "mysql-loss", "s3-errors", "rolling-restart", "heavy-tenant", "protection-spiral",
+		"rebalance-storm", "zk-each-node",
 	} {
 		t.Run(name, func(t *testing.T) { sound(t, name) })
 	}
@@ -127,7 +128,7 @@ func TestContainersScenarios(t *testing.T) {
 
 // TestAtLengthScenarios runs the scripts that the ordinary test of real servers has no time for.
 func TestAtLengthScenarios(t *testing.T) {
-	for _, name := range []string{"quiet", "recreate", "shepherd-loss", "leader-isolated", restartScript} {
+	for _, name := range []string{"quiet", "recreate", "shepherd-loss", "leader-isolated", restartScript, "shepherd-spot", "blinking", "cold-counters", "dataset-churn", "trigger-pause", "trigger-isolated"} {
 		t.Run(name, func(t *testing.T) { sound(t, name) })
 	}
 }
@@ -170,6 +171,10 @@ func TestAtLengthPlantedBugs(t *testing.T) {
 		{planted.StaleDatasetCache, []string{"recreate"}, []string{check.CheckQueries}},
 		{planted.UnboundedQueue, []string{"protection-spiral"}, []string{check.CheckMemory}},
 		{planted.ShedAllTenants, []string{"protection-spiral"}, []string{check.CheckSLOIngest}},
+		{planted.FirstZooKeeperOnly, []string{"zk-each-node"}, []string{check.CheckAlerts}},
+		{planted.ZombieCommits, []string{"rebalance-storm"}, []string{check.CheckSLOCounts}},
+		{planted.ProgressOnlyWithSLOs, []string{"cold-counters"}, []string{check.CheckProgress}},
+		{planted.SessionLossUnnoticed, []string{"trigger-isolated"}, []string{check.CheckFencing}},
 	})
 }
 

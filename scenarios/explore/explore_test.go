@@ -105,11 +105,27 @@ func TestPlantedBugsAreCaught(t *testing.T) {
 		planted.BootstrapFromPeer:       {check.CheckDurability, check.CheckCommitted, check.CheckPairs, check.CheckQueries},
 		planted.SameZonePair:            {check.CheckZones},
 		planted.OldDataDropped:          {check.CheckQueries},
+		planted.FirstZooKeeperOnly:      {check.CheckAlerts},
+		planted.OrphanEphemeral:         {check.CheckAlerts},
+		planted.SessionLossUnnoticed:    {check.CheckFencing},
+		planted.LeaderWithoutZnode:      {check.CheckFencing},
+		planted.UndrainedRebalance:      {check.CheckSLOCounts},
+		planted.ZombieCommits:           {check.CheckSLOCounts},
+		planted.ResetToLatest:           {check.CheckSLOCounts},
+		planted.SLOByProcessingTime:     {check.CheckSLOCounts},
+		planted.ProgressOnlyWithSLOs:    {check.CheckProgress},
+		planted.EmptyPartitionCrashes:   {check.CheckProgress},
+		planted.NoNegativeCache:         {"expect catch-up: beagle.lag < 500 within 15s"},
+		planted.LockWithoutFencing:      {check.CheckFencing},
 	}
 	for _, bug := range planted.All() {
 		t.Run(bug.ID, func(t *testing.T) {
 			t.Parallel()
 			hunts, checks := library.Hunts(bug.ID), where[bug.ID]
+			if why := library.Gap(bug.ID); why != "" && len(hunts) == 0 {
+				t.Logf("a gap: nothing catches %s (%s): %s", bug.ID, bug.Name, why)
+				return
+			}
 			if len(hunts) == 0 || len(checks) == 0 {
 				t.Fatalf("no scenario or no check is named that catches %s", bug.ID)
 			}

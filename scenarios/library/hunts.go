@@ -29,10 +29,10 @@ func Hunts(bug string) []string {
 		return []string{"lock-churn"}
 	case planted.SessionLossUnnoticed, planted.LeaderWithoutZnode:
 		return []string{"trigger-isolated"}
-	case planted.LockWithoutFencing:
-		return []string{"trigger-pause"}
 	case planted.UndrainedRebalance, planted.ZombieCommits:
 		return []string{"rebalance-storm"}
+	case planted.LockWithoutFencing:
+		return []string{"trigger-pause"}
 	case planted.NoNegativeCache:
 		return []string{"dataset-churn"}
 	case planted.ResetToLatest, planted.SLOByProcessingTime, planted.ProgressOnlyWithSLOs, planted.EmptyPartitionCrashes:
@@ -41,4 +41,15 @@ func Hunts(bug string) []string {
 		return []string{"retriever-loss"}
 	}
 	return nil
+}
+
+// Gap says why no scenario catches a bug yet, although a test of its role shows the harm; "" if one does.
+func Gap(bug string) string {
+	switch bug {
+	case planted.PoisonRecord:
+		return "no scenario puts a record that cannot be read into the log"
+	case planted.RangeAssignment:
+		return "no scenario saturates the one connection that paired leaders share"
+	}
+	return ""
 }

@@ -110,7 +110,7 @@ func TestWorlds(t *testing.T) {
 	t.Parallel()
 	for _, s := range all(t) {
 		want := "sim containers"
-		if s.Name == "double-failover" || s.Name == "retriever-crash" {
+		if s.Name == "double-failover" || s.Name == "retriever-crash" || s.Name == "lock-churn" {
 			want = "sim"
 		}
 		if got := strings.Join(planOf(t, s, nil, 1).Worlds, " "); got != want {

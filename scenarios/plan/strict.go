@@ -87,7 +87,7 @@ func (r *strictReader) value(t reflect.Type, path string) *Problem {
 		switch {
 		case (t.Kind() == reflect.Struct || t == rawType) && r.data[start] != '{':
 			want = "an object {…}"
-		case t.Kind() == reflect.Slice && r.data[start] != '[':
+		case t.Kind() == reflect.Slice && t != rawType && r.data[start] != '[':
 			want = "a list […]"
 		}
 		if want != "" {

@@ -99,6 +99,9 @@ func ShepherdProblems(c shepherd.Config) Problems {
 	f.span("miss_for", c.MissFor, 10*time.Millisecond, time.Hour)
 	f.span("stale_for", c.StaleFor, 0, 24*time.Hour)
 	f.between("cache_size", c.CacheSize, 1, 1<<24)
+	if c.MaxBodyBytes != 0 {
+		f.atLeast("max_body_bytes", c.MaxBodyBytes, 1<<10)
+	}
 	return f.list
 }
 

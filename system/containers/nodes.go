@@ -78,7 +78,7 @@ func (w *World) plan(t system.Topology, subnet netip.Prefix) error {
 	w.topology = t
 	ip := subnet.Masked().Addr()
 	w.gateway = gatewayOf(subnet)
-	for range 9 {         // leave room for the gateway and for a person's own containers
+	for range 9 { // leave room for the gateway and for a person's own containers
 		ip = ip.Next()
 	}
 	place := func(n *node) (err error) {

@@ -210,7 +210,7 @@ func wire(n node, cfg Config, ports port.Ports, bugs planted.Set) (run func(cont
 		}
 		return b.Run, overHTTP(beagle.Handler(b)), nil
 	case system.RoleTrigger:
-		t, err := trigger.New(n, ports, cfg.Trigger, cfg.Queries, cfg.Node, bugs)
+		t, err := trigger.New(n, ports, cfg.Trigger, cfg.Queries, cfg.Node, bugs, trigger.Counting(system.EventsTopic))
 		if err != nil {
 			return nil, nil, err
 		}
