@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"github.com/ratel-sim/ratel/scenarios/plan"
-	"github.com/ratel-sim/ratel/scenarios/plan/nearest"
 	"github.com/ratel-sim/ratel/system/duration"
+	"github.com/ratel-sim/ratel/system/nearest"
 	"go.starlark.net/starlark"
 	"go.starlark.net/syntax"
 )

@@ -7,7 +7,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/ratel-sim/ratel/scenarios/plan"
-	"github.com/ratel-sim/ratel/scenarios/plan/nearest"
+	"github.com/ratel-sim/ratel/system/nearest"
 	"go.starlark.net/starlark"
 )
 

@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/ratel-sim/ratel/scenarios/plan/nearest"
+	"github.com/ratel-sim/ratel/system/nearest"
 	"go.starlark.net/starlark"
 )
 

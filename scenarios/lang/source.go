@@ -6,7 +6,7 @@ import (
 	"strings"
 
 	"github.com/ratel-sim/ratel/scenarios/plan"
-	"github.com/ratel-sim/ratel/scenarios/plan/nearest"
+	"github.com/ratel-sim/ratel/system/nearest"
 	"go.starlark.net/resolve"
 	"go.starlark.net/starlark"
 	"go.starlark.net/syntax"

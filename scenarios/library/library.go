@@ -12,7 +12,7 @@ import (
 	"strings"
 
 	"github.com/ratel-sim/ratel/scenarios/lang"
-	"github.com/ratel-sim/ratel/scenarios/plan/nearest"
+	"github.com/ratel-sim/ratel/system/nearest"
 )
 
 //go:embed *.star

@@ -7,8 +7,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/ratel-sim/ratel/scenarios/plan/nearest"
 	"github.com/ratel-sim/ratel/system/duration"
+	"github.com/ratel-sim/ratel/system/nearest"
 )
 
 // The grammar of expectations:

@@ -6,8 +6,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/ratel-sim/ratel/scenarios/plan/nearest"
 	"github.com/ratel-sim/ratel/system"
+	"github.com/ratel-sim/ratel/system/nearest"
 	"github.com/ratel-sim/ratel/system/port"
 )
 

@@ -10,8 +10,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/ratel-sim/ratel/scenarios/plan/nearest"
 	"github.com/ratel-sim/ratel/system/duration"
+	"github.com/ratel-sim/ratel/system/nearest"
 )
 
 // readStrict decodes data into v, a pointer to a struct, as encoding/json does but refuses unknown, misspelt and repeated

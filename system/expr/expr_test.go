@@ -86,8 +86,8 @@ func TestErrors(t *testing.T) {
 	deep := strings.Repeat("(", 101) + "1" + strings.Repeat(")", 101)
 	for _, c := range []struct{ text, want string }{
 		{``, "line 1, column 1: found the end: expected a function, a $column or a literal"},
-		{"IF($a,\n  LTT($b, 1))", "line 2, column 3: there is no function LTT: did you mean LT?"},
-		{`lt($a, 1)`, "did you mean LT?"}, {`QQQQQQ(1)`, "there are IF, SWITCH"},
+		{"IF($a,\n  LTT($b, 1))", "line 2, column 3: there is no function LTT: did you mean \"LT\"?"},
+		{`lt($a, 1)`, "did you mean \"LT\"?"}, {`QQQQQQ(1)`, "there are IF, SWITCH"},
 		{`é`, "line 1, column 1: 'é' does not belong here"}, {`"é" § 1`, "line 1, column 5: '§'"},
 		{`$a == 1`, "line 1, column 4: there is no operator ==: write ="}, {`$a && $b`, "write AND"}, {`$a || $b`, "write OR"}, {`$a <> $b`, "write !="},
 		{`$a=200`, `column 3: the name of column a=200 contains '=': if it is an operator, put spaces around it`}, {`$a+1`, "spaces"},

@@ -266,10 +266,10 @@ func (p *parser) named(t token) (*node, *Error) {
 
 // suggestWord is what to do about a word that is neither a literal nor followed by arguments.
 func suggestWord(word string) string {
-	switch name := nearest.Name(word, append(names(), "true", "false", "null")); {
+	switch name, ok := nearest.Name(word, append(names(), "true", "false", "null")); {
 	case name == "true" || name == "false" || name == "null":
 		return fmt.Sprintf("did you mean %s? A column is written $%s, a text %q", name, short(word), short(word))
-	case name != "":
+	case ok:
 		return fmt.Sprintf("did you mean %s(…)? A column is written $%s, a text %q", name, short(word), short(word))
 	}
 	return fmt.Sprintf("a column is written $%s, a text %q", short(word), short(word))

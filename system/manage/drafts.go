@@ -97,7 +97,7 @@ func missing(e *expr.Expr, columns []string, dataset string) (warnings []string)
 	for _, name := range e.Columns() {
 		if !slices.Contains(columns, name) {
 			hint := ""
-			if like := nearest.Name(name, columns); like != "" {
+			if like, ok := nearest.Name(name, columns); ok {
 				hint = fmt.Sprintf("; did you mean $%s?", like)
 			}
 			warnings = append(warnings, fmt.Sprintf("no event of dataset %q has had column %q so far: it is null until one has%s", dataset, short(name), hint))
@@ -193,7 +193,7 @@ func (q *query) slo(body []byte) (d draft, err error) {
 	i := slices.Index(aliases, s.SLI.Alias)
 	if i < 0 {
 		hint := "create it first: POST /1/derived_columns/" + q.ds.Slug
-		if like := nearest.Name(s.SLI.Alias, aliases); like != "" {
+		if like, ok := nearest.Name(s.SLI.Alias, aliases); ok {
 			hint = "did you mean " + like + "?"
 		}
 		return d, invalid(definition.CodeInvalid, "sli.alias", "dataset %q has no derived column %q: %s", q.ds.Name, short(s.SLI.Alias), hint)

@@ -1,24 +1,25 @@
-package nearest
+package nearest_test
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/ratel-sim/ratel/system/nearest"
+)
 
 func TestName(t *testing.T) {
 	t.Parallel()
-	names := []string{"STARTS_WITH", "ENDS_WITH", "LT", "LTE", "frequency"}
-	for word, want := range map[string]string{
-		"STARTWITH": "STARTS_WITH", "ends_with": "ENDS_WITH", "LTT": "LT", "frequenzy": "frequency", "somethingelse": "", "LTE": "LTE",
+	known := []string{"kill", "pause", "isolate", "leader_of", "events_per_second", "broker-loss"}
+	for given, want := range map[string]string{
+		"kil": "kill", "klil": "kill", "puase": "pause", "leader-of": "leader_of", "leaderof": "leader_of",
+		"event_per_second": "events_per_second", "broker_loss": "broker-loss", "Isolate": "isolate", "kill": "kill",
 	} {
-		if got := Name(word, names); got != want {
-			t.Errorf("%s: got %q, expected %q", word, got, want)
+		if got, ok := nearest.Name(given, known); !ok || got != want {
+			t.Errorf("Name(%q) = %q, %v; want %q", given, got, ok, want)
 		}
 	}
-	if got := Suggest("qqqqqqq", names[2:4]); got != "there are LT, LTE" {
-		t.Error(got)
-	}
-	if got := Suggest("lt", names); got != "did you mean LT?" {
-		t.Error(got)
-	}
-	if Name(string(make([]byte, maxWord+1)), names) != "" {
-		t.Error("a very long word is compared")
+	for _, given := range []string{"", "x", "completely_different", "resume"} {
+		if got, ok := nearest.Name(given, known); ok {
+			t.Errorf("Name(%q) = %q; want none", given, got)
+		}
 	}
 }

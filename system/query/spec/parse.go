@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"time"
 	"unicode/utf8"
+
+	"github.com/ratel-sim/ratel/system/nearest"
 )
 
 var (
@@ -130,7 +132,7 @@ func (p *parser) op(field string, raw json.RawMessage) Op {
 		p.add(field, CodeUnsupported, "CONCURRENCY is not calculated: it needs the spans that began before the time range")
 		return ""
 	case !contains(names, s):
-		p.add(field, CodeInvalid, "there is no operation %q: %s", short(s), suggest(s, names))
+		p.add(field, CodeInvalid, "there is no operation %q: %s", short(s), nearest.Suggest(s, names))
 		return ""
 	}
 	return Op(s)

@@ -49,49 +49,6 @@ func (p *problems) add(field, code, format string, args ...any) {
 	}
 }
 
-// nearest finds the name that is most like word, to suggest it; empty if none is.
-func nearest(word string, names []string) string {
-	if len(word) > 64 {
-		return ""
-	}
-	best, least := "", len(word)/2+2
-	for _, name := range names {
-		if d := distance(strings.ToLower(word), strings.ToLower(name)); d < least {
-			best, least = name, d
-		}
-	}
-	return best
-}
-
-// suggest is the end of an error about an unknown name.
-func suggest(word string, names []string) string {
-	if n := nearest(word, names); n != "" {
-		return fmt.Sprintf("did you mean %q?", n)
-	}
-	return "there are " + strings.Join(names, ", ")
-}
-
-// distance counts the insertions, removals and replacements of bytes between two words.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		before := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := before
-			if a[i] != b[j] {
-				cost++
-			}
-			before = row[j+1]
-			row[j+1] = min(cost, row[j]+1, before+1)
-		}
-	}
-	return row[len(b)]
-}
-
 // short shows a text of a client in an error, cut where it is long.
 func short(s string) string {
 	const most = 60

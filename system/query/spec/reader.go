@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/ratel-sim/ratel/system/event"
+	"github.com/ratel-sim/ratel/system/nearest"
 )
 
 // member is one name and value of a JSON object.
@@ -52,7 +53,7 @@ func (p *problems) object(field string, raw json.RawMessage, known []string) (ma
 		at := join(field, short(m.name))
 		switch _, twice := found[m.name]; {
 		case !contains(known, m.name):
-			p.add(at, CodeUnknown, "there is no such key: %s", suggest(m.name, known))
+			p.add(at, CodeUnknown, "there is no such key: %s", nearest.Suggest(m.name, known))
 			good = false
 		case twice:
 			p.add(at, CodeInvalid, "the key is given twice")
@@ -164,7 +165,7 @@ func (p *problems) choice(field string, raw json.RawMessage, fallback string, am
 		return "", false
 	}
 	if !contains(among, s) {
-		p.add(field, CodeInvalid, "%q is not known: %s", short(s), suggest(s, among))
+		p.add(field, CodeInvalid, "%q is not known: %s", short(s), nearest.Suggest(s, among))
 		return "", false
 	}
 	return s, true
