@@ -34,12 +34,14 @@ func roleEvent(node, line string) (port.Event, bool) {
 }
 
 // The lines of Kafka 3.9's logs that tell of an event (kafka.cluster.Partition, kafka.log.UnifiedLog,
-// kafka.controller.KafkaController).
+// kafka.controller.KafkaController, kafka.coordinator.group.GroupCoordinator).
 var (
-	isrLine      = regexp.MustCompile(`\[Partition (\S+)-(\d+) broker=\d+\] ISR updated to (\S+)`)
-	leaderLine   = regexp.MustCompile(`Leader (\S+)-(\d+) with topic id \S+ starts at leader epoch (\d+) from offset (\d+)`)
-	truncateLine = regexp.MustCompile(`\[UnifiedLog partition=(\S+)-(\d+), dir=\S+\] Truncating to offset (\d+)`)
-	electedLine  = regexp.MustCompile(`\[Controller id=(\d+)\] (\d+) successfully elected as the controller`)
+	isrLine       = regexp.MustCompile(`\[Partition (\S+)-(\d+) broker=\d+\] ISR updated to (\S+)`)
+	leaderLine    = regexp.MustCompile(`Leader (\S+)-(\d+) with topic id \S+ starts at leader epoch (\d+) from offset (\d+)`)
+	truncateLine  = regexp.MustCompile(`\[UnifiedLog partition=(\S+)-(\d+), dir=\S+\] Truncating to offset (\d+)`)
+	electedLine   = regexp.MustCompile(`\[Controller id=(\d+)\] (\d+) successfully elected as the controller`)
+	rebalanceLine = regexp.MustCompile(`\[GroupCoordinator \d+\]: Preparing to rebalance group (\S+) in state \S+ with old generation (\d+) \(\S+\) \(reason: (.*?); client reason`)
+	evictedLine   = regexp.MustCompile(`\[GroupCoordinator \d+\]: Member (\S+) in group (\S+) has failed, removing it from the group`)
 	// ZooKeeper 3.8: org.apache.zookeeper.server.ZooKeeperServer.
 	expiredLine = regexp.MustCompile(`Expiring session (0x[0-9a-f]+), timeout of (\d+)ms exceeded`)
 )
@@ -60,6 +62,12 @@ func kafkaEvent(node, line string) (port.Event, bool) {
 	}
 	if m := truncateLine.FindStringSubmatch(line); m != nil {
 		return partition(port.EventLogTruncated, m[1], m[2], "to offset "+m[3])
+	}
+	if m := rebalanceLine.FindStringSubmatch(line); m != nil {
+		return port.Event{Kind: port.EventGroupRebalance, Node: node, Detail: fmt.Sprintf("group %s from generation %s: %s", m[1], m[2], m[3])}, true
+	}
+	if m := evictedLine.FindStringSubmatch(line); m != nil {
+		return port.Event{Kind: port.EventGroupEvicted, Node: node, Detail: fmt.Sprintf("member %s of group %s", m[1], m[2])}, true
 	}
 	if m := electedLine.FindStringSubmatch(line); m != nil {
 		return port.Event{Kind: port.EventControllerUp, Node: node, Detail: "broker " + m[2]}, true
