@@ -319,7 +319,7 @@ func refusedCreation(err error) bool {
 			return true
 		}
 	}
-	return refusedBy(err) || errors.Is(err, sarama.ErrOutOfBrokers) || errors.Is(err, sarama.ErrControllerNotAvailable)
+	return refusedBy(err, false) || errors.Is(err, sarama.ErrOutOfBrokers) || errors.Is(err, sarama.ErrControllerNotAvailable)
 }
 
 // Offsets implements [port.LogAdmin].

@@ -10,67 +10,48 @@ import (
 	"github.com/ratel-sim/ratel/system/port"
 )
 
-// refusals are the broker's answers that are given before anything is appended, and whether the same request would be
-// answered so again.
-//
+// refusal is a broker's answer that is given before anything is appended.
+type refusal struct {
+	answer sarama.KError
+	// passing ones are retried by Sarama.
+	passing bool
+}
+
 // NOT_LEADER_OR_FOLLOWER and UNKNOWN_TOPIC_OR_PARTITION are not among them: a leader that is deposed while a produce
 // waits for its followers answers so, although it has appended (KAFKA-13574). Neither are timeouts nor
 // NOT_ENOUGH_REPLICAS_AFTER_APPEND.
-var refusals = []struct {
-	answer    sarama.KError
-	permanent bool
-}{
-	{sarama.ErrNotEnoughReplicas, false},
-	{sarama.ErrMessageSizeTooLarge, true},
-	{sarama.ErrMessageSetSizeTooLarge, true},
-	{sarama.ErrInvalidTopic, true},
-	{sarama.ErrTopicAuthorizationFailed, true},
-	{sarama.ErrClusterAuthorizationFailed, true},
-	{sarama.ErrInvalidRequiredAcks, true},
-	{sarama.ErrInvalidTimestamp, true},
-	{sarama.ErrUnsupportedForMessageFormat, true},
-	{sarama.ErrPolicyViolation, true},
+var refusals = []refusal{
+	{answer: sarama.ErrNotEnoughReplicas, passing: true},
+	{answer: sarama.ErrMessageSizeTooLarge},
+	{answer: sarama.ErrMessageSetSizeTooLarge},
+	{answer: sarama.ErrInvalidTopic},
+	{answer: sarama.ErrTopicAuthorizationFailed},
+	{answer: sarama.ErrClusterAuthorizationFailed},
+	{answer: sarama.ErrInvalidRequiredAcks},
+	{answer: sarama.ErrInvalidTimestamp},
+	{answer: sarama.ErrUnsupportedForMessageFormat},
+	{answer: sarama.ErrPolicyViolation},
 }
 
-// attempts is what is known of a record from all attempts to have it appended.
-type attempts struct {
-	n     int
-	maybe bool // one of them may have appended it
-}
-
-// failed takes in how one attempt ended. sent says whether the record was put into a request.
-func (a *attempts) failed(err error, sent bool) {
-	a.n++
-	a.maybe = a.maybe || sent && !refusedBy(err)
-}
-
-// outcome gives the last attempt's error its outcome.
-func (a *attempts) outcome(err error) error {
-	switch {
-	case a.maybe:
-		return fmt.Errorf("%w after %d attempts: %w", port.ErrUnknown, a.n, err)
-	case errors.Is(err, sarama.ErrMessageSizeTooLarge) || errors.Is(err, sarama.ErrMessageSetSizeTooLarge):
-		return fmt.Errorf("%w: %w: %w", port.ErrRefused, port.ErrTooLarge, err)
-	}
-	return fmt.Errorf("%w after %d attempts: %w", port.ErrRefused, a.n, err)
-}
-
-// permanent says whether another attempt would certainly end in the same way.
-func permanent(err error) bool {
-	for _, r := range refusals {
-		if r.permanent && errors.Is(err, r.answer) {
-			return true
+// classify gives the final error of a record its outcome. encoded is how often the record was put into a request, and
+// retries whether Sarama may have sent it more often than that: a batch whose connection was lost is sent again without
+// being encoded again. The error tells of the last attempt only, so after such a retry nothing is certain: that nobody
+// listens any more, or that replicas are missing now, says nothing of the attempt whose answer never came.
+func classify(err error, encoded int, retries bool) error {
+	if encoded == 0 || encoded == 1 && refusedBy(err, retries) {
+		if errors.Is(err, sarama.ErrMessageSizeTooLarge) || errors.Is(err, sarama.ErrMessageSetSizeTooLarge) {
+			return fmt.Errorf("%w: %w: %w", port.ErrRefused, port.ErrTooLarge, err)
 		}
+		return fmt.Errorf("%w: %w", port.ErrRefused, err)
 	}
-	var encoding sarama.PacketEncodingError
-	return errors.As(err, &encoding) || errors.Is(err, sarama.ErrShuttingDown)
+	return fmt.Errorf("%w after %d attempts or more: %w", port.ErrUnknown, encoded, err)
 }
 
-// refusedBy says whether the error of one attempt proves that nothing was appended.
-func refusedBy(err error) bool {
+// refusedBy says whether a record's last error proves that nothing was appended.
+func refusedBy(err error, retries bool) bool {
 	for _, r := range refusals {
 		if errors.Is(err, r.answer) {
-			return true
+			return !retries || !r.passing
 		}
 	}
 	var encoding sarama.PacketEncodingError
@@ -79,7 +60,7 @@ func refusedBy(err error) bool {
 	case errors.As(err, &encoding): // could not be put on the wire
 		return true
 	case errors.As(err, &op) && op.Op == "dial": // there was no connection
-		return true
+		return !retries
 	}
 	return false
 }

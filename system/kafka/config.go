@@ -113,9 +113,7 @@ func (l *Log) producerConfig(p port.ProducerConfig) (*sarama.Config, error) {
 	c.Producer.Timeout = p.RequestTimeout
 	c.Producer.Return.Successes, c.Producer.Return.Errors = true, true
 	c.Producer.Partitioner = sarama.NewManualPartitioner
-	// Sarama's own retries tell of the last attempt only, and a batch that it sends again after a lost connection is not
-	// encoded again: whether an earlier attempt may have appended could not be known. The producer here retries.
-	c.Producer.Retry.Max, c.Producer.Retry.Backoff = 0, p.RetryBackoff
+	c.Producer.Retry.Max, c.Producer.Retry.Backoff = p.RetryMax, p.RetryBackoff
 	// What bridges a leader election is the retry of the metadata: a partition without leader fails its whole backlog.
 	c.Metadata.Retry.Max, c.Metadata.Retry.Backoff = p.RetryMax, p.RetryBackoff
 	c.Producer.MaxMessageBytes = p.MaxBatchBytes

@@ -77,43 +77,36 @@ func withinTest(t *testing.T) context.Context {
 	return ctx
 }
 
-func TestOutcomeOfAttempts(t *testing.T) {
+func TestClassify(t *testing.T) {
 	t.Parallel()
 	dial := &net.OpError{Op: "dial", Err: errors.New("connection refused")}
 	read := &net.OpError{Op: "read", Err: errors.New("connection reset")}
-	type attempt struct {
-		err  error
-		sent bool
-	}
 	for _, c := range []struct {
-		name     string
-		attempts []attempt
-		want     error
+		name    string
+		err     error
+		encoded int
+		retries bool
+		want    error
 	}{
-		{"never put into a request", []attempt{{sarama.ErrShuttingDown, false}}, port.ErrRefused},
-		{"no leader found", []attempt{{sarama.ErrLeaderNotAvailable, false}}, port.ErrRefused},
-		{"not enough replicas, each time", []attempt{{sarama.ErrNotEnoughReplicas, true}, {sarama.ErrNotEnoughReplicas, true}}, port.ErrRefused},
-		{"not enough replicas, but an earlier answer never came", []attempt{{read, true}, {sarama.ErrNotEnoughReplicas, true}}, port.ErrUnknown},
-		{"nobody listens, but an earlier answer never came", []attempt{{read, true}, {dial, true}, {dial, true}}, port.ErrUnknown},
-		{"not enough replicas after append", []attempt{{sarama.ErrNotEnoughReplicasAfterAppend, true}}, port.ErrUnknown},
-		{"too large", []attempt{{sarama.ErrMessageSizeTooLarge, true}}, port.ErrTooLarge},
-		{"not leader may come after the append", []attempt{{sarama.ErrNotLeaderForPartition, true}}, port.ErrUnknown},
-		{"unknown topic may come after the append", []attempt{{sarama.ErrUnknownTopicOrPartition, true}}, port.ErrUnknown},
-		{"timed out", []attempt{{sarama.ErrRequestTimedOut, true}}, port.ErrUnknown},
-		{"dial refused", []attempt{{dial, true}, {dial, true}}, port.ErrRefused},
-		{"held back while the connection of another record broke", []attempt{{read, false}}, port.ErrRefused},
-		{"connection reset", []attempt{{read, true}}, port.ErrUnknown},
-		{"wrapped", []attempt{{fmt.Errorf("kafka: %w", sarama.ErrInvalidTopic), true}}, port.ErrRefused},
-		{"shut down with a request out", []attempt{{sarama.ErrShuttingDown, true}}, port.ErrUnknown},
-		{"anything else", []attempt{{errors.New("what"), true}}, port.ErrUnknown},
+		{"never put into a request", sarama.ErrShuttingDown, 0, true, port.ErrRefused},
+		{"no leader found before the first attempt", sarama.ErrLeaderNotAvailable, 0, true, port.ErrRefused},
+		{"not enough replicas, without retries", sarama.ErrNotEnoughReplicas, 1, false, port.ErrRefused},
+		{"not enough replicas, perhaps sent before", sarama.ErrNotEnoughReplicas, 1, true, port.ErrUnknown},
+		{"not enough replicas, but an earlier attempt is not known", sarama.ErrNotEnoughReplicas, 2, true, port.ErrUnknown},
+		{"not enough replicas after append", sarama.ErrNotEnoughReplicasAfterAppend, 1, false, port.ErrUnknown},
+		{"too large", sarama.ErrMessageSizeTooLarge, 1, true, port.ErrTooLarge},
+		{"not leader may come after the append", sarama.ErrNotLeaderForPartition, 1, false, port.ErrUnknown},
+		{"unknown topic may come after the append", sarama.ErrUnknownTopicOrPartition, 1, false, port.ErrUnknown},
+		{"timed out", sarama.ErrRequestTimedOut, 1, false, port.ErrUnknown},
+		{"dial refused, without retries", dial, 1, false, port.ErrRefused},
+		{"dial refused, perhaps sent before", dial, 1, true, port.ErrUnknown},
+		{"connection reset", read, 1, false, port.ErrUnknown},
+		{"wrapped", fmt.Errorf("kafka: %w", sarama.ErrInvalidTopic), 1, true, port.ErrRefused},
+		{"shut down with a request out", sarama.ErrShuttingDown, 1, true, port.ErrUnknown},
+		{"anything else", errors.New("what"), 1, true, port.ErrUnknown},
 	} {
-		var known attempts
-		for _, a := range c.attempts {
-			known.failed(a.err, a.sent)
-		}
-		last := c.attempts[len(c.attempts)-1].err
-		got := known.outcome(last)
-		if !errors.Is(got, c.want) || !errors.Is(got, last) {
+		got := classify(c.err, c.encoded, c.retries)
+		if !errors.Is(got, c.want) || !errors.Is(got, c.err) {
 			t.Errorf("%s: %v, want %v", c.name, got, c.want)
 		}
 		if errors.Is(got, port.ErrRefused) && errors.Is(got, port.ErrUnknown) {
@@ -162,7 +155,7 @@ func TestDurableSettings(t *testing.T) {
 	}
 	if c.Producer.RequiredAcks != sarama.WaitForAll || !c.Producer.Return.Successes || !c.Producer.Return.Errors ||
 		c.Metadata.AllowAutoTopicCreation || c.Version != sarama.V3_9_1_0 || c.Producer.Timeout >= c.Net.ReadTimeout ||
-		c.Producer.Retry.Max != 0 || c.Metadata.Retry.Max == 0 {
+		c.Metadata.Retry.Max < c.Producer.Retry.Max {
 		t.Errorf("not the durable settings: %+v, metadata %+v", c.Producer, c.Metadata)
 	}
 	for acks, want := range map[port.Acks]sarama.RequiredAcks{port.AcksNone: sarama.NoResponse, port.AcksLeader: sarama.WaitForLocal, port.AcksAll: sarama.WaitForAll} {
@@ -182,7 +175,7 @@ func TestProduceOutcomes(t *testing.T) {
 		want error
 	}{
 		{"accepted", sarama.ErrNoError, nil},
-		{"refused for want of replicas, each time", sarama.ErrNotEnoughReplicas, port.ErrRefused},
+		{"always refused for want of replicas is unknown once retried", sarama.ErrNotEnoughReplicas, port.ErrUnknown},
 		{"timed out", sarama.ErrRequestTimedOut, port.ErrUnknown},
 		{"too large for the broker", sarama.ErrMessageSizeTooLarge, port.ErrTooLarge},
 		{"not authorised", sarama.ErrTopicAuthorizationFailed, port.ErrRefused},
@@ -244,9 +237,6 @@ func TestProduceThatDiesUnanswered(t *testing.T) {
 	ctx := withinTest(t)
 	if _, err := p.Produce(topic, 0, port.Record{Value: []byte("x")}).Wait(ctx); !errors.Is(err, port.ErrUnknown) || !dead.Load() {
 		t.Errorf("%v (leader dead: %v), want unknown", err, dead.Load())
-	}
-	if _, err := p.Produce(topic, 0, port.Record{Value: []byte("y")}).Wait(ctx); !errors.Is(err, port.ErrRefused) {
-		t.Errorf("a record that never found anybody: %v, want refused", err)
 	}
 	if err := p.Close(ctx); err != nil {
 		t.Error(err)

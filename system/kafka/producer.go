@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/IBM/sarama"
 
@@ -18,21 +17,19 @@ import (
 // possible varints of a v2 record.
 const recordOverhead = 5*5 + 10 + 1
 
-// produced is one record on its way. It is its own Sarama encoder: a call of Encode means that the record was put into a
-// request.
+// produced is one record on its way. It is its own Sarama encoder: each call of Encode means that the record was put into
+// a request.
 type produced struct {
 	topic     string
 	partition int32
 	rec       port.Record
 	result    *rt.Future[int64]
-	encoded   atomic.Bool // in this attempt
-	since     time.Time
-	attempts  attempts // of the goroutine that reads Sarama's errors
+	encoded   atomic.Int32
 }
 
 // Encode implements sarama.Encoder.
 func (p *produced) Encode() ([]byte, error) {
-	p.encoded.Store(true)
+	p.encoded.Add(1)
 	return p.rec.Value, nil
 }
 
@@ -43,18 +40,15 @@ func (p *produced) Length() int { return len(p.rec.Value) }
 type producer struct {
 	r        rt.Runtime
 	maxBytes int
-	retries  int
-	backoff  time.Duration
 	client   sarama.Client
 	async    sarama.AsyncProducer
 
-	mu      sync.Mutex
-	work    sync.Cond // queue has something, or closed
-	queue   []*produced
-	open    map[*produced]struct{}
-	closed  bool                 // takes no more
-	stopped bool                 // retries no more
-	idle    *rt.Future[struct{}] // set by Close: done when nothing is open
+	mu     sync.Mutex
+	work   sync.Cond // queue has something, or closed
+	queue  []*produced
+	open   map[*produced]struct{}
+	closed bool
+	idle   *rt.Future[struct{}] // set by Close: done when nothing is open
 
 	stop chan struct{}  // ends the feeder
 	fed  sync.WaitGroup // the feeder has ended
@@ -75,7 +69,7 @@ func (l *Log) NewProducer(cfg port.ProducerConfig) (port.Producer, error) {
 		_ = client.Close()
 		return nil, fmt.Errorf("kafka: producer %q: %w", cfg.ClientID, err)
 	}
-	p := &producer{r: l.r, maxBytes: cfg.MaxBatchBytes, retries: cfg.RetryMax, backoff: cfg.RetryBackoff, client: client, async: async, open: map[*produced]struct{}{}, stop: make(chan struct{})}
+	p := &producer{r: l.r, maxBytes: cfg.MaxBatchBytes, client: client, async: async, open: map[*produced]struct{}{}, stop: make(chan struct{})}
 	p.work.L = &p.mu
 	p.fed.Add(1)
 	go p.feed()
@@ -91,7 +85,7 @@ func (p *producer) Produce(topic string, partition int32, rec port.Record) *rt.F
 		return rt.Resolved[int64](p.r, -1, fmt.Errorf("kafka: produce to %s/%d: record of %d bytes exceeds the batch size of %d: %w: %w",
 			topic, partition, size, p.maxBytes, port.ErrRefused, port.ErrTooLarge))
 	}
-	m := &produced{topic: topic, partition: partition, rec: rec, result: rt.NewFuture[int64](p.r), since: time.Now()}
+	m := &produced{topic: topic, partition: partition, rec: rec, result: rt.NewFuture[int64](p.r)}
 	p.mu.Lock()
 	if p.closed {
 		p.mu.Unlock()
@@ -109,17 +103,27 @@ func (p *producer) feed() {
 	defer p.fed.Done()
 	for {
 		p.mu.Lock()
-		for len(p.queue) == 0 && !p.stopped {
+		for len(p.queue) == 0 && !p.closed {
 			p.work.Wait()
 		}
 		batch := p.queue
 		p.queue = nil
 		p.mu.Unlock()
 		if len(batch) == 0 {
-			return
+			select {
+			case <-p.stop:
+				return
+			default:
+			}
+			p.mu.Lock()
+			drained := p.closed && len(p.queue) == 0
+			p.mu.Unlock()
+			if drained {
+				return
+			}
+			continue
 		}
 		for _, m := range batch {
-			m.encoded.Store(false)
 			msg := &sarama.ProducerMessage{Topic: m.topic, Partition: m.partition, Value: m, Timestamp: m.rec.Time, Metadata: m}
 			if m.rec.Key != nil {
 				msg.Key = sarama.ByteEncoder(m.rec.Key)
@@ -150,29 +154,8 @@ func (p *producer) errors() {
 		if !ok {
 			continue
 		}
-		m.attempts.failed(failed.Err, m.encoded.Load())
-		// An attempt that waited for a leader in vain has taken as long as all retries.
-		late := time.Since(m.since) >= time.Duration(p.retries)*p.backoff
-		if m.attempts.n > p.retries || late || permanent(failed.Err) || !p.again(m) {
-			p.settle(m, -1, fmt.Errorf("kafka: produce to %s/%d: %w", m.topic, m.partition, m.attempts.outcome(failed.Err)))
-		}
+		p.settle(m, -1, fmt.Errorf("kafka: produce to %s/%d: %w", m.topic, m.partition, classify(failed.Err, int(m.encoded.Load()), p.client.Config().Producer.Retry.Max > 0)))
 	}
-}
-
-// again hands a record to Sarama once more after the pause. It returns false if nobody waits for it any more.
-func (p *producer) again(m *produced) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.stopped {
-		return false
-	}
-	time.AfterFunc(p.backoff, func() {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		p.queue = append(p.queue, m)
-		p.work.Signal()
-	})
-	return true
 }
 
 func (p *producer) settle(m *produced, offset int64, err error) {
@@ -201,12 +184,11 @@ func (p *producer) Close(ctx context.Context) error {
 	if len(p.open) == 0 {
 		p.idle.Complete(struct{}{}, nil)
 	}
+	p.work.Broadcast()
 	p.mu.Unlock()
 	_, err := p.idle.Wait(ctx)
 	close(p.stop)
 	p.mu.Lock()
-	p.stopped, p.queue = true, nil
-	p.work.Broadcast()
 	var left []*produced
 	for m := range p.open {
 		left = append(left, m)
