@@ -10,7 +10,7 @@ import (
 )
 
 // Version is the version of the plan format that this build writes. It reads this one and those before.
-const Version = 3
+const Version = 4
 
 // Pos is where in a script something was said.
 type Pos struct {
