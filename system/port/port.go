@@ -26,7 +26,9 @@ type Ports struct {
 	Counts       Counts
 	Evaluations  Evaluations
 	Webhooks     Webhooks
-	Events       Events
+	// Observer is nil where nobody observes.
+	Observer Observer
+	Events   Events
 }
 
 // Event is a typed announcement of something that happened inside a role or a server: evidence for reports, lanes in
