@@ -63,6 +63,8 @@ func (s *Spec) maker() maker {
 		return newWideMaker(s, false)
 	case Traces:
 		return newWideMaker(s, true)
+	case Sprawl:
+		return sprawl{newSmall(fillerFor(s.EventBytes, sprawlBytes))}
 	case Small:
 	}
 	return newSmall(fillerFor(s.EventBytes, smallBytes))
@@ -75,6 +77,8 @@ func MinBytes(kind Events) int {
 		return wideBytes
 	case Traces:
 		return tracesBytes
+	case Sprawl:
+		return sprawlBytes
 	case Small:
 	}
 	return smallBytes

@@ -36,7 +36,7 @@ func parsed(t interface{ Fatal(...any) }, text string) *Replay {
 // kinds is one spec of each kind of events.
 func kinds(t interface{ Fatal(...any) }) []Spec {
 	var out []Spec
-	for _, kind := range []Events{Small, Wide, Traces} {
+	for _, kind := range []Events{Small, Wide, Traces, Sprawl} {
 		s := fast()
 		s.Events = kind
 		out = append(out, s)
@@ -353,7 +353,7 @@ func TestTracesNest(t *testing.T) {
 
 func TestEventsHaveAboutTheSizeAskedFor(t *testing.T) {
 	t.Parallel()
-	for _, kind := range []Events{Small, Wide, Traces} {
+	for _, kind := range []Events{Small, Wide, Traces, Sprawl} {
 		for _, want := range []int{0, 400, 2000, 50_000} {
 			s := fast()
 			s.Events, s.EventBytes, s.EventsPerBatch = kind, want, 200

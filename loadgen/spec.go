@@ -44,6 +44,9 @@ const (
 	// Traces is wide events that are the spans of traces. A trace's spans are in one batch, parents before children, and
 	// a child's duration lies within its parent's.
 	Traces Events = "traces"
+	// Sprawl is small events that each have four columns which no other event has, as clients send them that put identifiers
+	// into names.
+	Sprawl Events = "sprawl"
 )
 
 // Spec is one traffic: clients that send batches of events.
@@ -168,9 +171,9 @@ func (s *Spec) check(index int) error {
 		bad("shape", s.Shape, "steady, ramp, wave or burst")
 	}
 	switch s.Events {
-	case "", Small, Wide, Traces:
+	case "", Small, Wide, Traces, Sprawl:
 	default:
-		bad("kind of events", s.Events, "small, wide or traces")
+		bad("kind of events", s.Events, "small, wide, traces or sprawl")
 	}
 	for _, c := range []struct {
 		what string

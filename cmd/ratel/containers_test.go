@@ -128,7 +128,7 @@ func TestContainersScenarios(t *testing.T) {
 
 // TestAtLengthScenarios runs the scripts that the ordinary test of real servers has no time for.
 func TestAtLengthScenarios(t *testing.T) {
-	for _, name := range []string{"quiet", "recreate", "shepherd-loss", "leader-isolated", restartScript, "shepherd-spot", "blinking", "cold-counters", "dataset-churn", "trigger-pause", "trigger-isolated"} {
+	for _, name := range []string{"quiet", "recreate", "shepherd-loss", "leader-isolated", restartScript, "shepherd-spot", "blinking", "cold-counters", "dataset-churn", "schema-explosion", "trigger-pause", "trigger-isolated"} {
 		t.Run(name, func(t *testing.T) { sound(t, name) })
 	}
 }
@@ -171,6 +171,7 @@ func TestAtLengthPlantedBugs(t *testing.T) {
 		{planted.StaleDatasetCache, []string{"recreate"}, []string{check.CheckQueries}},
 		{planted.UnboundedQueue, []string{"protection-spiral"}, []string{check.CheckMemory}},
 		{planted.ShedAllTenants, []string{"protection-spiral"}, []string{check.CheckSLOIngest}},
+		{planted.SchemaWhileWaiting, []string{"schema-explosion"}, []string{"expect slow: ack.p99 < 1s"}},
 		{planted.FirstZooKeeperOnly, []string{"zk-each-node"}, []string{check.CheckAlerts}},
 		{planted.ZombieCommits, []string{"rebalance-storm"}, []string{check.CheckSLOCounts}},
 		{planted.ProgressOnlyWithSLOs, []string{"cold-counters"}, []string{check.CheckProgress}},

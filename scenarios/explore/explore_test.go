@@ -116,6 +116,7 @@ func TestPlantedBugsAreCaught(t *testing.T) {
 		planted.ProgressOnlyWithSLOs:    {check.CheckProgress},
 		planted.EmptyPartitionCrashes:   {check.CheckProgress},
 		planted.NoNegativeCache:         {"expect catch-up: beagle.lag < 500 within 15s"},
+		planted.SchemaWhileWaiting:      {"expect slow: ack.p99 < 1s"},
 		planted.LockWithoutFencing:      {check.CheckFencing},
 	}
 	for _, bug := range planted.All() {

@@ -37,6 +37,8 @@ func Hunts(bug string) []string {
 		return []string{"dataset-churn"}
 	case planted.ResetToLatest, planted.SLOByProcessingTime, planted.ProgressOnlyWithSLOs, planted.EmptyPartitionCrashes:
 		return []string{"cold-counters"}
+	case planted.SchemaWhileWaiting:
+		return []string{"schema-explosion"}
 	case planted.OldDataDropped:
 		return []string{"retriever-loss"}
 	}

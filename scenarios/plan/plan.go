@@ -63,7 +63,7 @@ type Choice struct {
 type Traffic struct {
 	Name            string   `json:"name"`
 	Team            string   `json:"team"`   // of the topology's
-	Events          string   `json:"events"` // what the events are like: EventsSmall, EventsWide or EventsTraces
+	Events          string   `json:"events"` // what the events are like: one of EventKinds
 	Shape           Shape    `json:"shape"`
 	EventsPerSecond float64  `json:"events_per_second"`       // the mean over a steady load; the start of a ramp
 	ToPerSecond     float64  `json:"to_per_second,omitempty"` // ramp: the end
@@ -96,6 +96,7 @@ const (
 	EventsSmall  = "small"  // eight fields of a web request
 	EventsWide   = "wide"   // thirty columns of skewed cardinality, sometimes absent, sampled
 	EventsTraces = "traces" // wide, as the spans of traces
+	EventsSprawl = "sprawl" // small, each with columns of its own: the schema grows without end
 )
 
 // Reader queries a traffic's datasets all through the run, by the open model.

@@ -58,7 +58,7 @@ func (t Traffic) Problems() Problems {
 }
 
 // EventKinds lists the kinds of events.
-func EventKinds() []string { return []string{EventsSmall, EventsWide, EventsTraces} }
+func EventKinds() []string { return []string{EventsSmall, EventsWide, EventsTraces, EventsSprawl} }
 
 // Problems says what is wrong with a reader, by itself.
 func (r Reader) Problems() Problems {

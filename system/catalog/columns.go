@@ -337,6 +337,21 @@ func (v *Resolver) write(ctx context.Context, id int64, k *known, batch []port.C
 	return nil
 }
 
+// awaitSchema is a planted bug: as long as a dataset has columns that are not written, whoever sends to it waits for the
+// catalog's list of them.
+func (v *Resolver) awaitSchema(ctx context.Context, id int64) {
+	c := v.columns
+	c.mu.Lock()
+	k := c.of(id, v.r.Now())
+	fresh := len(k.pending) > 0
+	c.mu.Unlock()
+	if fresh {
+		ctx, cancel := v.r.WithTimeout(ctx, v.cfg.AskFor)
+		defer cancel()
+		_, _ = v.catalog.Columns(ctx, id)
+	}
+}
+
 // fitting is the part of a batch that a dataset with these columns still has room for.
 func fitting(have, batch []port.Column) []port.Column {
 	room := port.MaxColumns - len(have)

@@ -142,6 +142,9 @@ func (v *Resolver) Dataset(ctx context.Context, team int64, name string) (port.D
 func (v *Resolver) DatasetForWrite(ctx context.Context, team int64, name string) (port.Dataset, error) {
 	ds, err := v.Dataset(ctx, team, name)
 	if !errors.Is(err, port.ErrNotFound) {
+		if err == nil && v.cfg.Bugs.Has(planted.SchemaWhileWaiting) {
+			v.awaitSchema(ctx, ds.ID)
+		}
 		return ds, err
 	}
 	if err := CheckName("dataset", name); err != nil {
