@@ -16,6 +16,7 @@ import (
 	"github.com/ratel-sim/ratel/system/query"
 	"github.com/ratel-sim/ratel/system/retriever"
 	"github.com/ratel-sim/ratel/system/shepherd"
+	"github.com/ratel-sim/ratel/system/telemetry"
 	"github.com/ratel-sim/ratel/system/trigger"
 )
 
@@ -56,12 +57,15 @@ func (r *role) start() error {
 		Disk:         r.disk.Mount(p),
 		Events:       &r.w.sink,
 	}
+	recorder := telemetry.New(p, ports.Observer, r.w.topology.Telemetry, telemetry.Identity{Node: r.node.Name, Role: string(r.node.Role), Zone: r.node.Zone})
+	ports.Telemetry = recorder
 	run, err := r.begin(p, ports)
 	if err != nil {
 		r.net.Stop()
 		return fmt.Errorf("start %s: %w", r.node.Name, err)
 	}
 	r.running = true
+	recorder.Start()
 	p.Go(r.node.Name, func(ctx context.Context) {
 		ctx, r.cancel = p.WithCancel(ctx)
 		r.w.sink.Announce(port.Event{Kind: port.EventNodeStarted, Node: r.node.Name})
@@ -69,6 +73,7 @@ func (r *role) start() error {
 		if err := run(ctx); err != nil && ctx.Err() == nil {
 			detail = "ended by itself: " + err.Error()
 		}
+		recorder.End(context.WithoutCancel(ctx))
 		r.running = false
 		r.w.sink.Announce(port.Event{Kind: port.EventNodeStopped, Node: r.node.Name, Detail: detail})
 		r.net.Stop()

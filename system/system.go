@@ -11,6 +11,7 @@ import (
 	"github.com/ratel-sim/ratel/system/query"
 	"github.com/ratel-sim/ratel/system/retriever"
 	"github.com/ratel-sim/ratel/system/shepherd"
+	"github.com/ratel-sim/ratel/system/telemetry"
 	"github.com/ratel-sim/ratel/system/trigger"
 )
 
@@ -36,6 +37,8 @@ type Topology struct {
 	Triggers int            `json:"triggers"`
 	Trigger  trigger.Config `json:"trigger"`
 	Teams    []Team         `json:"teams"`
+	// Telemetry is how roles describe themselves; the zero Config is not at all.
+	Telemetry telemetry.Config `json:"telemetry,omitzero"`
 }
 
 // ZooKeeper is the ensemble.

@@ -9,13 +9,14 @@ import (
 	"github.com/ratel-sim/ratel/system/query"
 	"github.com/ratel-sim/ratel/system/retriever"
 	"github.com/ratel-sim/ratel/system/shepherd"
+	"github.com/ratel-sim/ratel/system/telemetry"
 	"github.com/ratel-sim/ratel/system/trigger"
 	"go.starlark.net/starlark"
 )
 
 func parts() []*Builtin {
 	k, sh, re, q := system.Default().Kafka, shepherd.DefaultConfig(), retriever.DefaultConfig(), query.DefaultConfig()
-	be, tr := beagle.DefaultConfig(), trigger.DefaultConfig()
+	be, tr, te := beagle.DefaultConfig(), trigger.DefaultConfig(), telemetry.DefaultConfig()
 	return []*Builtin{
 		{
 			Name: "kafka", Group: groupParts, run: kafkaPart,
@@ -112,6 +113,19 @@ func parts() []*Builtin {
 			},
 		},
 		{
+			Name: "telemetry", Group: groupParts, run: telemetryPart,
+			Doc: "Makes every role describe itself in wide events, which an observer outside of the pipeline gathers. See telemetry.md.",
+			Args: []Arg{
+				{"enabled", "True or False", starlark.True, "whether roles say anything"},
+				{"every", "duration", str(plan.Duration(te.Every).String()), "between two ticks of a role, and between two batches to the observer; from 100ms to 1h"},
+				{"produce_sample", "whole number", integer(int64(te.ProduceSample)), "the n of one in n chunks of which produce, index and count are told"},
+				{"batch_sample", "whole number", integer(int64(te.BatchSample)), "the n of one in n ingest requests that are told; those that did not go well are told always"},
+				{"queue", "whole number", integer(int64(te.Queue)), "events that may wait for the observer in each role; others are dropped and counted"},
+				{"max_bytes", "whole number", integer(int64(te.MaxBytes)), "the same in bytes; at least 16384"},
+				{"timeout", "duration", str(plan.Duration(te.Timeout).String()), "how long the observer may take for a batch before it is given up; from 10ms to 1h"},
+			},
+		},
+		{
 			Name: "team", Group: groupParts, Positional: 1, run: teamPart,
 			Doc: "A tenant with a key of its own.",
 			Args: []Arg{
@@ -197,6 +211,14 @@ func triggerPart(c *call) (starlark.Value, error) {
 		Patience: c.span("patience"), DeliverEvery: c.span("deliver_every"), Parallel: c.integer("parallel"),
 	}
 	return made(c, t, plan.TriggerProblems(t)), nil
+}
+
+func telemetryPart(c *call) (starlark.Value, error) {
+	t := telemetry.Config{
+		Enabled: c.boolean("enabled"), Every: c.span("every"), ProduceSample: c.integer("produce_sample"), BatchSample: c.integer("batch_sample"),
+		Queue: c.integer("queue"), MaxBytes: c.integer("max_bytes"), Timeout: c.span("timeout"),
+	}
+	return made(c, t, plan.TelemetryProblems(t)), nil
 }
 
 func teamPart(c *call) (starlark.Value, error) {

@@ -10,6 +10,7 @@ import (
 	"github.com/ratel-sim/ratel/system/query"
 	"github.com/ratel-sim/ratel/system/retriever"
 	"github.com/ratel-sim/ratel/system/shepherd"
+	"github.com/ratel-sim/ratel/system/telemetry"
 	"github.com/ratel-sim/ratel/system/trigger"
 	"go.starlark.net/starlark"
 )
@@ -32,6 +33,7 @@ func steps() []*Builtin {
 				{"beagle", "beagle()", none, "how each beagle worker is set up"},
 				{"triggers", "whole number", integer(0), "how many trigger workers, which evaluate alerts, up to 10; one of them leads"},
 				{"trigger", "trigger()", none, "how each trigger worker is set up"},
+				{"telemetry", "telemetry()", none, "what roles say about themselves. Left out: nothing"},
 				{"zones", "whole number", integer(3), "availability zones that the nodes are spread over, from 1 to 26; they are named a, b, …. MySQL and S3 are in none"},
 				{"teams", "list of teams", empty(), "the tenants, made by `team()`. Left out: one team, `load`, without limits"},
 			},
@@ -131,6 +133,7 @@ func systemStep(c *call) (starlark.Value, error) {
 	part(c, "query", &t.Query)
 	part(c, "beagle", &t.Beagle)
 	part(c, "trigger", &t.Trigger)
+	part(c, "telemetry", &t.Telemetry)
 	t.Beagles, t.Triggers = c.integer("beagles"), c.integer("triggers")
 	t.Shepherds, t.Replicas, t.Queries, t.Zones = c.integer("shepherds"), c.integer("replicas"), c.integer("queries"), c.integer("zones")
 	if given := things[system.Team](c, "teams", "a team", `write teams = [team("shop")]`); len(given) > 0 {
@@ -144,7 +147,7 @@ func systemStep(c *call) (starlark.Value, error) {
 }
 
 // part takes a part of the system from an argument, unless it is left out.
-func part[T system.Kafka | system.ZooKeeper | shepherd.Config | retriever.Config | query.Config | beagle.Config | trigger.Config](c *call, arg string, into *T) {
+func part[T system.Kafka | system.ZooKeeper | shepherd.Config | retriever.Config | query.Config | beagle.Config | trigger.Config | telemetry.Config](c *call, arg string, into *T) {
 	if c.values[arg] != starlark.None {
 		*into = thing[T](c, arg, "made by "+arg+"()", "write "+arg+" = "+arg+"(…)")
 	}

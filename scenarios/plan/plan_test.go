@@ -14,6 +14,7 @@ import (
 
 	"github.com/ratel-sim/ratel/scenarios/plan"
 	"github.com/ratel-sim/ratel/system"
+	"github.com/ratel-sim/ratel/system/telemetry"
 	"pgregory.net/rapid"
 )
 
@@ -35,6 +36,9 @@ func drawPlan(t *rapid.T) *plan.Plan {
 			return plan.Param{Name: rapid.String().Draw(t, "name"), Default: rapid.String().Draw(t, "default"), Value: rapid.String().Draw(t, "value")}
 		}), 1, 3).Draw(t, "params"),
 		System: system.Default(), Pos: pos.Draw(t, "pos"),
+	}
+	if rapid.Bool().Draw(t, "telemetry") {
+		p.System.Telemetry = telemetry.DefaultConfig()
 	}
 	p.System.Kafka.Brokers = rapid.IntRange(3, 7).Draw(t, "brokers")
 	p.System.Shepherd.SickFor = time.Duration(seconds(1, 9).Draw(t, "sick for"))

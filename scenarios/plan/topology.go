@@ -9,6 +9,7 @@ import (
 	"github.com/ratel-sim/ratel/system/query"
 	"github.com/ratel-sim/ratel/system/retriever"
 	"github.com/ratel-sim/ratel/system/shepherd"
+	"github.com/ratel-sim/ratel/system/telemetry"
 )
 
 // TopologyProblems says what is wrong with a topology. Fields are named as the arguments of kafka(), zookeeper() and so on.
@@ -20,6 +21,7 @@ func TopologyProblems(t system.Topology) Problems {
 	list = append(list, QueryProblems(t.Query)...)
 	list = append(list, BeagleProblems(t.Beagle)...)
 	list = append(list, TriggerProblems(t.Trigger)...)
+	list = append(list, TelemetryProblems(t.Telemetry)...)
 	f := &found{step: "system"}
 	f.between("zones", t.Zones, 1, MaxZones)
 	f.between("shepherds", t.Shepherds, 1, MaxShepherds)
@@ -132,6 +134,21 @@ func QueryProblems(c query.Config) Problems {
 		f.add("reissue", "", "reissue must be from 0 to 1, not %v", c.Reissue)
 	}
 	f.between("max_stored", c.MaxStored, 1, 1<<20)
+	return f.list
+}
+
+// TelemetryProblems says what is wrong with how roles describe themselves.
+func TelemetryProblems(c telemetry.Config) Problems {
+	if c == (telemetry.Config{}) { // off, and nothing said
+		return nil
+	}
+	f := &found{step: "telemetry"}
+	f.span("every", c.Every, 100*time.Millisecond, time.Hour)
+	f.between("produce_sample", c.ProduceSample, 1, 1<<20)
+	f.between("batch_sample", c.BatchSample, 1, 1<<20)
+	f.between("queue", c.Queue, 1, 1<<20)
+	f.between("max_bytes", c.MaxBytes, 1<<14, 1<<28)
+	f.span("timeout", c.Timeout, 10*time.Millisecond, time.Hour)
 	return f.list
 }
 

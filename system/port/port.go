@@ -3,7 +3,11 @@
 // coordination operation may lose its connection and leave its effect behind.
 package port
 
-import "errors"
+import (
+	"errors"
+
+	"github.com/ratel-sim/ratel/system/telemetry"
+)
 
 // ErrRefused marks an operation that certainly had no effect and never will have. An error that does not match it has an
 // unknown outcome, and the caller must treat it so: the effect may be there, or may still appear.
@@ -28,7 +32,9 @@ type Ports struct {
 	Webhooks     Webhooks
 	// Observer is nil where nobody observes.
 	Observer Observer
-	Events   Events
+	// Telemetry is where the role says what it does; nil where it says nothing. It sends to Observer.
+	Telemetry *telemetry.Recorder
+	Events    Events
 }
 
 // Event is a typed announcement of something that happened inside a role or a server: evidence for reports, lanes in

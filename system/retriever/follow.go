@@ -190,6 +190,9 @@ func (re *Retriever) keep(ctx context.Context, st *state, batch port.Batch, sent
 	}
 	re.mu.Lock()
 	re.next, re.highWater = s.staged.next, batch.HighWatermark
+	if n := len(batch.Records); n > 0 {
+		re.newest = batch.Records[n-1].Time
+	}
 	re.highest = max(re.highest, batch.HighWatermark)
 	if s.staged.next >= batch.HighWatermark {
 		re.freshAt = re.r.Now()

@@ -13,6 +13,7 @@ import (
 	"github.com/ratel-sim/ratel/system/planted"
 	"github.com/ratel-sim/ratel/system/port"
 	"github.com/ratel-sim/ratel/system/rt"
+	"github.com/ratel-sim/ratel/system/telemetry"
 )
 
 // restartPause is how long a retriever waits before it opens its log again after the disk has failed.
@@ -43,12 +44,14 @@ type Retriever struct {
 	claim     *claim
 	indexing  *rt.Mutex // held while the disk's index changes
 	cache     *cache
+	telemetry *telemetry.Recorder // nil: off
 
 	mu        sync.Mutex // never held across a blocking call
 	st        *state     // nil before the first recovery
 	next      int64
 	highWater int64
 	freshAt   time.Time // when everything up to the high watermark was last known to be here; zero: never
+	newest    time.Time // the CreateTime of the record that was indexed last
 	freshTo   time.Time // everything acknowledged before is here, see AskReply; zero: not known
 	highest   int64     // the highest high watermark since the local data was opened
 	known     manifest.Loaded
@@ -99,8 +102,9 @@ func New(r rt.Runtime, ports port.Ports, cfg Config, place Place, bugs planted.S
 	re := &Retriever{
 		r: r, log: ports.Log, disk: ports.Disk, blobs: ports.Blobs, peers: ports.Peers, events: ports.Events,
 		manifests: manifest.NewStore(ports.Blobs), cfg: cfg, place: place, bugs: bugs,
-		indexing: rt.NewMutex(r), cache: newCache(), wake: rt.NewFuture[struct{}](r),
+		indexing: rt.NewMutex(r), cache: newCache(), wake: rt.NewFuture[struct{}](r), telemetry: ports.Telemetry,
 	}
+	re.telemetry.OnTick(re.tick)
 	if re.events == nil {
 		re.events = port.Discard{}
 	}

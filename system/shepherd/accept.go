@@ -145,6 +145,7 @@ func (s *Shepherd) begin() bool {
 		return false
 	}
 	s.requests++
+	s.begun++
 	return true
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/ratel-sim/ratel/system/planted"
 	"github.com/ratel-sim/ratel/system/port"
 	"github.com/ratel-sim/ratel/system/rt"
+	"github.com/ratel-sim/ratel/system/telemetry"
 )
 
 // Topic is the Kafka topic that shepherds write to.
@@ -40,6 +41,8 @@ type Shepherd struct {
 	oneBound         bool    // planted.ShedAllTenants
 	unbounded        bool    // planted.UnboundedQueue
 
+	telemetry *telemetry.Recorder // nil: off
+
 	scratch sync.Pool // of *[]byte: memory for encoding
 
 	mu         sync.Mutex // never held across a blocking call, a produce or an announcement
@@ -52,6 +55,7 @@ type Shepherd struct {
 	inflight   load            // accepted for decoding or waiting for Kafka
 	peak       load            // the most that was in flight
 	requests   int64           // being answered
+	begun      int64           // requests since the start
 	draining   bool
 	drained    *rt.Future[struct{}] // once draining: nothing is in flight and no request is being answered
 	totals     Totals
@@ -119,7 +123,7 @@ func New(r rt.Runtime, ports port.Ports, cfg Config, partitions int32, name stri
 // newShepherd makes a shepherd of a configuration that was checked.
 func newShepherd(r rt.Runtime, ports port.Ports, cfg Config, partitions int32, name string, bugs planted.Set, d directory) (*Shepherd, error) {
 	s := &Shepherd{
-		r: r, cfg: cfg, events: ports.Events, name: name, directory: d, catalog: ports.Catalog,
+		r: r, cfg: cfg, events: ports.Events, name: name, directory: d, catalog: ports.Catalog, telemetry: ports.Telemetry,
 		partialAsSuccess: bugs.Has(planted.PartialAsSuccess), stayInSet: bugs.Has(planted.NoFailoverOffDeadSet),
 		oneBound: bugs.Has(planted.ShedAllTenants), unbounded: bugs.Has(planted.UnboundedQueue),
 		tenants:  newRecent(cfg.CacheSize, (*tenant).busy),
@@ -150,6 +154,7 @@ func newShepherd(r rt.Runtime, ports port.Ports, cfg Config, partitions int32, n
 	if bugs.Has(planted.AcceptBeforeKafka) {
 		s.early = newBuffer(s)
 	}
+	s.telemetry.OnTick(s.tick)
 	return s, nil
 }
 
