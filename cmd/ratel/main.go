@@ -115,7 +115,7 @@ The same checks judge both: nothing that was accepted may be lost, duplicated or
 	})
 	root.SetHelpCommand(helpCommand(root))
 	root.AddCommand(c.runCommand(), c.exploreCommand(), c.replayCommand(), c.checkCommand(), c.scenariosCommand(),
-		c.bugsCommand(), c.upCommand(), c.downCommand(), c.doctorCommand(), c.versionCommand(), c.roleCommand(), c.reaperCommand())
+		c.bugsCommand(), c.upCommand(), c.downCommand(), c.webhooksCommand(), c.doctorCommand(), c.versionCommand(), c.roleCommand(), c.reaperCommand())
 	return root
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"text/tabwriter"
@@ -24,7 +25,8 @@ func (c *cli) upCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "up",
 		Short: "Start the pipeline on real servers and leave it up",
-		Long: `Start ZooKeeper, Kafka, MySQL, S3 and the pipeline's own nodes in containers, leave them running, and print where each API is and how to send and query an event.
+		Long: `Start ZooKeeper, Kafka, MySQL, S3 and the pipeline's own nodes in containers, leave them running, and print where each API is, how to send an event, also with an OpenTelemetry SDK, to query it, and to be
+told of it by a webhook.
 One such world can be up at a time; 'ratel down' removes it. Runs of scenarios beside it do not touch it.
 
 ` + exitCodesHelp,
@@ -70,7 +72,7 @@ func (c *cli) topologyOf(file, scenario string, set []string) (system.Topology, 
 		if err != nil {
 			return system.Topology{}, fail(exitIO, err, "")
 		}
-		t, err := plan.DecodeTopology(file, data)
+		t, err := plan.DecodeTopology(file, data, upDefault())
 		if err != nil {
 			return system.Topology{}, fail(exitData, err, "")
 		}
@@ -88,7 +90,15 @@ func (c *cli) topologyOf(file, scenario string, set []string) (system.Topology, 
 	case len(set) > 0:
 		return system.Topology{}, usagef("--set gives a parameter of a scenario: name one with --scenario")
 	}
-	return system.Default(), nil
+	return upDefault(), nil
+}
+
+// upDefault is the whole pipeline: a scenario asks for workers that count and alert if it needs them, and somebody who tries
+// it out has them.
+func upDefault() system.Topology {
+	t := system.Default()
+	t.Beagles, t.Triggers = 2, 2
+	return t
 }
 
 func (c *cli) downCommand() *cobra.Command {
@@ -129,6 +139,9 @@ func (c *cli) printStanding(s *containers.Standing) error {
 		if at == "" {
 			at = n.Address
 		}
+		if n.GRPC != "" {
+			at += "  OTLP over gRPC: " + n.GRPC
+		}
 		fmt.Fprintf(tw, "%s\t%s\t%s\n", n.Name, orDash(n.Zone), at)
 	}
 	fmt.Fprintf(tw, "\nTEAM\tKEY\n")
@@ -142,9 +155,15 @@ func (c *cli) printStanding(s *containers.Standing) error {
 	if len(shepherds) == 0 || len(queries) == 0 || len(s.Teams) == 0 {
 		return nil
 	}
-	key := "-H 'X-Honeycomb-Team: " + s.Teams[0].Key + "' -H 'Content-Type: application/json'"
-	id := `sed -E 's/.*"id": ?"([^"]+)".*/\1/'`
-	_, err := fmt.Fprintf(c.out, `
+	_, err := io.WriteString(c.out, recipes(shepherds[0], queries[0], s.Teams[0].Key, s.Webhooks))
+	return err
+}
+
+// recipes are lines that can be run as they are.
+func recipes(shepherd, query containers.StandingNode, key, webhooks string) string {
+	curl := "-H 'X-Honeycomb-Team: " + key + "' -H 'Content-Type: application/json'"
+	var b strings.Builder
+	fmt.Fprintf(&b, `
 Send an event:
   curl -s %[1]s/1/batch/demo %[3]s -d '[{"data":{"service.name":"shop","duration_ms":12.5}}]'
 
@@ -153,9 +172,27 @@ Query it:
   R=$(curl -s %[2]s/1/query_results/demo %[3]s -d "{\"query_id\":\"$Q\"}" | %[4]s); sleep 1; \
   curl -s %[2]s/1/query_results/demo/$R %[3]s
 
-Remove it all: ratel down
-`, shepherds[0].URL, queries[0].URL, key, id)
-	return err
+Send traces, logs and metrics with an OpenTelemetry SDK, over gRPC:
+  export OTEL_EXPORTER_OTLP_PROTOCOL=grpc OTEL_EXPORTER_OTLP_ENDPOINT=%[5]s
+  export OTEL_EXPORTER_OTLP_HEADERS=x-honeycomb-team=%[6]s,x-honeycomb-dataset=demo
+
+Or over HTTP:
+  export OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf OTEL_EXPORTER_OTLP_ENDPOINT=%[1]s
+  export OTEL_EXPORTER_OTLP_HEADERS=x-honeycomb-team=%[6]s,x-honeycomb-dataset=demo
+`, shepherd.URL, query.URL, curl, `sed -E 's/.*"id": ?"([^"]+)".*/\1/'`, shepherd.GRPC, key)
+	if webhooks != "" {
+		fmt.Fprintf(&b, `
+Receive webhooks, in another terminal:
+  ratel webhooks
+
+Define a trigger, which is evaluated each minute:
+  curl -s %[1]s/1/triggers/demo %[2]s -d '{"name":"slow requests","query":{"calculations":[{"op":"COUNT"}],"filters":[{"column":"duration_ms","op":">","value":1000}]},"threshold":{"op":">","value":0},"frequency":60,"recipients":[{"type":"webhook","target":"%[3]s"}]}'
+
+Make it fire, soon after the minute is over:
+  curl -s %[1]s/1/batch/demo %[2]s -d '[{"data":{"service.name":"shop","duration_ms":2500}}]'
+`, shepherd.URL, curl, webhooks)
+	}
+	return b.String() + "\nRemove it all: ratel down\n"
 }
 
 func orDash(s string) string {

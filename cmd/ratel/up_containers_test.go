@@ -19,7 +19,7 @@ import (
 )
 
 // smallTopology is what a file given to `ratel up --topology` has to say to make few containers.
-const smallTopology = `{"zookeeper":{"nodes":1},"kafka":{"brokers":1,"partitions":2,"replication":1,"min_insync":1},"shepherds":1}`
+const smallTopology = `{"zookeeper":{"nodes":1},"kafka":{"brokers":1,"partitions":2,"replication":1,"min_insync":1},"shepherds":1,"beagles":1,"triggers":1}`
 
 // user is somebody who types commands, with a cache folder of their own so that a world that is up for somebody else stays.
 type user struct {
@@ -51,8 +51,8 @@ func (u *user) sh(ctx context.Context, line string) string {
 	return string(out)
 }
 
-// TestContainersUp is a new user's first quarter of an hour: up, the printed lines, a thousand events by HTTP, a query that
-// counts them, a second up that is refused, down.
+// TestContainersUp is a new user's first quarter of an hour: up, the printed lines, a thousand events by HTTP and as many by
+// OpenTelemetry's exporters, queries that count them, a trigger that fires, a second up that is refused, down.
 func TestContainersUp(t *testing.T) {
 	if _, err := exec.LookPath("curl"); err != nil {
 		t.Fatal("the lines that 'ratel up' prints need curl: apt-get install curl, or run `make test-containers`, which does")
@@ -78,6 +78,8 @@ func TestContainersUp(t *testing.T) {
 
 	t.Run("printed lines", func(t *testing.T) { u := &user{t: t}; u.printedLines(ctx, out) })
 	t.Run("counts", func(t *testing.T) { countsByHTTP(ctx, t, out) })
+	t.Run("exporters", func(t *testing.T) { countsByExporters(ctx, t, out) })
+	t.Run("webhook", func(t *testing.T) { u := &user{t: t, env: u.env}; u.webhookComes(ctx, out) })
 	t.Run("again", func(t *testing.T) {
 		again := &user{t: t, env: u.env}
 		if shown, _, code := again.ratel(ctx, "up", "--show"); code != exitPass || shown != out {
@@ -208,11 +210,16 @@ func countsByHTTP(ctx context.Context, t *testing.T, out string) {
 			}
 		}
 	}
-	const want = "shop-0:200 shop-1:200 shop-2:200 shop-3:200 shop-4:200"
+	a.counts(ctx, t, "counted", "shop-0:200 shop-1:200 shop-2:200 shop-3:200 shop-4:200")
+}
+
+// counts expects a dataset to have so many events of each service, soon.
+func (a api) counts(ctx context.Context, t *testing.T, dataset, want string) {
+	t.Helper()
 	got := ""
 	for began := time.Now(); got != want && time.Since(began) < 30*time.Second; {
 		var err error
-		if got, err = a.count(ctx); err != nil {
+		if got, err = a.count(ctx, dataset); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -222,13 +229,13 @@ func countsByHTTP(ctx context.Context, t *testing.T, out string) {
 }
 
 // count creates a query, runs it and polls for its result, as a client library does.
-func (a api) count(ctx context.Context) (string, error) {
+func (a api) count(ctx context.Context, dataset string) (string, error) {
 	var id struct{ ID string }
 	spec := `{"calculations":[{"op":"COUNT"}],"breakdowns":["service.name"],"orders":[{"column":"service.name"}]}`
-	if err := a.do(ctx, http.MethodPost, a.query+"/1/queries/counted", spec, &id); err != nil {
+	if err := a.do(ctx, http.MethodPost, a.query+"/1/queries/"+dataset, spec, &id); err != nil {
 		return "", err
 	}
-	if err := a.do(ctx, http.MethodPost, a.query+"/1/query_results/counted", fmt.Sprintf(`{"query_id":%q}`, id.ID), &id); err != nil {
+	if err := a.do(ctx, http.MethodPost, a.query+"/1/query_results/"+dataset, fmt.Sprintf(`{"query_id":%q}`, id.ID), &id); err != nil {
 		return "", err
 	}
 	for {
@@ -238,7 +245,7 @@ func (a api) count(ctx context.Context) (string, error) {
 				Results []struct{ Data map[string]any }
 			}
 		}
-		if err := a.do(ctx, http.MethodGet, a.query+"/1/query_results/counted/"+id.ID, "", &result); err != nil {
+		if err := a.do(ctx, http.MethodGet, a.query+"/1/query_results/"+dataset+"/"+id.ID, "", &result); err != nil {
 			return "", err
 		}
 		if result.Complete {

@@ -204,10 +204,9 @@ func teamProblems(t system.Topology) Problems {
 	return f.list
 }
 
-// DecodeTopology reads a topology from JSON and checks it; what it does not say is as by default. file is named in errors,
+// DecodeTopology reads a topology from JSON and checks it; what it does not say is as in t. file is named in errors,
 // which are [Problems]. Unknown and repeated keys are errors that name the nearest one there is.
-func DecodeTopology(file string, data []byte) (system.Topology, error) {
-	t := system.Default()
+func DecodeTopology(file string, data []byte, t system.Topology) (system.Topology, error) {
 	if len(data) > MaxBytes {
 		return t, Problems{{Pos: Pos{File: file, Line: 1, Col: 1}, What: fmt.Sprintf("the topology has %d bytes, more than %d", len(data), MaxBytes)}}
 	}

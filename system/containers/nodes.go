@@ -36,6 +36,8 @@ const (
 	s3Port        = 9000
 	rolePort      = 8080
 	proxyControl  = 8081
+	peerPort      = 8082 // what roles ask of one another; reached from the run's network only
+	grpcPort      = 4317
 )
 
 const (
@@ -55,6 +57,7 @@ type node struct {
 	ip       netip.Addr
 	port     int // inside
 	hostPort int // on 127.0.0.1
+	hostGRPC int // on 127.0.0.1, of a shepherd's gRPC server; 0 for other roles
 
 	// mu guards what follows and makes operations on one node one at a time.
 	mu          sync.Mutex
@@ -72,12 +75,44 @@ type node struct {
 func (n *node) inside() string { return fmt.Sprintf("%s:%d", n.Name, n.port) }
 func (n *node) host() string   { return fmt.Sprintf("127.0.0.1:%d", n.hostPort) }
 func (n *node) url() string    { return "http://" + n.host() }
+func (n *node) peer() string   { return fmt.Sprintf("%s:%d", n.Name, peerPort) }
+
+// grpc is where a shepherd's gRPC server is on this machine; empty for other roles.
+func (n *node) grpc() string {
+	if n.hostGRPC == 0 {
+		return ""
+	}
+	return fmt.Sprintf("127.0.0.1:%d", n.hostGRPC)
+}
+
+// published lists a container's ports that this machine reaches, with where they are here.
+func (n *node) published() (exposed []string, bindings network.PortMap, err error) {
+	bindings = network.PortMap{}
+	for _, p := range [...]struct{ inner, host int }{{n.port, n.hostPort}, {grpcPort, n.hostGRPC}} {
+		if p.host == 0 {
+			continue
+		}
+		inner, err := network.ParsePort(strconv.Itoa(p.inner) + "/tcp")
+		if err != nil {
+			return nil, nil, fmt.Errorf("node %s: %w", n.Name, err)
+		}
+		exposed = append(exposed, inner.String())
+		bindings[inner] = []network.PortBinding{{HostIP: netip.MustParseAddr("127.0.0.1"), HostPort: strconv.Itoa(p.host)}}
+	}
+	return exposed, bindings, nil
+}
 
 // plan lays the topology out: every node and helper with its address inside and its port on the host.
 func (w *World) plan(t system.Topology, subnet netip.Prefix) error {
 	w.topology = t
 	ip := subnet.Masked().Addr()
 	w.gateway = gatewayOf(subnet)
+	if t.Triggers > 0 {
+		var err error
+		if w.hookPort, err = w.ports.Take(); err != nil {
+			return err
+		}
+	}
 	for range 9 { // leave room for the gateway and for a person's own containers
 		ip = ip.Next()
 	}
@@ -88,7 +123,9 @@ func (w *World) plan(t system.Topology, subnet netip.Prefix) error {
 		}
 		n.ip = ip
 		n.down, n.frozen, n.cuts, n.degraded = map[string]bool{}, map[string]bool{}, map[string]*isolation{}, map[string]degradation{}
-		n.hostPort, err = w.ports.Take()
+		if n.hostPort, err = w.ports.Take(); err == nil && n.Role == system.RoleShepherd {
+			n.hostGRPC, err = w.ports.Take()
+		}
 		return err
 	}
 	for _, tn := range t.Place(w.opt.Planted) {
@@ -151,16 +188,16 @@ func (w *World) create(ctx context.Context, n *node) error {
 	for _, other := range slices.Concat(w.order, w.helpers) {
 		hosts = append(hosts, fmt.Sprintf("%s:%s", other.Name, other.ip))
 	}
-	inner, err := network.ParsePort(strconv.Itoa(n.port) + "/tcp")
+	exposed, bindings, err := n.published()
 	if err != nil {
-		return fmt.Errorf("node %s: %w", n.Name, err)
+		return err
 	}
 	ctr, err := tc.Run(ctx, image,
 		tc.WithNoStart(),
 		tc.WithName(fmt.Sprintf("ratel-%s-%s", w.run, n.Name)),
 		tc.WithLabels(w.labels()),
 		tc.WithEnv(env), tc.WithCmd(cmd...),
-		tc.WithExposedPorts(inner.String()),
+		tc.WithExposedPorts(exposed...),
 		tc.WithMounts(w.disk(n)...),
 		tcnet.WithNetworkName([]string{n.Name}, w.network.Name),
 		tc.CustomizeRequestOption(func(req *tc.GenericContainerRequest) error {
@@ -174,7 +211,7 @@ func (w *World) create(ctx context.Context, n *node) error {
 		tc.WithHostConfigModifier(func(hc *container.HostConfig) {
 			hc.ExtraHosts = hosts
 			hc.Memory = memoryOf(n.Role) << 20
-			hc.PortBindings = network.PortMap{inner: []network.PortBinding{{HostIP: netip.MustParseAddr("127.0.0.1"), HostPort: strconv.Itoa(n.hostPort)}}}
+			hc.PortBindings = bindings
 		}),
 	)
 	n.ctr = ctr // also with an error: what was made is removed with the run
@@ -296,18 +333,25 @@ func (w *World) roleConfig(n *node) process.Config {
 	if n.Role == system.RoleRetriever {
 		c.Partition, c.Replica, c.Data = n.Partition, n.Replica, "/data"
 	}
+	switch n.Role {
+	case system.RoleShepherd:
+		c.GRPCListen = fmt.Sprintf(":%d", grpcPort)
+	case system.RoleRetriever, system.RoleQuery:
+		c.PeerListen = fmt.Sprintf(":%d", peerPort)
+	case system.RoleZooKeeper, system.RoleKafka, system.RoleMySQL, system.RoleS3, system.RoleBeagle, system.RoleTrigger:
+	}
 	for p := range w.topology.Kafka.Partitions {
 		c.Retrievers = append(c.Retrievers, w.topology.Retrievers(p))
 	}
 	for _, re := range w.of(system.RoleRetriever) {
 		if re != n {
-			c.Peers[re.Name] = re.inside()
+			c.Peers[re.Name] = re.peer()
 		}
 	}
 	if n.Role == system.RoleTrigger {
 		for _, q := range w.of(system.RoleQuery) {
 			c.Queries = append(c.Queries, q.Name)
-			c.Peers[q.Name] = q.inside()
+			c.Peers[q.Name] = q.peer()
 		}
 	}
 	for _, k := range w.of(system.RoleKafka) {

@@ -32,6 +32,9 @@ type Standing struct {
 	Bucket    string `json:"bucket"`
 	AccessKey string `json:"access_key"`
 	SecretKey string `json:"secret_key"`
+	// Webhooks is a URL that the nodes reach this machine at. [Standing.ReceiveWebhooks] listens there; until somebody does,
+	// deliveries to it are refused and tried again.
+	Webhooks string `json:"webhooks,omitempty"`
 }
 
 // StandingNode is one node of a standing world.
@@ -42,6 +45,8 @@ type StandingNode struct {
 	// Address is host:port. URL is set for what speaks HTTP: shepherds, retrievers, query nodes and S3.
 	Address string `json:"address"`
 	URL     string `json:"url,omitempty"`
+	// GRPC is a shepherd's gRPC server for OTLP, as a URL.
+	GRPC string `json:"grpc,omitempty"`
 }
 
 // StandingTeam is a team and its key.
@@ -126,9 +131,15 @@ func (w *World) standing() *Standing {
 		switch n.Role {
 		case system.RoleShepherd, system.RoleRetriever, system.RoleQuery, system.RoleBeagle, system.RoleTrigger, system.RoleS3:
 			sn.URL = n.url()
+			if at := n.grpc(); at != "" {
+				sn.GRPC = "http://" + at
+			}
 		case system.RoleZooKeeper, system.RoleKafka, system.RoleMySQL, process.RoleProxy:
 		}
 		s.Nodes = append(s.Nodes, sn)
+	}
+	if w.hookPort != 0 {
+		s.Webhooks = fmt.Sprintf("http://%s:%d%s", w.gateway, w.hookPort, webhookPath)
 	}
 	for _, t := range w.topology.Teams {
 		s.Teams = append(s.Teams, StandingTeam{Name: t.Name, Key: system.TeamKey(t.Name)})

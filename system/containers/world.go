@@ -91,6 +91,7 @@ type World struct {
 	helpers  []*node // proxies, which are no nodes of the topology
 	clients  *clients
 	gateway  netip.Addr // this machine's address in the run's network
+	hookPort int        // set aside for whoever receives the webhooks of a world that is up; 0 without trigger workers
 	receiver *receiver
 	sinks    sinks
 	logs     followers

@@ -34,6 +34,9 @@ type Config struct {
 	Listen string `json:"listen,omitempty"`
 	// GRPCListen is the address of a shepherd's gRPC server for OTLP, such as ":4317"; it has none if this is empty.
 	GRPCListen string `json:"grpc_listen,omitempty"`
+	// PeerListen is the address at which a retriever or query node serves its peers, such as ":8082". Whoever reaches it may
+	// read every team's data, and is asked for no key: it is for the pipeline's own network.
+	PeerListen string `json:"peer_listen,omitempty"`
 	// Kafka and ZooKeeper are the servers' addresses, host:port.
 	Kafka     []string `json:"kafka,omitempty"`
 	ZooKeeper []string `json:"zookeeper,omitempty"`
@@ -150,6 +153,16 @@ func (c Config) Check() error {
 		}
 		if c.Role != system.RoleShepherd {
 			k.bad("grpc_listen: a %s has no gRPC interface", c.Role)
+		}
+	}
+	switch serves := c.Role == system.RoleRetriever || c.Role == system.RoleQuery; {
+	case !serves && c.PeerListen != "":
+		k.bad("peer_listen: a %s serves no peers", c.Role)
+	case serves:
+		if _, _, err := net.SplitHostPort(c.PeerListen); err != nil {
+			k.bad("peer_listen: %q, expected an address such as \":8082\"", c.PeerListen)
+		} else if c.PeerListen == c.Listen {
+			k.bad("peer_listen: %q is that of listen, which is for everybody", c.PeerListen)
 		}
 	}
 	k.addresses("kafka", c.Kafka)

@@ -118,10 +118,9 @@ func readBounded(body io.Reader, size, limit int64) ([]byte, error) {
 // close lets kept connections go.
 func (p *peers) close() { p.transport.CloseIdleConnections() }
 
-// withPeers serves a role's own interface, and what its peers may ask of it.
-func withPeers(r rt.Runtime, role http.Handler, server port.PeerServer) http.Handler {
+// servePeers serves what a role's peers may ask of it. It asks nobody for a key, so it has a listener of its own.
+func servePeers(r rt.Runtime, server port.PeerServer) http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("/", role)
 	mux.HandleFunc("POST "+pathPeer+"{service}", func(w http.ResponseWriter, req *http.Request) {
 		body, err := readBounded(req.Body, req.ContentLength, maxPeerRequest)
 		if err != nil {

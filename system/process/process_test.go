@@ -17,9 +17,9 @@ import (
 
 func good() Config {
 	return Config{
-		Node: "retriever3", Role: system.RoleRetriever, Listen: ":8080", Kafka: []string{"kafka1:9092"}, ZooKeeper: []string{"zk1:2181"},
+		Node: "retriever3", Role: system.RoleRetriever, Listen: ":8080", PeerListen: ":8082", Kafka: []string{"kafka1:9092"}, ZooKeeper: []string{"zk1:2181"},
 		Zone: "b", MySQL: "u:p@tcp(mysql:3306)/db", S3: S3{Endpoint: "http://s3:9000", Bucket: "ratel", AccessKey: "k", SecretKey: "s"},
-		Peers:      map[string]string{"retriever1": "retriever1:8080", "retriever2": "retriever2:8080", "retriever4": "retriever4:8080"},
+		Peers:      map[string]string{"retriever1": "retriever1:8082", "retriever2": "retriever2:8082", "retriever4": "retriever4:8082"},
 		Retrievers: [][]string{{"retriever1", "retriever2"}, {"retriever3", "retriever4"}},
 		Partitions: 2, Partition: 1, Data: "/data",
 		Shepherd: shepherd.DefaultConfig(), Retriever: retriever.DefaultConfig(), Query: query.DefaultConfig(),
@@ -80,6 +80,9 @@ func TestBadConfigSaysWhatIsExpected(t *testing.T) {
 		{"no name", func(c *Config) { c.Node = "" }, "node: missing"},
 		{"a server's role", func(c *Config) { c.Role = system.RoleKafka }, `role: "kafka", expected "shepherd", "retriever", "query", "beagle", "trigger" or "proxy"`},
 		{"no address to listen on", func(c *Config) { c.Listen = "8080" }, `listen: "8080", expected an address`},
+		{"no address for peers", func(c *Config) { c.PeerListen = "" }, `peer_listen: "", expected an address`},
+		{"peers where everybody is", func(c *Config) { c.PeerListen = c.Listen }, `peer_listen: ":8080" is that of listen`},
+		{"peers of a shepherd", func(c *Config) { c.Role = system.RoleShepherd }, "peer_listen: a shepherd serves no peers"},
 		{"no address for gRPC", func(c *Config) { c.Role, c.GRPCListen = system.RoleShepherd, "4317" }, `grpc_listen: "4317", expected an address`},
 		{"gRPC of a retriever", func(c *Config) { c.GRPCListen = ":4317" }, "grpc_listen: a retriever has no gRPC interface"},
 		{"no Kafka", func(c *Config) { c.Kafka = nil }, "kafka: no address"},

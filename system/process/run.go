@@ -175,6 +175,9 @@ func connect(n node, cfg Config, log *slog.Logger) (ports port.Ports, closeAll f
 // wire makes the role itself and its interfaces.
 func wire(n node, cfg Config, ports port.Ports, bugs planted.Set) (run func(context.Context) error, faces []face, err error) {
 	overHTTP := func(h http.Handler) []face { return []face{{name: "HTTP", address: cfg.Listen, handler: h}} }
+	withPeers := func(h http.Handler, server port.PeerServer) []face {
+		return append(overHTTP(h), face{name: "peers", address: cfg.PeerListen, handler: servePeers(n, server)})
+	}
 	switch cfg.Role {
 	case system.RoleShepherd:
 		s, err := shepherd.New(n, ports, cfg.Shepherd, cfg.Partitions, cfg.Node, bugs)
@@ -193,7 +196,7 @@ func wire(n node, cfg Config, ports port.Ports, bugs planted.Set) (run func(cont
 		if err != nil {
 			return nil, nil, err
 		}
-		return re.Run, overHTTP(withPeers(n, retriever.Handler(re), re)), nil
+		return re.Run, withPeers(retriever.Handler(re), re), nil
 	case system.RoleQuery:
 		q, err := query.New(n, ports, cfg.Query, query.Layout{
 			Partitions: cfg.Partitions,
@@ -202,7 +205,7 @@ func wire(n node, cfg Config, ports port.Ports, bugs planted.Set) (run func(cont
 		if err != nil {
 			return nil, nil, err
 		}
-		return q.Run, overHTTP(withPeers(n, query.Handler(q), q)), nil
+		return q.Run, withPeers(query.Handler(q), q), nil
 	case system.RoleBeagle:
 		b, err := beagle.New(n, ports, cfg.Beagle, system.EventsTopic, cfg.Node, bugs)
 		if err != nil {

@@ -19,6 +19,9 @@ func alone(t *testing.T, role system.Role) Config {
 	c := good()
 	c.Role, c.Node, c.Listen, c.Data = role, string(role)+"3", freeAddress(t), t.TempDir()
 	c.Peers["retriever3"] = freeAddress(t)
+	if c.PeerListen = ""; role == system.RoleRetriever || role == system.RoleQuery {
+		c.PeerListen = freeAddress(t)
+	}
 	c.Kafka, c.ZooKeeper = []string{freeAddress(t)}, []string{freeAddress(t)}
 	c.MySQL, c.S3.Endpoint = "u:p@tcp("+freeAddress(t)+")/db", "http://"+freeAddress(t)
 	return c
@@ -61,6 +64,20 @@ func TestARoleServesWithoutItsServers(t *testing.T) {
 				case err := <-ended:
 					t.Fatalf("it ended: %v", err)
 				case <-time.After(10 * time.Millisecond):
+				}
+			}
+			// What peers ask, which takes no key, is served at an address of its own and nowhere else.
+			for address, served := range map[string]bool{c.Listen: false, c.PeerListen: true} {
+				if address == "" {
+					continue
+				}
+				res, err := client.Post("http://"+address+pathPeer+"none", "application/octet-stream", strings.NewReader("x"))
+				if err != nil {
+					t.Fatal(err)
+				}
+				res.Body.Close()
+				if got := res.StatusCode == statusPeerError; got != served {
+					t.Errorf("%s answers a peer with %s, served: %v", address, res.Status, served)
 				}
 			}
 			cancel()
