@@ -157,7 +157,7 @@ func apiOf(t *testing.T, out string) api {
 		at      *string
 		pattern string
 	}{
-		{&a.shepherd, `(?m)^shepherd1\s.*(http://\S+)$`}, {&a.query, `(?m)^query1\s.*(http://\S+)$`}, {&a.key, `(?m)^\S+\s+([0-9a-f]{32})$`},
+		{&a.shepherd, `(?m)^shepherd1\s+\S+\s+(http://\S+)`}, {&a.query, `(?m)^query1\s.*(http://\S+)$`}, {&a.key, `(?m)^\S+\s+([0-9a-f]{32})$`},
 	} {
 		m := regexp.MustCompile(field.pattern).FindStringSubmatch(out)
 		if m == nil {
