@@ -13,7 +13,7 @@ export CGO_ENABLED ?= 0
 export TESTCONTAINERS_HOST_OVERRIDE := 127.0.0.1
 export TESTCONTAINERS_RYUK_DISABLED := true
 
-.PHONY: help run build test test-sim test-containers test-at-length test-race bench soak lint fuzz clean
+.PHONY: help run build test test-sim test-containers test-at-length test-race bench bench-ingest soak lint fuzz clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | column -t -s "$$(printf '\t')"
@@ -42,12 +42,18 @@ test-containers: build ## the tests against real Kafka, ZooKeeper, MySQL and S3 
 
 test-at-length: build ## the scripts and planted bugs on real servers that 'make test' has no time for
 	@.ci/engine.sh
-	RATEL_BINARY=$(CURDIR)/$(BINARY) go test -tags containers -run AtLength -p 1 -count 1 -timeout 60m -v ./cmd/...
+	RATEL_BINARY=$(CURDIR)/$(BINARY) go test -tags containers -run AtLength -p 1 -count 1 -timeout 90m -v ./system/containers/... ./cmd/...
 
 bench: ## benchmarks, as ratios against a named baseline in one run
 	go test -run '^$$' -bench . -benchtime 1s -count 3 ./sim/... ./system/... ./scenarios/... ./loadgen/...
 	@command -v gcc >/dev/null || { echo "DuckDB, the baseline for queries, needs gcc: installing it"; apt-get update -qq && apt-get install -y -qq gcc g++ libc6-dev; }
+	@$(MAKE) --no-print-directory bench-ingest
 	cd bench/duckdb && CGO_ENABLED=1 go test -bench . -benchtime 1s -count 3 -timeout 30m . # a module of its own: it tests that both agree, too
+
+bench-ingest: build ## a shepherd against the OpenTelemetry Collector, into real Kafka, on the same cores in one run; starts a Docker engine where there is none
+	@.ci/engine.sh
+	cd bench/collector && go build -trimpath -ldflags '-s -w' -o $(TOOLS)/collector .
+	go run ./bench/ingest -ratel $(CURDIR)/$(BINARY) -collector $(TOOLS)/collector
 
 lint: $(TOOLS)/golangci-lint-$(GOLANGCI_VERSION) ## gofmt, vet and the pinned linters
 	$< run ./...

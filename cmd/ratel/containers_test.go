@@ -133,6 +133,32 @@ func TestAtLengthScenarios(t *testing.T) {
 	}
 }
 
+// saturatedScript kills a shepherd that is given more than it takes, five times.
+const saturatedScript = "testdata/shepherd_saturated.star"
+
+// TestAtLengthSaturatedShepherd: of what a saturated shepherd has answered as accepted nothing is lost when it is killed; where it
+// answers before Kafka has, the same run loses what was on its way.
+func TestAtLengthSaturatedShepherd(t *testing.T) {
+	j, _ := runReal(t, saturatedScript)
+	if j.Ledger.Lost != 0 || !j.Ledger.Judged || j.Verdict == check.Fail {
+		t.Errorf("%v: ledger %+v", j.Verdict, j.Ledger)
+	}
+	if j.Ledger.Throttled == 0 || len(j.Faults) != 5 {
+		t.Errorf("it was not saturated or not killed five times: ledger %+v, faults %+v", j.Ledger, j.Faults)
+	}
+	for i, f := range j.Faults {
+		if f.Observed < 0 || f.Back < 0 {
+			t.Errorf("kill %d was not seen: %+v", i+1, f)
+		}
+	}
+	t.Logf("%d of %d accepted events lost over %d kills; %d throttled, %d unknown", j.Ledger.Lost, j.Ledger.Accepted, len(j.Faults), j.Ledger.Throttled, j.Ledger.Unknown)
+	j, code := runReal(t, saturatedScript, "--planted", planted.AcceptBeforeKafka)
+	if code != exitFail || j.Ledger.Lost == 0 {
+		t.Errorf("with %s: exit %d, %v: ledger %+v", planted.AcceptBeforeKafka, code, j.Verdict, j.Ledger)
+	}
+	t.Logf("with %s: %d of %d lost", planted.AcceptBeforeKafka, j.Ledger.Lost, j.Ledger.Accepted)
+}
+
 // worldsAtOnce is how many of the runs with a planted bug go on at once: what they have to show does not depend on how quick
 // the machine is.
 const worldsAtOnce = 2

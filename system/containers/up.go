@@ -100,7 +100,7 @@ func Up(ctx context.Context, t system.Topology, opt Options) (*Standing, error) 
 		if err := w.Start(ctx, t); err != nil {
 			return err
 		}
-		up = w.standing()
+		up = w.Standing()
 		if err := saveStanding(w.cache, up); err != nil {
 			return err
 		}
@@ -120,8 +120,8 @@ func Up(ctx context.Context, t system.Topology, opt Options) (*Standing, error) 
 	return up, nil
 }
 
-// standing describes this world.
-func (w *World) standing() *Standing {
+// Standing describes this world as it was started: where everything is.
+func (w *World) Standing() *Standing {
 	s := &Standing{
 		Run: w.run, Since: time.Now().UTC().Truncate(time.Second), Topology: w.topology,
 		MySQL: dsn(w.of(system.RoleMySQL)[0].host()), Bucket: bucket, AccessKey: s3AccessKey, SecretKey: s3SecretKey,

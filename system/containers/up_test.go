@@ -18,7 +18,7 @@ func TestWhatIsUpSurvivesItsFile(t *testing.T) {
 		t.Errorf("nothing is up: %v", err)
 	}
 	w := laidOut(t, system.Default())
-	want := w.standing()
+	want := w.Standing()
 	if len(want.Nodes) != 23 || len(want.Of(system.RoleShepherd)) != 2 || want.Of(system.RoleQuery)[0].URL == "" || want.Of(system.RoleKafka)[0].URL != "" {
 		t.Errorf("it is described as %+v", want)
 	}
