@@ -17,6 +17,7 @@ import (
 	"github.com/ratel-sim/ratel/system/retriever"
 	"github.com/ratel-sim/ratel/system/shepherd"
 	"github.com/ratel-sim/ratel/system/telemetry"
+	"github.com/ratel-sim/ratel/system/telemetry/watch"
 	"github.com/ratel-sim/ratel/system/trigger"
 )
 
@@ -59,7 +60,7 @@ func (r *role) start() error {
 	}
 	recorder := telemetry.New(p, ports.Observer, r.w.topology.Telemetry, telemetry.Identity{Node: r.node.Name, Role: string(r.node.Role), Zone: r.node.Zone})
 	ports.Telemetry = recorder
-	run, err := r.begin(p, ports)
+	run, err := r.begin(p, watch.Ports(p, ports))
 	if err != nil {
 		r.net.Stop()
 		return fmt.Errorf("start %s: %w", r.node.Name, err)

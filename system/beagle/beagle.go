@@ -12,6 +12,7 @@ import (
 	"github.com/ratel-sim/ratel/system/planted"
 	"github.com/ratel-sim/ratel/system/port"
 	"github.com/ratel-sim/ratel/system/rt"
+	"github.com/ratel-sim/ratel/system/telemetry"
 )
 
 const (
@@ -45,7 +46,8 @@ type Beagle struct {
 	member     membership
 	objectives *objectives
 	progress   *progress
-	reread     int64 // rereadBytes
+	reread     int64               // rereadBytes
+	telemetry  *telemetry.Recorder // nil: off
 
 	mu         sync.Mutex // never held across a blocking call
 	parts      []*partition
@@ -54,6 +56,9 @@ type Beagle struct {
 	trouble    string
 	away       bool   // the metadata store did not answer when last asked
 	past       Totals // of partitions that were given up
+	joined     int64  // assignments that it was given
+	good       int64  // events that were committed as good, for each SLO
+	relevant   int64  // the same of all that were relevant
 	// kept are the partitions that were given up for the present rebalance with everything committed: if one is given
 	// back and nobody has moved its progress, its window need not be read again.
 	kept map[int32]*partition
@@ -85,8 +90,10 @@ func New(r rt.Runtime, ports port.Ports, cfg Config, topic, name string, bugs pl
 func newWith(r rt.Runtime, ports port.Ports, cfg Config, topic, name string, bugs planted.Set, member membership) *Beagle {
 	b := &Beagle{
 		r: r, log: ports.Log, counts: ports.Counts, events: ports.Events, cfg: cfg, topic: topic, name: name, bugs: bugs,
-		member: member, generation: -1, reread: rereadBytes, kept: map[int32]*partition{},
+		member: member, generation: -1, reread: rereadBytes, kept: map[int32]*partition{}, telemetry: ports.Telemetry,
 	}
+	b.telemetry.OnTick(b.tick)
+	b.telemetry.OnLoops(b.loops)
 	b.objectives = newObjectives(r, ports.Definitions, &b.cfg, bugs)
 	b.objectives.told = b.told
 	b.objectives.announce = func(kind, detail string) {
@@ -150,6 +157,7 @@ func (b *Beagle) belong(ctx context.Context, tasks *rt.Group) error {
 func (b *Beagle) take(ctx context.Context, tasks *rt.Group, a group.Assignment) {
 	b.mu.Lock()
 	b.generation, b.memberID, b.trouble = a.Generation, a.Member, ""
+	b.joined++
 	var fresh []*partition
 	for _, id := range a.Partitions {
 		if !slices.ContainsFunc(b.parts, func(p *partition) bool { return p.id == id }) {

@@ -88,6 +88,7 @@ func (p *partition) done(a port.Advance) {
 		p.announce(port.EventProgress, fmt.Sprintf("from offset %d to %d", a.From, a.To))
 	}
 	p.totals.Commits++
+	p.tellCommit(a)
 	if p.next >= a.From {
 		p.gathered.clear()
 	}

@@ -39,6 +39,7 @@ func (p *partition) record(ctx context.Context, rec *port.Fetched) error {
 		return err
 	}
 	p.totals.Records++
+	p.tellCount(rec, c)
 	p.count(rec.Offset, c.Events, ds)
 	p.next = rec.Offset + 1
 	return nil

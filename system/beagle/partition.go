@@ -49,6 +49,7 @@ type partition struct {
 	shown struct { // under Beagle.mu
 		status PartitionStatus
 		totals Totals
+		marked time.Time // when progress was last committed or marked; zero: not yet
 	}
 }
 

@@ -56,6 +56,7 @@ type Server struct {
 	failed map[string]time.Time
 	known  map[int32]manifest.Manifest // as last read
 	totals Totals
+	took   []float64 // how many milliseconds queries took since the last tick, if somebody listens
 }
 
 var _ Querier = (*Server)(nil)
@@ -94,6 +95,7 @@ func New(r rt.Runtime, ports port.Ports, cfg Config, layout Layout, name string,
 	s.catalog = catalog.New(r, ports.Catalog, catalog.Config{CacheFor: time.Second, MissFor: time.Second, Partitions: layout.Partitions}, func(kind, detail string) {
 		ports.Events.Announce(port.Event{Kind: kind, Node: name, Detail: detail})
 	})
+	ports.Telemetry.OnTick(s.tick)
 	return s, nil
 }
 
@@ -146,6 +148,7 @@ func (s *Server) Query(ctx context.Context, req Request) (Answer, error) {
 	t.Queries++
 	t.add(a.Stats)
 	s.mu.Unlock()
+	s.tellQuery(&req, a)
 	if a.Code != http.StatusOK && ctx.Err() != nil {
 		return Answer{}, ctx.Err()
 	}

@@ -38,6 +38,7 @@ type claim struct {
 
 	mu      sync.Mutex // never held across a blocking call
 	held    bool       // known to hold it, with a live session
+	lapses  int64      // how often it was held and then no more, as far as could be known
 	told    bool       // announced as claimed and not yet as lost
 	allowed bool       // may follow the partition
 	changed *rt.Future[struct{}]
@@ -52,6 +53,13 @@ func (c *claim) holds() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.held
+}
+
+// losses is how often the claim was held and then no more, as far as could be known.
+func (c *claim) losses() int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.lapses
 }
 
 // mayFollow says whether the partition may be followed; if not, changed is done when that may have changed.
@@ -220,7 +228,11 @@ func (c *claim) lost(why string) {
 // set changes the claim's state and wakes who waits for a change.
 func (c *claim) set(change func()) {
 	c.mu.Lock()
+	before := c.held
 	change()
+	if before && !c.held {
+		c.lapses++
+	}
 	changed := c.changed
 	c.changed = rt.NewFuture[struct{}](c.r)
 	c.mu.Unlock()

@@ -229,6 +229,7 @@ func (re *Retriever) record(ctx context.Context, st *state, rec *port.Fetched) e
 		re.stage(st, &f, event.Chunk{}, nil)
 		return nil //nolint:nilerr // it is counted and kept, and the log goes on
 	}
+	re.tellIndex(rec, c)
 	kept, places := re.fresh(st.seen, c.Events)
 	f.events, f.dropped = len(kept), len(c.Events)-len(kept)
 	switch {

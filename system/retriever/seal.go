@@ -11,6 +11,7 @@ import (
 	"github.com/ratel-sim/ratel/system/planted"
 	"github.com/ratel-sim/ratel/system/port"
 	"github.com/ratel-sim/ratel/system/segment"
+	"github.com/ratel-sim/ratel/system/telemetry"
 )
 
 // dedupSeals is how many seals' IDs are remembered beside those of what is not sealed yet, DedupWindow of them at most,
@@ -40,6 +41,7 @@ func (re *Retriever) segmentKey(i segment.Info) string {
 // the log's time. A crash in between leaves all of it in the log, to be sealed again just so.
 func (re *Retriever) seal(ctx context.Context, st *state, next, bucket int64) error {
 	s, p := st.store, st.part
+	began := re.r.Now()
 	if err := s.flush(ctx); err != nil {
 		return err
 	}
@@ -111,6 +113,11 @@ func (re *Retriever) seal(ctx context.Context, st *state, next, bucket int64) er
 	}
 	st.seen.trim(int(min(remembered, int64(re.cfg.DedupWindow))))
 	re.announce(port.EventSegmentSealed, fmt.Sprintf("offsets %d to %d: %d rows in %d segments, %d bytes", seal.First, seal.Next, seal.Rows(), len(infos), len(data)))
+	if re.telemetry.On() {
+		re.telemetry.Record(telemetry.KindSeal, 1,
+			telemetry.Int("partition", int64(re.place.Partition)), telemetry.Int("offset.first", seal.First), telemetry.Int("offset.next", seal.Next), telemetry.Int("events", seal.Rows()),
+			telemetry.Int("segments", int64(len(infos))), telemetry.Int("bytes", int64(len(data))), telemetry.Millis("duration_ms", re.r.Now().Sub(began)))
+	}
 	return re.sweep(ctx, st)
 }
 

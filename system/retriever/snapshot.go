@@ -11,6 +11,7 @@ import (
 	"github.com/ratel-sim/ratel/system/planted"
 	"github.com/ratel-sim/ratel/system/port"
 	"github.com/ratel-sim/ratel/system/rt"
+	"github.com/ratel-sim/ratel/system/telemetry"
 )
 
 // Bounds of a snapshot.
@@ -214,6 +215,7 @@ func (re *Retriever) uploadAll(ctx context.Context, seals []localSeal) error {
 
 // writeManifest makes next the manifest, if over still is. What is known is changed by success alone.
 func (re *Retriever) writeManifest(ctx context.Context, next manifest.Manifest, over manifest.Loaded) error {
+	began := re.r.Now()
 	var written manifest.Loaded
 	err := re.blob(ctx, func(ctx context.Context) (err error) {
 		if re.bugs.Has(planted.TwoSnapshotWriters) {
@@ -230,6 +232,11 @@ func (re *Retriever) writeManifest(ctx context.Context, next manifest.Manifest, 
 	}
 	re.setKnown(written)
 	re.announce(port.EventManifestWritten, fmt.Sprintf("generation %d, up to Kafka offset %d", written.Generation, written.Next))
+	if re.telemetry.On() {
+		re.telemetry.Record(telemetry.KindSnapshot, 1,
+			telemetry.Int("partition", int64(re.place.Partition)), telemetry.Int("generation", written.Generation), telemetry.Int("offset.next", written.Next),
+			telemetry.Int("seals", int64(len(written.Seals))), telemetry.Millis("duration_ms", re.r.Now().Sub(began)))
+	}
 	return nil
 }
 

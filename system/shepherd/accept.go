@@ -10,6 +10,7 @@ import (
 	"github.com/ratel-sim/ratel/system/event"
 	"github.com/ratel-sim/ratel/system/port"
 	"github.com/ratel-sim/ratel/system/rt"
+	"github.com/ratel-sim/ratel/system/telemetry"
 )
 
 // maxDatasetBytes bounds a dataset's name.
@@ -35,6 +36,7 @@ type consignment struct {
 	code         int // 0 while open
 	err          string
 	offset       int64
+	trace        telemetry.Trace // set if telemetry is on
 }
 
 // Accept takes one batch and returns when the fate of each event is known or AckTimeout has passed, whichever comes
@@ -64,17 +66,19 @@ func (s *Shepherd) Accept(ctx context.Context, req Request) Answer {
 
 // acceptFrom is Accept for a team that is known and a request whose form was checked.
 func (s *Shepherd) acceptFrom(ctx context.Context, t *tenant, req Request) Answer {
+	told := s.beginStory()
 	a := Answer{Code: 200, Statuses: make([]Status, len(req.Events))}
 	if !s.begin() {
 		fill(a.Statuses, Refused, textDraining)
 		s.count(a.Statuses)
+		s.tellBatch(&told, t, req.Dataset, a.Statuses)
 		return a
 	}
 	ds, err := s.directory.DatasetForWrite(ctx, t.id, req.Dataset)
 	switch {
 	case err == nil:
 		known, in := s.letIn(t, &ds, int64(len(req.Events)), &a)
-		shed := s.accept(ctx, t, &ds, req, a.Statuses[:in])
+		shed := s.accept(ctx, t, &ds, req, a.Statuses[:in], &told)
 		s.giveBack(t, known, shed)
 	case errors.Is(err, port.ErrNotFound): // its team was deleted
 		s.end()
@@ -91,6 +95,7 @@ func (s *Shepherd) acceptFrom(ctx context.Context, t *tenant, req Request) Answe
 	}
 	s.count(a.Statuses)
 	s.end()
+	s.tellBatch(&told, t, req.Dataset, a.Statuses)
 	return a
 }
 
@@ -160,7 +165,7 @@ func (s *Shepherd) end() {
 }
 
 // accept puts events into Kafka and returns how many it had no room for.
-func (s *Shepherd) accept(ctx context.Context, t *tenant, ds *port.Dataset, req Request, statuses []Status) (shed int64) {
+func (s *Shepherd) accept(ctx context.Context, t *tenant, ds *port.Dataset, req Request, statuses []Status, told *story) (shed int64) {
 	var space [1]consignment // most batches are one chunk
 	chunks, shed := s.load(t, ds, req.Events[:len(statuses)], statuses, space[:0])
 	if len(chunks) == 0 {
@@ -168,6 +173,7 @@ func (s *Shepherd) accept(ctx context.Context, t *tenant, ds *port.Dataset, req 
 	}
 	s.directory.LearnEvents(ds.ID, req.Events[:len(statuses)])
 	s.send(ctx, chunks, statuses)
+	told.add(chunks)
 	if req.Receipts {
 		for i := range chunks {
 			chunks[i].receipt(statuses)
@@ -192,6 +198,7 @@ func (s *Shepherd) send(ctx context.Context, chunks []consignment, statuses []St
 		c := &chunks[i]
 		fill(statuses[c.first:c.first+c.count], c.code, c.err)
 	}
+	s.tellProduces(chunks)
 }
 
 // receipt says where the chunk's events are, if they were accepted.
@@ -241,6 +248,9 @@ func (s *Shepherd) loadOne(t *tenant, ds *port.Dataset, events []event.Event) (c
 		return consignment{}, v
 	}
 	c := consignment{owner: t, set: ds.Partitions, count: len(events), value: s.encode(event.Dataset{ID: ds.ID, Name: ds.Name}, events, id)}
+	if s.telemetry.On() {
+		c.trace = telemetry.TraceOf(id)
+	}
 	if len(c.value) <= maxRecordBytes {
 		if v = s.reserve(t, load{bytes: int64(len(c.value))}); v == room {
 			return c, room
@@ -384,8 +394,10 @@ func (s *Shepherd) reship(ctx context.Context, c *consignment) bool {
 }
 
 // count adds statuses to the totals.
-func (s *Shepherd) count(statuses []Status) {
-	var t Totals
+func (s *Shepherd) count(statuses []Status) { s.add(tally(statuses)) }
+
+// tally counts statuses.
+func tally(statuses []Status) (t Totals) {
 	for i := range statuses {
 		switch statuses[i].Code {
 		case Accepted:
@@ -400,7 +412,7 @@ func (s *Shepherd) count(statuses []Status) {
 			t.Unknown++
 		}
 	}
-	s.add(t)
+	return t
 }
 
 func (s *Shepherd) add(t Totals) {

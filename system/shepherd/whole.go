@@ -29,10 +29,12 @@ func (s *Shepherd) acceptWhole(ctx context.Context, t *tenant, parts []part) Ans
 	for i := range parts {
 		n += len(parts[i].events)
 	}
+	told := s.beginStory()
 	a := Answer{Code: http.StatusOK, Statuses: make([]Status, n)}
 	if !s.begin() {
 		fill(a.Statuses, Refused, textDraining)
 		s.count(a.Statuses)
+		s.tellBatch(&told, t, datasetOf(parts), a.Statuses)
 		return a
 	}
 	defer s.end()
@@ -45,12 +47,22 @@ func (s *Shepherd) acceptWhole(ctx context.Context, t *tenant, parts []part) Ans
 	}
 	if chunks := s.loadWhole(t, parts, a.Statuses); len(chunks) > 0 {
 		s.send(ctx, chunks, a.Statuses)
+		told.add(chunks)
 	}
 	if s.partialAsSuccess {
 		pretendAll(a.Statuses)
 	}
 	s.count(a.Statuses)
+	s.tellBatch(&told, t, datasetOf(parts), a.Statuses)
 	return a
+}
+
+// datasetOf names the dataset that a request is for; of several, the first.
+func datasetOf(parts []part) string {
+	if len(parts) == 0 {
+		return ""
+	}
+	return parts[0].dataset
 }
 
 // fillOpen answers the events that have no answer yet.

@@ -4,8 +4,17 @@ import "slices"
 
 // Kinds of events.
 const (
-	KindTick = "tick"
-	KindLoop = "loop"
+	KindTick       = "tick"
+	KindLoop       = "loop"
+	KindBatch      = "batch"
+	KindProduce    = "produce"
+	KindIndex      = "index"
+	KindSeal       = "seal"
+	KindSnapshot   = "snapshot"
+	KindCount      = "count"
+	KindQuery      = "query"
+	KindEvaluation = "evaluation"
+	KindDelivery   = "delivery"
 )
 
 // Type is what a field's value is, and so what becomes of it as a metric.
@@ -41,10 +50,11 @@ type Kind struct {
 
 // Catalogue lists all that roles say, in the order of docs/telemetry.md. Every event has the fields of [Common] too.
 func Catalogue() []Kind {
-	tick := slices.Concat(ofEveryTick(), ofShepherd(), ofRetriever())
-	return []Kind{
+	tick := slices.Concat(ofEveryTick(), ofShepherd(), ofRetriever(), ofQuery(), ofBeagle(), ofTrigger(), ofDependencies())
+	return append([]Kind{
 		{Name: KindTick, Doc: "How the role is, every second. Counters count since the process began.", Fields: tick},
-	}
+		{Name: KindLoop, Doc: "How far one consumer loop of a role with several is, with each tick: a partition that a beagle worker counts.", Fields: ofLoop()},
+	}, ofHappenings()...)
 }
 
 // Common lists the fields of every event.
@@ -91,6 +101,7 @@ func ofRetriever() []Meaning {
 		{Name: "partition", Type: Label, Doc: "that it follows"},
 		{Name: "replica", Type: Label, Doc: "which of the partition's retrievers it is, from 0"},
 		{Name: "claimed", Type: State, Doc: "it holds its claim in ZooKeeper"},
+		{Name: "claim.lost", Type: Counter, Unit: "times", Doc: "that it held the claim and then did not, or could not know: the connection or session was lost, or another took it"},
 		{Name: "offset.next", Type: Gauge, Unit: "records", Doc: "the Kafka offset that it will read next"},
 		{Name: "log.end", Type: Gauge, Unit: "records", Doc: "the partition's high watermark at its last fetch"},
 		{Name: "lag.records", Type: Gauge, Unit: "records", Doc: "from one to the other. While fetches fail, `fresh.age_ms` grows and this does not"},
@@ -117,4 +128,47 @@ func of(role string, list []Meaning) []Meaning {
 		list[i].Role = role
 	}
 	return list
+}
+
+// Dependencies of roles, as the names of their fields begin.
+const (
+	Kafka     = "kafka"
+	Groups    = "groups"
+	ZooKeeper = "zookeeper"
+	MySQL     = "mysql"
+	S3        = "s3"
+	Peers     = "peers"
+	Webhooks  = "webhooks"
+)
+
+// Dependencies lists what a role depends on.
+func Dependencies(role string) []string {
+	switch role {
+	case "shepherd":
+		return []string{Kafka, MySQL}
+	case "retriever":
+		return []string{Kafka, ZooKeeper, S3, Peers}
+	case "query":
+		return []string{MySQL, S3, Peers}
+	case "beagle":
+		return []string{Kafka, Groups, MySQL}
+	case "trigger":
+		return []string{Kafka, ZooKeeper, MySQL, Peers, Webhooks}
+	}
+	return nil
+}
+
+// OfDependency lists what each tick says of each dependency, behind its name and a dot.
+func OfDependency() []Meaning {
+	return []Meaning{
+		{Name: "ops", Type: Counter, Unit: "operations", Doc: "that have ended"},
+		{Name: "errors", Type: Counter, Unit: "operations", Doc: "that failed for certain, or for no reason that is known"},
+		{Name: "unknown", Type: Counter, Unit: "operations", Doc: "whose outcome is not known"},
+		{Name: "given_up", Type: Counter, Unit: "operations", Doc: "that the role gave up before they had ended: its own time for them was over"},
+		{Name: "open", Type: Gauge, Unit: "operations", Doc: "under way"},
+		{Name: "total_ms", Type: Counter, Unit: "ms", Doc: "how long all that have ended took together"},
+		{Name: "max_ms", Type: Gauge, Unit: "ms", Doc: "how long the longest took that has ended since the tick before"},
+		{Name: "oldest_ms", Type: Gauge, Unit: "ms", Doc: "since the oldest that is under way began: a hang shows while it hangs"},
+		{Name: "failing_ms", Type: Gauge, Unit: "ms", Doc: "since the first that failed, without one that went well since; 0 if the last went well. An answer such as *not found* is well"},
+	}
 }

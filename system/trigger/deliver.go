@@ -165,6 +165,7 @@ func (t *term) sendTo(ctx context.Context, d *delivery, url string) (again time.
 	limited, cancel := w.r.WithTimeout(ctx, deliverTimeout)
 	defer cancel()
 	err = w.ports.Webhooks.Deliver(limited, url, d.key, d.body)
+	w.tellDelivery(d, now, err)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	to.trying--

@@ -220,6 +220,7 @@ func (t *term) tell(r *rule, e *port.Evaluation, stale error) {
 			s.Resolved++
 		}
 	})
+	w.tellEvaluation(r, e, stale)
 	switch {
 	case e.Stale:
 		w.announce(port.EventAlertStale, "%d/%d: %s", e.Alert, e.Window, brief(stale.Error()))

@@ -80,6 +80,7 @@ func New(r rt.Runtime, ports port.Ports, cfg Config, queries []string, name stri
 	for _, opt := range opts {
 		opt(w)
 	}
+	ports.Telemetry.OnTick(w.tick)
 	return w, nil
 }
 
