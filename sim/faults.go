@@ -27,7 +27,13 @@ func (w *World) Inject(ctx context.Context, f system.Fault) error {
 		return nil
 	case system.FaultRecreate:
 		return system.Recreate(ctx, w.catalog, f, w.topology.Kafka.Partitions)
-	case system.FaultKill, system.FaultStop, system.FaultReplace, system.FaultPause, system.FaultErrors, system.FaultSlow:
+	case system.FaultStarve:
+		w.starve(n, f)
+		return nil
+	case system.FaultPause:
+		w.paused[f.Node]++
+		return w.freeze(n)
+	case system.FaultKill, system.FaultStop, system.FaultReplace, system.FaultErrors, system.FaultSlow:
 	}
 	switch n.Role {
 	case system.RoleZooKeeper:
@@ -51,9 +57,7 @@ func (w *World) faultZooKeeper(f system.Fault) error {
 	case system.FaultReplace:
 		w.zookeeper.KillNode(f.Node)
 		w.zookeeper.WipeNode(f.Node)
-	case system.FaultPause:
-		w.zookeeper.PauseNode(f.Node)
-	case system.FaultIsolate, system.FaultErrors, system.FaultSlow, system.FaultRecreate:
+	case system.FaultPause, system.FaultStarve, system.FaultIsolate, system.FaultErrors, system.FaultSlow, system.FaultRecreate:
 	}
 	return nil
 }
@@ -69,9 +73,7 @@ func (w *World) faultBroker(ctx context.Context, f system.Fault) error {
 			return err
 		}
 		return w.kafka.WipeBroker(f.Node)
-	case system.FaultPause:
-		return w.kafka.PauseBroker(f.Node)
-	case system.FaultIsolate, system.FaultErrors, system.FaultSlow, system.FaultRecreate:
+	case system.FaultPause, system.FaultStarve, system.FaultIsolate, system.FaultErrors, system.FaultSlow, system.FaultRecreate:
 	}
 	return nil
 }
@@ -80,8 +82,6 @@ func (w *World) faultBroker(ctx context.Context, f system.Fault) error {
 type server interface {
 	Start()
 	Kill()
-	Pause()
-	Resume()
 	Wipe()
 	SetErrors(rate float64)
 	SetSlow(delay time.Duration)
@@ -96,13 +96,11 @@ func faultServer(s server, f system.Fault) error {
 	case system.FaultReplace:
 		s.Kill()
 		s.Wipe()
-	case system.FaultPause:
-		s.Pause()
 	case system.FaultErrors:
 		s.SetErrors(f.Rate)
 	case system.FaultSlow:
 		s.SetSlow(f.Delay)
-	case system.FaultIsolate, system.FaultRecreate:
+	case system.FaultPause, system.FaultStarve, system.FaultIsolate, system.FaultRecreate:
 	}
 	return nil
 }
@@ -111,13 +109,11 @@ func healServer(s server, f system.Fault) {
 	switch f.Kind {
 	case system.FaultKill, system.FaultStop, system.FaultReplace:
 		s.Start()
-	case system.FaultPause:
-		s.Resume()
 	case system.FaultErrors:
 		s.SetErrors(0)
 	case system.FaultSlow:
 		s.SetSlow(0)
-	case system.FaultIsolate, system.FaultRecreate:
+	case system.FaultPause, system.FaultStarve, system.FaultIsolate, system.FaultRecreate:
 	}
 }
 
@@ -139,9 +135,7 @@ func (w *World) faultRole(ctx context.Context, f system.Fault) error {
 	case system.FaultReplace:
 		r.kill()
 		r.disk.Wipe()
-	case system.FaultPause:
-		r.process.Pause()
-	case system.FaultIsolate, system.FaultErrors, system.FaultSlow, system.FaultRecreate:
+	case system.FaultPause, system.FaultStarve, system.FaultIsolate, system.FaultErrors, system.FaultSlow, system.FaultRecreate:
 	}
 	return nil
 }
@@ -157,28 +151,25 @@ func (w *World) Heal(_ context.Context, f system.Fault) error {
 		w.links(f, w.net.Heal)
 		return nil
 	}
-	paused := f.Kind == system.FaultPause
+	switch f.Kind {
+	case system.FaultPause:
+		w.paused[f.Node]--
+		return w.goOn(n)
+	case system.FaultStarve:
+		w.feed(n, f)
+		return nil
+	case system.FaultKill, system.FaultStop, system.FaultReplace, system.FaultIsolate, system.FaultErrors, system.FaultSlow, system.FaultRecreate:
+	}
 	switch n.Role {
 	case system.RoleZooKeeper:
-		if paused {
-			w.zookeeper.ResumeNode(f.Node)
-			return nil
-		}
 		w.zookeeper.StartNode(f.Node)
 	case system.RoleKafka:
-		if paused {
-			return w.kafka.ResumeBroker(f.Node)
-		}
 		return w.kafka.StartBroker(f.Node)
 	case system.RoleMySQL:
 		healServer(w.mysql, f)
 	case system.RoleS3:
 		healServer(w.s3, f)
 	case system.RoleShepherd, system.RoleRetriever, system.RoleQuery, system.RoleBeagle, system.RoleTrigger:
-		if paused {
-			w.roles[f.Node].process.Resume()
-			return nil
-		}
 		return w.roles[f.Node].start()
 	}
 	return nil
@@ -197,8 +188,11 @@ func (w *World) links(f system.Fault, change func(from, to string)) {
 }
 
 // Dropped counts what a fault has hit: the messages that an isolation has held back, the requests that errors and
-// slowness have disturbed.
+// slowness have disturbed, the times that a starved process was frozen.
 func (w *World) Dropped(_ context.Context, f system.Fault) (int64, error) {
+	if s := w.starved[f.String()]; s != nil {
+		return s.turns, nil
+	}
 	if f.Kind == system.FaultErrors || f.Kind == system.FaultSlow {
 		return w.serverOf(f).Disturbed(), nil
 	}

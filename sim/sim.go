@@ -65,6 +65,8 @@ type World struct {
 	queriers  []query.Querier
 	holders   map[string]retriever.Holder
 	dropped   map[string]int64
+	paused    map[string]int // faults of the kind pause that are on a node
+	starved   map[string]*starvation
 	receiving bool // webhooks
 }
 
@@ -74,7 +76,8 @@ func New(opts Options) *World {
 	if opts.OnStep != nil {
 		s.OnStep(opts.OnStep)
 	}
-	w := &World{opts: opts, sched: s, net: simnet.New(s, lan()), roles: map[string]*role{}, holders: map[string]retriever.Holder{}, dropped: map[string]int64{}}
+	w := &World{opts: opts, sched: s, net: simnet.New(s, lan()), roles: map[string]*role{}, holders: map[string]retriever.Holder{}, dropped: map[string]int64{},
+		paused: map[string]int{}, starved: map[string]*starvation{}}
 	w.home = w.net.AddNode(harnessNode, "")
 	w.harness = s.Process(harnessNode)
 	w.home.Start(w.harness)
@@ -98,7 +101,7 @@ func (w *World) Trace() (hash, steps uint64, ok bool) { return w.sched.Hash(), w
 // Can says what this world cannot do.
 func (w *World) Can(kind system.FaultKind, _ system.Role, _ bool) error {
 	switch kind {
-	case system.FaultKill, system.FaultStop, system.FaultReplace, system.FaultPause, system.FaultIsolate, system.FaultErrors, system.FaultSlow, system.FaultRecreate:
+	case system.FaultKill, system.FaultStop, system.FaultReplace, system.FaultPause, system.FaultIsolate, system.FaultErrors, system.FaultSlow, system.FaultStarve, system.FaultRecreate:
 		return nil
 	}
 	return fmt.Errorf("no model of the fault %q", kind)

@@ -24,6 +24,8 @@ const (
 	FaultErrors FaultKind = "errors"
 	// FaultSlow delays every request to MySQL or S3.
 	FaultSlow FaultKind = "slow"
+	// FaultStarve lets the process run only a share of the time, in turns: it is sick and not dead. Healing lets it go on.
+	FaultStarve FaultKind = "starve"
 	// FaultRecreate deletes a dataset and creates it again under the same name, through the catalog. There is nothing to heal.
 	FaultRecreate FaultKind = "recreate"
 )
@@ -44,8 +46,8 @@ type Fault struct {
 	Node      string        `json:"node"`
 	From      []string      `json:"from,omitempty"`      // isolate: the nodes it is cut off from
 	Direction Direction     `json:"direction,omitempty"` // isolate
-	Rate      float64       `json:"rate,omitempty"`      // errors: the share of requests, above 0 and up to 1
-	Delay     time.Duration `json:"delay,omitempty"`     // slow
+	Rate      float64       `json:"rate,omitempty"`      // errors: the share of requests, above 0 and up to 1; starve: the share of time for which it runs, below 1
+	Delay     time.Duration `json:"delay,omitempty"`     // slow; starve: how long it is frozen at a time
 	Team      string        `json:"team,omitempty"`      // recreate: the team's name
 	Dataset   string        `json:"dataset,omitempty"`   // recreate
 }
@@ -59,11 +61,18 @@ func (f Fault) String() string {
 		return fmt.Sprintf("errors of %s: %g%% of requests", f.Node, 100*f.Rate)
 	case FaultSlow:
 		return fmt.Sprintf("slow %s: %v a request", f.Node, f.Delay)
+	case FaultStarve:
+		return fmt.Sprintf("starve %s: runs %g%% of the time, frozen for %v at a time", f.Node, 100*f.Rate, f.Delay)
 	case FaultRecreate:
 		return fmt.Sprintf("recreate dataset %s of team %s", f.Dataset, f.Team)
 	case FaultKill, FaultStop, FaultReplace, FaultPause:
 	}
 	return fmt.Sprintf("%s %s", f.Kind, f.Node)
+}
+
+// Turn is how long a starved process runs between two times that it is frozen.
+func (f Fault) Turn() time.Duration {
+	return time.Duration(float64(f.Delay) * f.Rate / (1 - f.Rate))
 }
 
 // Reach is what somebody who asks a node sees.

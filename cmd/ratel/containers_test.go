@@ -128,7 +128,8 @@ func TestContainersScenarios(t *testing.T) {
 
 // TestAtLengthScenarios runs the scripts that the ordinary test of real servers has no time for.
 func TestAtLengthScenarios(t *testing.T) {
-	for _, name := range []string{"quiet", "recreate", "shepherd-loss", "leader-isolated", restartScript, "shepherd-spot", "blinking", "cold-counters", "dataset-churn", "schema-explosion", "trigger-pause", "trigger-isolated"} {
+	for _, name := range []string{"quiet", "recreate", "shepherd-loss", "leader-isolated", restartScript, "shepherd-spot", "blinking", "cold-counters", "dataset-churn", "schema-explosion", "trigger-pause", "trigger-isolated",
+		"broker-gray"} {
 		t.Run(name, func(t *testing.T) { sound(t, name) })
 	}
 }
@@ -201,6 +202,7 @@ func TestAtLengthPlantedBugs(t *testing.T) {
 		{planted.FirstZooKeeperOnly, []string{"zk-each-node"}, []string{check.CheckAlerts}},
 		{planted.ZombieCommits, []string{"rebalance-storm"}, []string{check.CheckSLOCounts}},
 		{planted.ProgressOnlyWithSLOs, []string{"cold-counters"}, []string{check.CheckProgress}},
+		{planted.LivenessByHeartbeat, []string{"broker-gray"}, []string{check.CheckSLOIngest}},
 		{planted.SessionLossUnnoticed, []string{"trigger-isolated"}, []string{check.CheckFencing}},
 	})
 }

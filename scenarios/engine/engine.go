@@ -28,6 +28,7 @@ const (
 	sampleDeadline   = 2 * time.Second
 	drainPollPeriod  = 100 * time.Millisecond
 	effectPollPeriod = 100 * time.Millisecond
+	promptAnswers    = 5 // in a row, of a process that was starved
 )
 
 // Options are what a run needs beside its plan.

@@ -67,6 +67,8 @@ func (r *run) effect(ctx context.Context, f system.Fault) (how string, seen bool
 			}
 			return fmt.Sprintf("%d requests to %s were disturbed", n, f.Node), n > 0
 		}
+	case system.FaultStarve:
+		look = r.starving(f)
 	case system.FaultRecreate:
 		return "the catalog has the dataset under a new ID", true
 	}
@@ -77,11 +79,42 @@ func (r *run) effect(ctx context.Context, f system.Fault) (how string, seen bool
 	return how, true
 }
 
-// healed waits for a node to answer again.
-func (r *run) healed(ctx context.Context, f system.Fault) (how string, seen bool) {
-	how, seen = r.poll(ctx, recoverDeadline, func(ctx context.Context) (string, bool) {
+// starving looks for what tells a sick process from a dead one: it kept somebody waiting, and has answered since.
+func (r *run) starving(f system.Fault) func(ctx context.Context) (string, bool) {
+	rtm := r.w.Runtime()
+	slow := time.Duration(-1)
+	return func(ctx context.Context) (string, bool) {
+		turns, err := r.w.Dropped(ctx, f)
+		if err != nil {
+			return fmt.Sprintf("how often %s was frozen could not be counted: %v", f.Node, err), false
+		}
+		began := rtm.Now()
 		reach, detail := r.w.Probe(ctx, f.Node)
-		return reached(f.Node, reach, detail), reach == system.Answers
+		took := rtm.Now().Sub(began)
+		if reach != system.Refuses && took >= f.Delay/4 {
+			slow = max(slow, took)
+		}
+		how := fmt.Sprintf("frozen %d times; %s", turns, reached(f.Node, reach, detail))
+		if slow < 0 {
+			return how, false
+		}
+		return fmt.Sprintf("%s; an asker waited %v before", how, slow.Round(time.Millisecond)), reach == system.Answers && turns > 0
+	}
+}
+
+// healed waits for a node to answer again; one that was starved has to do so several times in a row, promptly.
+func (r *run) healed(ctx context.Context, f system.Fault) (how string, seen bool) {
+	rtm, prompt, want := r.w.Runtime(), 0, 1
+	if f.Kind == system.FaultStarve {
+		want = promptAnswers
+	}
+	how, seen = r.poll(ctx, recoverDeadline, func(ctx context.Context) (string, bool) {
+		began := rtm.Now()
+		reach, detail := r.w.Probe(ctx, f.Node)
+		if prompt++; reach != system.Answers || f.Kind == system.FaultStarve && rtm.Now().Sub(began) >= f.Delay/2 {
+			prompt = 0
+		}
+		return reached(f.Node, reach, detail), prompt >= want
 	})
 	if !seen {
 		return fmt.Sprintf("%s is not back within %v: %s", f.Node, recoverDeadline, how), false

@@ -118,6 +118,7 @@ func TestPlantedBugsAreCaught(t *testing.T) {
 		planted.NoNegativeCache:         {"expect catch-up: beagle.lag < 500 within 15s"},
 		planted.SchemaWhileWaiting:      {"expect slow: ack.p99 < 1s"},
 		planted.LockWithoutFencing:      {check.CheckFencing},
+		planted.LivenessByHeartbeat:     {check.CheckSLOIngest},
 	}
 	for _, bug := range planted.All() {
 		t.Run(bug.ID, func(t *testing.T) {

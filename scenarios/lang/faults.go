@@ -113,6 +113,11 @@ func faults() []*Builtin {
 			Arg{"delay", "duration", str("1s"), "how much longer each takes; from 1ms to 1m"},
 		),
 		fault(
+			system.FaultStarve, "Lets the process run only a share of the time, in turns: it is sick and not dead, keeps its connections and sessions, and does next to no work. Healing lets it go on.",
+			Arg{"share", "number or string", str("10%"), "the share of the time for which it runs: 0.1 or `\"10%\"`; from 1% to 90%"},
+			Arg{"stall", "duration", str("900ms"), "how long it is frozen at a time; from 200ms to 1m. Longer than its session with ZooKeeper, it is dead to the others"},
+		),
+		fault(
 			system.FaultRecreate, "Deletes a dataset and creates it again under the same name, as a customer's script does. The target is `node(\"mysql\")`, where the catalog is; there is nothing to heal.",
 			Arg{"dataset", "string", nil, "a load's dataset: the first load's are load-0-0, load-0-1, …"},
 			Arg{"team", "string", str(system.DefaultTeam), "whose dataset"},
@@ -137,6 +142,8 @@ func makeFault(c *call, kind system.FaultKind) starlark.Value {
 		f.Rate = c.ratio("rate")
 	case system.FaultSlow:
 		f.Delay = c.duration("delay")
+	case system.FaultStarve:
+		f.Rate, f.Delay = c.ratio("share"), c.duration("stall")
 	case system.FaultRecreate:
 		f.Dataset, f.Team = c.str("dataset"), c.str("team")
 	case system.FaultKill, system.FaultStop, system.FaultReplace, system.FaultPause, system.FaultIsolate:

@@ -13,6 +13,8 @@ func Hunts(bug string) []string {
 		return []string{"shepherd-loss"}
 	case planted.NoFailoverOffDeadSet, planted.ShedAllTenants, planted.UnboundedQueue, planted.PartialAsSuccess:
 		return []string{"protection-spiral"}
+	case planted.LivenessByHeartbeat:
+		return []string{"broker-gray"}
 	case planted.StaleDatasetCache:
 		return []string{"recreate"}
 	case planted.AutoCommitEarly, planted.NoDedup:

@@ -14,9 +14,17 @@ import (
 // maxAimWithin bounds how long after its event an aimed fault strikes: later, it is no longer aimed.
 const maxAimWithin = time.Minute
 
+// Bounds on starving. A share outside of them is a pause or nothing; freezing a container takes tens of milliseconds, so
+// shorter stalls would not be what they say.
+const (
+	minStarveShare = 0.01
+	maxStarveShare = 0.9
+	minStall       = 200 * time.Millisecond
+)
+
 // FaultKinds lists all kinds of faults.
 func FaultKinds() []system.FaultKind {
-	return []system.FaultKind{system.FaultKill, system.FaultStop, system.FaultReplace, system.FaultPause, system.FaultIsolate, system.FaultErrors, system.FaultSlow, system.FaultRecreate}
+	return []system.FaultKind{system.FaultKill, system.FaultStop, system.FaultReplace, system.FaultPause, system.FaultIsolate, system.FaultErrors, system.FaultSlow, system.FaultStarve, system.FaultRecreate}
 }
 
 // Roles lists all roles.
@@ -81,14 +89,22 @@ func (ft Fault) isolation(f *found) {
 
 // degree checks what only errors, slow and recreate have.
 func (ft Fault) degree(f *found) {
-	if ft.Kind == system.FaultErrors {
+	switch {
+	case ft.Kind == system.FaultErrors:
 		f.share("rate", ft.Rate)
-	} else if ft.Rate != 0 {
+	case ft.Kind == system.FaultStarve:
+		if !(ft.Rate >= minStarveShare && ft.Rate <= maxStarveShare) {
+			f.add("share", `write such as "10%"`, "share must be from %g%% to %g%%, not %g%%", 100*minStarveShare, 100*maxStarveShare, 100*ft.Rate)
+		}
+	case ft.Rate != 0:
 		f.add("rate", "", "only errors has a rate")
 	}
-	if ft.Kind == system.FaultSlow {
+	switch {
+	case ft.Kind == system.FaultSlow:
 		f.span("delay", time.Duration(ft.Delay), time.Millisecond, time.Minute)
-	} else if ft.Delay != 0 {
+	case ft.Kind == system.FaultStarve:
+		f.span("stall", time.Duration(ft.Delay), minStall, time.Minute)
+	case ft.Delay != 0:
 		f.add("delay", "", "only slow has a delay")
 	}
 	if ft.Kind == system.FaultRecreate {
@@ -161,7 +177,7 @@ func (ft Fault) targets(t system.Topology, step string) Problems {
 		if single {
 			list = append(list, Problem{Pos: ft.Pos, Field: "target", What: fmt.Sprintf("%s: replacing %s would destroy the only copy of what it holds", step, role), Hint: "write kill, stop or pause"})
 		}
-	case system.FaultKill, system.FaultStop, system.FaultPause, system.FaultIsolate:
+	case system.FaultKill, system.FaultStop, system.FaultPause, system.FaultStarve, system.FaultIsolate:
 	}
 	if ft.Kind == system.FaultIsolate && len(list) == 0 && ft.lonely(t) {
 		list = append(list, Problem{Pos: ft.Pos, Field: "from_", What: step + ": there is no other node to isolate the target from"})

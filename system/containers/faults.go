@@ -69,13 +69,9 @@ func (w *World) Inject(ctx context.Context, f system.Fault) error {
 		}
 		return nil
 	case system.FaultPause:
-		if len(n.frozen) == 0 {
-			if err := w.engine.Pause(ctx, n.ctr.GetContainerID()); err != nil {
-				return docker.Explain(what, err)
-			}
-		}
-		n.frozen[key(f)] = true
-		return nil
+		return docker.Explain(what, w.freeze(ctx, n, f))
+	case system.FaultStarve:
+		return docker.Explain(what, w.starve(ctx, n, f))
 	case system.FaultIsolate:
 		return docker.Explain(what, w.isolate(ctx, n, f))
 	case system.FaultErrors, system.FaultSlow:
@@ -104,9 +100,12 @@ func (w *World) Heal(ctx context.Context, f system.Fault) error {
 	if err != nil {
 		return err
 	}
+	what := "heal " + f.String()
+	if f.Kind == system.FaultStarve {
+		return docker.Explain(what, w.feed(ctx, n, f))
+	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	what := "heal " + f.String()
 	switch f.Kind {
 	case system.FaultKill, system.FaultStop, system.FaultReplace:
 		if !n.down[key(f)] {
@@ -124,16 +123,12 @@ func (w *World) Heal(ctx context.Context, f system.Fault) error {
 			}
 			return fmt.Errorf("%s: it was not injected", what)
 		}
-		delete(n.frozen, key(f))
-		if len(n.frozen) > 0 {
-			return nil
-		}
-		return docker.Explain(what, w.engine.Unpause(ctx, n.ctr.GetContainerID()))
+		return docker.Explain(what, w.thaw(ctx, n, f))
 	case system.FaultIsolate:
 		return docker.Explain(what, w.rejoin(ctx, n, f))
 	case system.FaultErrors, system.FaultSlow:
 		return docker.Explain(what, w.mend(ctx, n, f))
-	case system.FaultRecreate:
+	case system.FaultStarve, system.FaultRecreate:
 	}
 	return fmt.Errorf("%s: no such fault here", what)
 }

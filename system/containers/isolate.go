@@ -123,8 +123,8 @@ func (w *World) recut(ctx context.Context, n *node) error {
 	return nil
 }
 
-// Dropped implements the engine's World: the packets that an isolation has dropped, or the requests that a fault has made
-// fail or wait. What was dropped in a network namespace that ended with its process is not counted.
+// Dropped implements the engine's World: the packets that an isolation has dropped, the requests that a fault has made
+// fail or wait, or how often a starved process was frozen. What was dropped in a network namespace that ended with its process is not counted.
 func (w *World) Dropped(ctx context.Context, f system.Fault) (int64, error) {
 	n, err := w.node(f.Node)
 	if err != nil {
@@ -135,6 +135,9 @@ func (w *World) Dropped(ctx context.Context, f system.Fault) (int64, error) {
 	if d, ok := n.degraded[key(f)]; ok {
 		now, err := w.control(n).Counts(ctx)
 		return d.met(now), err
+	}
+	if s := n.starved[key(f)]; s != nil {
+		return s.turns.Load(), nil
 	}
 	iso := n.cuts[key(f)]
 	if iso == nil {

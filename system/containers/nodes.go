@@ -65,6 +65,7 @@ type node struct {
 	incarnation int                 // how many containers there have been
 	down        map[string]bool     // faults by which it must not run
 	frozen      map[string]bool     // faults by which it is paused
+	starved     map[string]*starvation
 	cuts        map[string]*isolation
 	front       *node // the proxy through which roles reach MySQL and S3; nil for other nodes
 	degraded    map[string]degradation
@@ -123,6 +124,7 @@ func (w *World) plan(t system.Topology, subnet netip.Prefix) error {
 		}
 		n.ip = ip
 		n.down, n.frozen, n.cuts, n.degraded = map[string]bool{}, map[string]bool{}, map[string]*isolation{}, map[string]degradation{}
+		n.starved = map[string]*starvation{}
 		if n.hostPort, err = w.ports.Take(); err == nil && n.Role == system.RoleShepherd {
 			n.hostGRPC, err = w.ports.Take()
 		}

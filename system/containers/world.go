@@ -169,7 +169,7 @@ func (w *World) Can(kind system.FaultKind, r system.Role, aimed bool) error {
 	}
 	storage := r == system.RoleMySQL || r == system.RoleS3
 	switch kind {
-	case system.FaultKill, system.FaultStop, system.FaultPause:
+	case system.FaultKill, system.FaultStop, system.FaultPause, system.FaultStarve:
 		return nil
 	case system.FaultReplace:
 		if storage {

@@ -38,6 +38,7 @@ const (
 	RetentionTooEager   = "S3"
 	BootstrapFromPeer   = "A6"
 	SameZonePair        = "A7"
+	LivenessByHeartbeat = "A2"
 
 	OldDataDropped = "D7"
 
@@ -79,6 +80,7 @@ func All() []Bug {
 		{ID: RetentionTooEager, Name: "retention deletes a snapshot that is still needed", Mechanism: "objects are removed by age alone, also those that the current manifest names", Source: "design class"},
 		{ID: BootstrapFromPeer, Name: "bootstrap only from the peer", Mechanism: "an empty retriever copies from the other of its pair and begins at the log's end without one", Source: ours},
 		{ID: SameZonePair, Name: "both of a pair in one zone", Mechanism: "placement does not look at zones, so one zone's loss takes both copies", Source: ours},
+		{ID: LivenessByHeartbeat, Name: "liveness by heartbeat only", Mechanism: "a partition counts as well while its leader keeps its session and its connections; that it has stopped working is not looked at, so events go on to a broker that is sick and not dead", Source: ours},
 		{ID: OldDataDropped, Name: "old data left out of answers that say complete", Mechanism: "the workers that read S3 do not start, and the query answers with fresh data alone", Source: ours},
 		{ID: FirstZooKeeperOnly, Name: "first ZooKeeper only", Mechanism: "the lock's client knows only the first address of the ensemble, so alerting stops when that node is down", Source: ours},
 		{ID: LockWithoutFencing, Name: "lock without fencing", Mechanism: "evaluations carry no epoch that the database checks; a leader that was paused longer than its session goes on beside its successor", Source: "F. Junqueira, note on fencing"},

@@ -13,7 +13,8 @@ type Config struct {
 	AckTimeout time.Duration `json:"ack_timeout"`
 	// SickAfter is how long a partition's oldest unacknowledged record may wait before new events avoid the partition.
 	SickAfter time.Duration `json:"sick_after"`
-	// SickFor is how long a partition that failed is avoided before it is tried again.
+	// SickFor is how long a partition that failed is avoided before it is tried again, and then for how long everything must
+	// be acknowledged within SickAfter before it counts as well.
 	SickFor time.Duration `json:"sick_for"`
 	// TeamShare is the largest share of the in-flight bounds that one team may hold, above 0 and up to 1, while nobody else
 	// holds anything. Beside others it is TeamShare/(1-TeamShare) of what is free, so that who holds the most is turned away

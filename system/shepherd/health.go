@@ -15,6 +15,7 @@ type partition struct {
 	inflight       int
 	sick           bool
 	until          time.Time // while sick: no new events before this, unless all partitions are sick
+	prompt         time.Time // while sick: since when everything was acknowledged promptly; zero if nothing was lately
 }
 
 // shipment is one record on its way into Kafka. It outlives the request if that gives up waiting.
@@ -24,6 +25,7 @@ type shipment struct {
 	sent       time.Time
 	owner      *tenant
 	load       load
+	probe      bool      // sent to a partition that was sick
 	next, prev *shipment // among the partition's in flight
 }
 
@@ -53,7 +55,7 @@ func (s *Shepherd) pick(c *consignment) *shipment {
 	}
 	var sh *shipment
 	if chosen >= 0 {
-		sh = &shipment{s: s, owner: c.owner, partition: chosen, sent: now, load: c.load()}
+		sh = &shipment{s: s, owner: c.owner, partition: chosen, sent: now, load: c.load(), probe: s.partitions[chosen].sick}
 		s.partitions[chosen].add(sh)
 	}
 	s.mu.Unlock()
@@ -79,7 +81,7 @@ func (in *scan) lookLocked(i int32) {
 		return
 	}
 	p := &s.partitions[i]
-	if p.stuck(in.now, s.cfg.SickAfter) && s.sickenLocked(p, in.now) {
+	if s.stuckLocked(p, in.now) && s.sickenLocked(p, in.now) {
 		in.ill = append(in.ill, i)
 	}
 	if !p.sick {
@@ -124,7 +126,7 @@ func (s *Shepherd) sweep() {
 	var ill []int32
 	s.mu.Lock()
 	for i := range s.partitions {
-		if p := &s.partitions[i]; p.stuck(now, s.cfg.SickAfter) && s.sickenLocked(p, now) {
+		if p := &s.partitions[i]; s.stuckLocked(p, now) && s.sickenLocked(p, now) {
 			ill = append(ill, int32(i))
 		}
 	}
@@ -144,16 +146,23 @@ func (sh *shipment) done(_ int64, err error) {
 	s.releaseLocked(sh.owner, sh.load)
 	ill, well := false, false
 	switch {
+	case err == nil && !s.byHeartbeat && now.Sub(sh.sent) > s.cfg.SickAfter:
+		// It answers and does not do its work: a broker that is sick and not dead acknowledges everything in the end.
+		p.prompt = time.Time{}
+		if p.sick && sh.probe {
+			p.until = now.Add(s.cfg.SickFor)
+		}
 	case err == nil:
-		// It works, unless older records still hang behind it.
-		if well = p.sick && !p.stuck(now, s.cfg.SickAfter); well {
+		if well = p.sick && s.curedLocked(p, now); well {
 			p.sick = false
 		}
+	case s.byHeartbeat && !errors.Is(err, port.ErrRefused):
+		// Its leader has not said no.
 	case errors.Is(err, port.ErrTooLarge):
 		// Says something about the record, nothing about the partition.
 	default:
 		ill = s.sickenLocked(p, now)
-		p.until = now.Add(s.cfg.SickFor)
+		p.until, p.prompt = now.Add(s.cfg.SickFor), time.Time{}
 	}
 	settled := s.draining && s.idleLocked()
 	s.mu.Unlock()
@@ -173,17 +182,38 @@ func (s *Shepherd) sickenLocked(p *partition, now time.Time) bool {
 	if p.sick {
 		return false
 	}
-	p.sick, p.until = true, now.Add(s.cfg.SickFor)
+	p.sick, p.until, p.prompt = true, now.Add(s.cfg.SickFor), time.Time{}
 	return true
+}
+
+// probesPerCure is how many probes at most a partition gets in the time for which it has to prove itself.
+const probesPerCure = 8
+
+// curedLocked says whether a sick partition that has just acknowledged something promptly is well: not while older records
+// still hang behind it, and only when it has gone on like that for as long as it would be avoided. A broker that is sick
+// and not dead is prompt now and then, and a single answer says nothing about it.
+func (s *Shepherd) curedLocked(p *partition, now time.Time) bool {
+	switch {
+	case s.byHeartbeat:
+		return true
+	case s.stuckLocked(p, now):
+		return false
+	case p.prompt.IsZero():
+		p.prompt = now
+	case now.Sub(p.prompt) >= s.cfg.SickFor:
+		return true
+	}
+	p.until = now.Add(s.cfg.SickFor / probesPerCure)
+	return false
 }
 
 func (s *Shepherd) announceSick(partition int32, why string) {
 	s.events.Announce(port.Event{Kind: port.EventPartitionSick, Node: s.name, Topic: Topic, Part: partition, Detail: why})
 }
 
-// stuck says whether the oldest record in flight has waited too long.
-func (p *partition) stuck(now time.Time, limit time.Duration) bool {
-	return p.oldest != nil && now.Sub(p.oldest.sent) > limit
+// stuckLocked says whether the partition's oldest record in flight has waited too long.
+func (s *Shepherd) stuckLocked(p *partition, now time.Time) bool {
+	return p.oldest != nil && now.Sub(p.oldest.sent) > s.cfg.SickAfter && !s.byHeartbeat
 }
 
 // better says which of two sick partitions is the less bad: the one whose oldest record has waited less, then the one

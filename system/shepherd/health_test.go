@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ratel-sim/ratel/system/planted"
 	"github.com/ratel-sim/ratel/system/port"
 )
 
@@ -46,7 +47,9 @@ func TestSickPartitionIsAvoidedThenProbed(t *testing.T) {
 
 func TestHangingPartitionIsFoundWithoutTraffic(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, 2, func(c *Config) { c.AckTimeout = 5 * time.Millisecond; c.SickAfter = 20 * time.Millisecond })
+	b := newBench(t, 2, func(c *Config) {
+		c.AckTimeout, c.SickAfter, c.SickFor = 5*time.Millisecond, 20*time.Millisecond, 40*time.Millisecond
+	})
 	b.log.on(func(int32) error { return errHang })
 	b.Accept(context.Background(), batchOf(1))
 	ctx, stop := context.WithCancel(context.Background())
@@ -61,9 +64,13 @@ func TestHangingPartitionIsFoundWithoutTraffic(t *testing.T) {
 		}
 	}
 	b.log.settle(nil)
-	if sick := b.Health().Sick; len(sick) != 0 {
-		t.Errorf("it works again, but is sick: %v", sick)
+	if sick := b.Health().Sick; len(sick) != 1 {
+		t.Errorf("a record that was acknowledged in the end is no proof of work, but sick is %v", sick)
 	}
+	eventually(t, "its probes are prompt", func() bool {
+		b.Accept(context.Background(), batchOf(1))
+		return len(b.Health().Sick) == 0
+	})
 	stop()
 	<-ran
 }
@@ -107,5 +114,22 @@ func BenchmarkAccept(b *testing.B) {
 			s.log.stored[i] = s.log.stored[i][:0]
 		}
 		s.log.produced = s.log.produced[:0]
+	}
+}
+
+// TestLivenessByHeartbeat: with the bug planted, a partition that hangs is well as long as its leader does not say no.
+func TestLivenessByHeartbeat(t *testing.T) {
+	t.Parallel()
+	for _, bugs := range [][]string{nil, {planted.LivenessByHeartbeat}} {
+		b := newBench(t, 1, func(c *Config) { c.AckTimeout, c.SickAfter = time.Millisecond, time.Millisecond }, bugs...)
+		b.log.on(func(int32) error { return errHang })
+		for range 3 {
+			b.Accept(context.Background(), batchOf(1))
+			time.Sleep(2 * time.Millisecond)
+		}
+		b.sweep()
+		if sick := len(b.Health().Sick); sick != 1-len(bugs) {
+			t.Errorf("%v: %d sick", bugs, sick)
+		}
 	}
 }

@@ -38,6 +38,7 @@ type Shepherd struct {
 	partialAsSuccess bool    // planted.PartialAsSuccess
 	early            *buffer // planted.AcceptBeforeKafka; nil without it
 	stayInSet        bool    // planted.NoFailoverOffDeadSet
+	byHeartbeat      bool    // planted.LivenessByHeartbeat
 	oneBound         bool    // planted.ShedAllTenants
 	unbounded        bool    // planted.UnboundedQueue
 
@@ -125,7 +126,7 @@ func newShepherd(r rt.Runtime, ports port.Ports, cfg Config, partitions int32, n
 	s := &Shepherd{
 		r: r, cfg: cfg, events: ports.Events, name: name, directory: d, catalog: ports.Catalog, telemetry: ports.Telemetry,
 		partialAsSuccess: bugs.Has(planted.PartialAsSuccess), stayInSet: bugs.Has(planted.NoFailoverOffDeadSet),
-		oneBound: bugs.Has(planted.ShedAllTenants), unbounded: bugs.Has(planted.UnboundedQueue),
+		byHeartbeat: bugs.Has(planted.LivenessByHeartbeat), oneBound: bugs.Has(planted.ShedAllTenants), unbounded: bugs.Has(planted.UnboundedQueue),
 		tenants:  newRecent(cfg.CacheSize, (*tenant).busy),
 		datasets: newRecent(cfg.CacheSize, func(*dataset) bool { return false }),
 	}
