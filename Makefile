@@ -64,8 +64,8 @@ $(TOOLS)/golangci-lint-$(GOLANGCI_VERSION):
 	@mv $(TOOLS)/golangci-lint $@
 
 FUZZTIME ?= 30s
-soak: ## a shepherd at twice the capacity of what is behind it, for RATEL_SOAK (default 10m): memory stays within its bound
-	go test -tags soak -run Soak -count 1 -timeout 24h -v ./system/shepherd
+soak: ## each role at twice the capacity of what is behind it, one after another, for RATEL_SOAK each (default 10m): memory stays within its bound
+	go test -tags soak -run Soak -count 1 -p 1 -timeout 24h -v ./system/shepherd ./system/retriever ./system/query
 
 fuzz: ## fuzz every decoder of untrusted input for FUZZTIME each
 	@set -e; for pkg in $$(go list ./...); do \

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/ratel-sim/ratel/scenarios/engine"
+	"github.com/ratel-sim/ratel/scenarios/lang"
 	"github.com/ratel-sim/ratel/scenarios/library"
 	"github.com/ratel-sim/ratel/sim"
 )
@@ -25,26 +26,64 @@ func processorTime(b *testing.B) time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// BenchmarkBrokerLoss is the default broker-loss scenario in the simulated world, start to collected evidence: the default
-// topology with every role and a pair of retrievers for each partition, 65 virtual seconds, 100 batches of 10 events in each.
-// The goal is virtual/real >= 500: 130 ms of processor time a run, 20 µs a batch.
+// wholeScript is every role of the pipeline in three zones, with objectives, alerts and readers, 100 batches of 10 events in each
+// second, and nothing that fails.
+const wholeScript = `
+def scenario(s):
+    s.system(beagles = 2, triggers = 2)
+    s.traffic("steady", events_per_second = 1000)
+    s.readers("dashboards")
+    s.objective("fast", "LT($duration_ms, 500)", target = "90%")
+    s.alert("busy", query = '{"calculations": [{"op": "COUNT"}], "time_range": 60}', value = 1, type = "on_true")
+    s.phase("steady", "60s")
+    s.check(durability(), queries(), slo_counts(), alerts())
+`
+
+// sliceScript is the pipeline's first slice: shepherds, Kafka and one retriever for each partition, which only follows the log, with
+// a broker that is lost; the same load.
+const sliceScript = `
+def scenario(s):
+    s.system(replicas = 1, retriever = retriever(seal_every = "1h", snapshot_every = "1h"))
+    s.traffic("steady", events_per_second = 1000)
+    s.phase("baseline", "20s")
+    s.phase("outage", "15s", faults = [replace(leader_of("events", 0))])
+    s.phase("recovery", "30s")
+    s.check(durability())
+`
+
+// BenchmarkScenario runs scripts in the simulated world, start to collected evidence. The goals, in virtual/real per core:
+// 500 for broker-loss and whole (at 100 batches a virtual second: 20 µs of processor time a batch), 1,000 for the slice.
 //
-//   - decoded: requests travel as decoded events, as in most seeds
-//   - http: requests are the bytes of the real HTTP API, as in the seeds for which sim.TravelsOverHTTP holds
-func BenchmarkBrokerLoss(b *testing.B) {
-	for _, c := range []struct {
-		name     string
-		overHTTP bool
-	}{{"decoded", false}, {"http", true}} {
-		b.Run(c.name, func(b *testing.B) { brokerLoss(b, c.overHTTP) })
+//   - http: requests are the bytes of the real HTTP API, as in the seeds for which sim.TravelsOverHTTP holds; otherwise they
+//     travel as decoded events, as in most seeds
+func BenchmarkScenario(b *testing.B) {
+	for _, name := range []string{"quiet", "broker-loss", "retriever-loss", "rebalance-storm"} {
+		b.Run(name, func(b *testing.B) { runs(b, find(b, name), false) })
 	}
+	b.Run("broker-loss-http", func(b *testing.B) { runs(b, find(b, "broker-loss"), true) })
+	b.Run("whole", func(b *testing.B) { runs(b, load(b, "whole", wholeScript), false) })
+	b.Run("slice", func(b *testing.B) { runs(b, load(b, "slice", sliceScript), false) })
 }
 
-func brokerLoss(b *testing.B, overHTTP bool) {
-	script, err := library.Find("broker-loss")
+func find(b *testing.B, name string) *lang.Script {
+	b.Helper()
+	script, err := library.Find(name)
 	if err != nil {
 		b.Fatal(err)
 	}
+	return script
+}
+
+func load(b *testing.B, name, text string) *lang.Script {
+	b.Helper()
+	script, err := lang.Load(name+lang.Extension, []byte(text), nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return script
+}
+
+func runs(b *testing.B, script *lang.Script, overHTTP bool) {
 	var virtual time.Duration
 	var batches int
 	var steps, seed uint64
