@@ -45,6 +45,7 @@ func appendSum(b []byte) []byte {
 type writer struct {
 	b     []byte
 	known map[string]uint64
+	key   []byte // scratch
 }
 
 func (w *writer) int(values ...int64) {
@@ -65,7 +66,7 @@ func (w *writer) text(s string) {
 
 func (w *writer) segment(i *segment.Info) {
 	w.int(int64(i.Partition), i.Dataset, i.Hour, i.First, i.Next, i.Rows, i.Bytes, int64(i.CRC), i.MinTime, i.MaxTime)
-	if i.Key == SegmentKey(*i) {
+	if w.key = appendSegmentKey(w.key[:0], i); string(w.key) == i.Key {
 		w.int(0)
 	} else {
 		w.int(1)
@@ -130,6 +131,7 @@ func Decode(data []byte) (Manifest, error) {
 type reader struct {
 	b     []byte
 	known []string
+	key   []byte // scratch
 	bad   bool
 }
 
@@ -215,7 +217,8 @@ func (r *reader) segment() segment.Info {
 	i.MinTime, i.MaxTime = r.int(), r.int()
 	switch r.int() {
 	case 0:
-		i.Key = SegmentKey(i)
+		r.key = appendSegmentKey(r.key[:0], &i)
+		i.Key = string(r.key)
 	case 1:
 		i.Key = r.text()
 	default:

@@ -5,6 +5,7 @@ package manifest
 import (
 	"fmt"
 	"slices"
+	"strconv"
 
 	"github.com/ratel-sim/ratel/system/segment"
 )
@@ -36,12 +37,30 @@ type Seal struct {
 func Key(partition int32) string { return fmt.Sprintf("manifests/%d", partition) }
 
 // Folder is where the segments of a partition are: the prefix of their keys.
-func Folder(partition int32) string { return fmt.Sprintf("segments/%d/", partition) }
+func Folder(partition int32) string { return string(appendFolder(nil, partition)) }
+
+func appendFolder(b []byte, partition int32) []byte {
+	return append(strconv.AppendInt(append(b, "segments/"...), int64(partition), 10), '/')
+}
 
 // SegmentKey is the object that holds a segment. It is content-addressed: whoever makes the same segment, makes the same
 // key, and no other content is ever written under it.
-func SegmentKey(i segment.Info) string {
-	return fmt.Sprintf("%s%d-%d/%d-%d-%08x.parquet", Folder(i.Partition), i.First, i.Next, i.Dataset, i.Hour, i.CRC)
+func SegmentKey(i segment.Info) string { return string(appendSegmentKey(nil, &i)) }
+
+// appendSegmentKey is SegmentKey for who makes the keys of a whole manifest, and so often.
+func appendSegmentKey(b []byte, i *segment.Info) []byte {
+	b = appendFolder(b, i.Partition)
+	for _, n := range [...]struct {
+		value int64
+		end   byte
+	}{{i.First, '-'}, {i.Next, '/'}, {i.Dataset, '-'}, {i.Hour, '-'}} {
+		b = append(strconv.AppendInt(b, n.value, 10), n.end)
+	}
+	const digits = "0123456789abcdef"
+	for shift := 28; shift >= 0; shift -= 4 {
+		b = append(b, digits[i.CRC>>shift&15])
+	}
+	return append(b, ".parquet"...)
 }
 
 // IDsKey is the object that holds the IDs of a seal, content-addressed too.

@@ -23,7 +23,7 @@ type Builder struct {
 	columns []*column          // in order of appearance
 	byName  map[string]*column // also those of the builder whose memory this one has, which are not in use
 	sorted  []*column          // by name
-	layout  []*column          // of the fields of the event before, which most often has the same
+	lead    *column            // of the first field of an event before
 	arena   arena
 	view    *view // of the rows so far; nil if there were more since
 	viewed  bool  // a view was given out: what it refers to may not be written to
@@ -59,7 +59,7 @@ func Again(old *Builder, partition int32, dataset, hour int64) *Builder {
 	if old.viewed || len(old.columns) > againColumns {
 		return NewBuilder(partition, dataset, hour)
 	}
-	b := &Builder{partition: partition, dataset: dataset, hour: hour, byName: old.byName, columns: old.columns[:0], sorted: old.sorted[:0], layout: old.layout[:0]}
+	b := &Builder{partition: partition, dataset: dataset, hour: hour, byName: old.byName, columns: old.columns[:0], sorted: old.sorted[:0]}
 	h := &old.cur
 	b.cur = heads{offset: h.offset[:0], index: h.index[:0], source: h.source[:0], seq: h.seq[:0], time: h.time[:0], rate: h.rate[:0]}
 	for name, c := range b.byName { // order: each for itself
@@ -98,14 +98,17 @@ func (b *Builder) AppendEvent(offset int64, index int32, e *event.Event) {
 	h.time = append(h.time, now)
 	h.rate = append(h.rate, e.SampleRate)
 	bytes, text := 0, 0
+	follower := &b.lead
 	for i := range e.Fields {
 		f := &e.Fields[i]
-		var c *column
-		if i < len(b.layout) && b.layout[i].name == f.Name {
-			c = b.layout[i]
-		} else {
-			c = b.find(i, f.Name)
+		c := *follower
+		if c == nil || c.name != f.Name {
+			if c = c.skipTo(f.Name); c == nil {
+				c = b.find(f.Name)
+				*follower = c
+			}
 		}
+		follower = &c.after
 		if c.seen > b.rows {
 			continue // the name for a second time
 		}
@@ -124,8 +127,8 @@ func (b *Builder) AppendEvent(offset int64, index int32, e *event.Event) {
 	b.rows++
 }
 
-// find looks a column up by name, and remembers that it is the i-th of an event.
-func (b *Builder) find(i int, name string) *column {
+// find looks a column up by name, and makes it where there is none.
+func (b *Builder) find(name string) *column {
 	c := b.byName[name]
 	if c == nil {
 		c = &column{name: strings.Clone(name)}
@@ -136,11 +139,6 @@ func (b *Builder) find(i int, name string) *column {
 		at, _ := slices.BinarySearchFunc(b.sorted, name, func(c *column, name string) int { return strings.Compare(c.name, name) })
 		b.sorted = slices.Insert(b.sorted, at, c)
 		b.bytes += int64(columnBytes + len(name))
-	}
-	if i < len(b.layout) {
-		b.layout[i] = c
-	} else {
-		b.layout = append(b.layout, c)
 	}
 	return c
 }

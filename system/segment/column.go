@@ -1,10 +1,6 @@
 package segment
 
-import (
-	"math/bits"
-
-	"github.com/ratel-sim/ratel/system/event"
-)
+import "github.com/ratel-sim/ratel/system/event"
 
 // A column whose strings hardly repeat keeps them as they are: a dictionary would cost a hash for each and save nothing.
 const (
@@ -12,7 +8,6 @@ const (
 	dictProbe = 512     // the dictionary's size from which on it is asked, each time it has doubled, whether it saves half
 	dictText  = 4 << 20 // bytes of strings beyond which a dictionary does not grow
 	cellBytes = 9       // about what a row takes in a column
-	dictShort = 8       // up to so many strings are found faster by comparing than by hashing
 )
 
 // column is one column while it grows.
@@ -22,26 +17,29 @@ type column struct {
 	cur  cells    // of the block that grows
 	seen int      // rows up to and with the last that has a cell
 
-	dict     []string
-	lookup   map[string]uint32
+	dict     dictionary
 	dictText int    // bytes in dict
 	before   uint32 // code of the string before
-	recent   []uint32
+
+	after *column // the column of the field that followed this one's in an event
 
 	stats columnStats
 }
 
-// recentBits: a column knows where in its dictionary 1<<recentBits strings of different ends were found last. It saves
-// comparing with all, or hashing all of a string.
-const recentBits = 5
+// absent is how many fields in a row an event may lack, compared with others, without its columns being looked up by name.
+const absent = 4
 
-// recentOf is where the code of a string, plus 1, may be.
-func (c *column) recentOf(s string) *uint32 {
-	if c.recent == nil {
-		c.recent = make([]uint32, 1<<recentBits)
+// skipTo is the column of a name, if it follows soon; nil if not.
+func (c *column) skipTo(name string) *column {
+	for range absent {
+		if c == nil {
+			return nil
+		}
+		if c = c.after; c != nil && c.name == name {
+			return c
+		}
 	}
-	ends := headOf(s) ^ bits.RotateLeft64(headOf(s[max(0, len(s)-8):]), 32) ^ uint64(len(s))
-	return &c.recent[ends*0x9e3779b97f4a7c15>>(64-recentBits)]
+	return nil
 }
 
 // add appends a value for a row. It returns how many bytes of memory it took, about and always the same for the same rows.
@@ -107,27 +105,23 @@ func (c *column) next(a *arena, row int, v *event.Value) (text int, ok bool) {
 
 // again empties the column and keeps its memory.
 func (c *column) again() {
-	clear(c.dict)
-	clear(c.recent)
-	*c = column{name: c.name, cur: c.cur.again(), dict: c.dict[:0], recent: c.recent}
+	c.dict.empty()
+	*c = column{name: c.name, cur: c.cur.again(), dict: c.dict}
 }
 
 // keep is a copy of s, its code if there is a dictionary, and how many bytes it added.
 func (c *column) keep(a *arena, s string) (kept string, code uint32, text int) {
+	slot := 0
 	if !c.cur.raw {
-		if len(c.dict) > 0 && c.dict[c.before] == s {
-			return c.dict[c.before], c.before, 0
+		if len(c.dict.texts) > 0 && c.dict.texts[c.before] == s {
+			return c.dict.texts[c.before], c.before, 0
 		}
-		recent := c.recentOf(s)
-		if code := *recent; code > 0 && c.dict[code-1] == s {
-			c.before = code - 1
-			return c.dict[code-1], code - 1, 0
+		code, at, ok := c.dict.find(s)
+		if ok {
+			c.before = code
+			return c.dict.texts[code], code, 0
 		}
-		if code, ok := c.code(s); ok {
-			c.before, *recent = code, code+1
-			return c.dict[code], code, 0
-		}
-		if !c.dictPays(len(s)) {
+		if slot = at; !c.dictPays(len(s)) {
 			c.leaveDict()
 		}
 	}
@@ -136,37 +130,9 @@ func (c *column) keep(a *arena, s string) (kept string, code uint32, text int) {
 	if c.cur.raw {
 		return s, 0, len(s)
 	}
-	code = uint32(len(c.dict))
-	if c.dict == nil {
-		c.dict = make([]string, 0, dictShort)
-	}
-	c.dict = append(c.dict, s)
-	switch {
-	case c.lookup != nil:
-		c.lookup[s] = code
-	case len(c.dict) > dictShort:
-		c.lookup = make(map[string]uint32, 4*dictShort)
-		for i, d := range c.dict {
-			c.lookup[d] = uint32(i)
-		}
-	}
+	c.before = c.dict.add(s, slot)
 	c.dictText += len(s)
-	c.before = code
-	return s, code, len(s)
-}
-
-// code finds a string in the dictionary.
-func (c *column) code(s string) (code uint32, ok bool) {
-	if c.lookup != nil {
-		code, ok = c.lookup[s]
-		return code, ok
-	}
-	for i, d := range c.dict {
-		if d == s {
-			return uint32(i), true
-		}
-	}
-	return 0, false
+	return s, c.before, len(s)
 }
 
 // dictPays says whether the dictionary should take one more string.
@@ -174,7 +140,7 @@ func (c *column) dictPays(size int) bool {
 	if c.dictText+size > dictText {
 		return false
 	}
-	n := len(c.dict)
+	n := len(c.dict.texts)
 	switch {
 	case n < dictEarly || n&(n-1) != 0:
 		return true
@@ -186,15 +152,14 @@ func (c *column) dictPays(size int) bool {
 
 // leaveDict turns the growing block's codes into strings. Blocks that are done keep theirs.
 func (c *column) leaveDict() {
-	c.lookup = nil
-	c.cur.toRaw(c.dict)
+	c.cur.toRaw(c.dict.texts)
 	for _, b := range c.done {
 		if b != nil && !b.raw {
+			c.dict.slots = nil
 			return
 		}
 	}
-	c.recent = nil
-	c.dict = nil // nothing refers to it but views
+	c.dict = dictionary{} // nothing refers to it but views
 }
 
 // close ends block number n.

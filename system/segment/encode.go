@@ -274,7 +274,7 @@ func (e *encoder) part(c *column, p part, blocks []*heads, column parquet.Column
 			}
 		}
 		if dict {
-			for _, s := range c.dict {
+			for _, s := range c.dict.texts {
 				valid = valid && utf8.ValidString(s)
 			}
 		}
@@ -292,10 +292,10 @@ func (e *encoder) part(c *column, p part, blocks []*heads, column parquet.Column
 	k := e.chunk(column, o)
 	if dict {
 		e.page = e.page[:0]
-		for _, s := range c.dict {
+		for _, s := range c.dict.texts {
 			e.page = appendText(e.page, s)
 		}
-		if err := k.write(parquet.Page{Dictionary: true, Values: int32(len(c.dict))}); err != nil {
+		if err := k.write(parquet.Page{Dictionary: true, Values: int32(len(c.dict.texts))}); err != nil {
 			return err
 		}
 	}
@@ -312,7 +312,7 @@ func (e *encoder) part(c *column, p part, blocks []*heads, column parquet.Column
 		if p.kind == event.Null {
 			e.flags(b, len(h.time))
 		} else if b != nil {
-			page.Encoding = e.values(b, p.kind, len(c.dict))
+			page.Encoding = e.values(b, p.kind, len(c.dict.texts))
 		}
 		if err := k.write(page); err != nil {
 			return err

@@ -1,6 +1,7 @@
 package segment
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"hash/crc32"
@@ -61,6 +62,13 @@ func Open(info Info, data []byte) (*Segment, error) {
 		return nil, corrupt(&info, err)
 	}
 	return s, nil
+}
+
+// Is says whether Open would make the same of info and data.
+func (s *Segment) Is(info *Info, data []byte) bool {
+	a, b := &s.info, info
+	return a.Key == b.Key && a.Partition == b.Partition && a.Dataset == b.Dataset && a.Hour == b.Hour && a.First == b.First && a.Next == b.Next &&
+		a.Rows == b.Rows && a.Bytes == b.Bytes && a.CRC == b.CRC && bytes.Equal(s.data, data)
 }
 
 func corrupt(info *Info, why error) error {

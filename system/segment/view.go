@@ -37,7 +37,7 @@ func (b *Builder) View() Source {
 		v.blocks = append(v.blocks, &last)
 	}
 	for i, c := range sorted {
-		v.columns[i] = viewColumn{name: c.name, done: c.done[:len(c.done):len(c.done)], dict: c.dict}
+		v.columns[i] = viewColumn{name: c.name, done: c.done[:len(c.done):len(c.done)], dict: c.dict.texts}
 		if !c.cur.empty() {
 			last := c.cur
 			v.columns[i].last = &last
