@@ -15,6 +15,7 @@ import (
 	"github.com/ratel-sim/ratel/system/query/exec"
 	"github.com/ratel-sim/ratel/system/query/spec"
 	"github.com/ratel-sim/ratel/system/rt"
+	"github.com/ratel-sim/ratel/system/segment"
 )
 
 // AllDatasets is the name that stands for all of a team's datasets.
@@ -50,6 +51,7 @@ type Server struct {
 	running   *rt.Semaphore
 	reading   *rt.Semaphore // bytes
 	shelf     *shelf
+	opened    opened
 
 	mu     sync.Mutex // never held across a blocking call
 	turn   int        // which of a pair is asked first
@@ -89,7 +91,7 @@ func New(r rt.Runtime, ports port.Ports, cfg Config, layout Layout, name string,
 	s := &Server{
 		r: r, ports: ports, cfg: cfg, layout: layout, name: name, bugs: bugs, manifests: manifest.NewStore(ports.Blobs),
 		pool: newPool(r, cfg), running: rt.NewSemaphore(r, maxRunning), reading: rt.NewSemaphore(r, maxReading), shelf: newShelf(cfg.MaxStored, name),
-		failed: map[string]time.Time{}, known: map[int32]manifest.Manifest{},
+		opened: opened{byKey: map[string]*segment.Segment{}}, failed: map[string]time.Time{}, known: map[int32]manifest.Manifest{},
 	}
 	// A dataset that was created again is found soon, because an answer about the old one would not be complete.
 	s.catalog = catalog.New(r, ports.Catalog, catalog.Config{CacheFor: time.Second, MissFor: time.Second, Partitions: layout.Partitions}, func(kind, detail string) {

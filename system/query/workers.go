@@ -264,7 +264,7 @@ func (g *gather) readSegment(ctx context.Context, rd *read) (*exec.Aggregator, e
 	case err != nil:
 		return nil, err
 	}
-	src, err := segment.Open(rd.info, data)
+	src, err := g.s.opened.open(rd.info, data)
 	if err != nil {
 		return nil, err
 	}
