@@ -11,7 +11,6 @@ import (
 	"github.com/ratel-sim/ratel/sim/zookeeper"
 	"github.com/ratel-sim/ratel/system"
 	"github.com/ratel-sim/ratel/system/planted"
-	"github.com/ratel-sim/ratel/system/port"
 )
 
 // readyPoll is how often Start looks whether a node is ready.
@@ -82,7 +81,7 @@ func (w *World) Start(ctx context.Context, t system.Topology) error {
 	}); err != nil {
 		return err
 	}
-	spec := port.TopicSpec{Name: system.EventsTopic, Partitions: t.Kafka.Partitions, Replication: t.Kafka.Replication, MinISR: t.Kafka.MinISR}
+	spec := t.Kafka.TopicSpec()
 	if err := w.until(ctx, "the events topic to be created", func(ctx context.Context) (bool, error) {
 		err := w.log.Admin().CreateTopic(ctx, spec)
 		return err == nil, err

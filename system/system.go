@@ -8,6 +8,7 @@ import (
 
 	"github.com/ratel-sim/ratel/system/beagle"
 	"github.com/ratel-sim/ratel/system/planted"
+	"github.com/ratel-sim/ratel/system/port"
 	"github.com/ratel-sim/ratel/system/query"
 	"github.com/ratel-sim/ratel/system/retriever"
 	"github.com/ratel-sim/ratel/system/shepherd"
@@ -55,6 +56,25 @@ type Kafka struct {
 	// ReplicaLagTimeMax is replica.lag.time.max.ms; SessionTimeout is zookeeper.session.timeout.ms.
 	ReplicaLagTimeMax time.Duration `json:"replica_lag_time_max"`
 	SessionTimeout    time.Duration `json:"session_timeout"`
+	// LeadersInRow is how many partitions in a row are led by one broker before the next one's turn comes. 0 leaves it to
+	// the controller, which takes another broker for each, from a random one on.
+	LeadersInRow int `json:"leaders_in_row,omitempty"`
+}
+
+// TopicSpec is the events topic as the cluster has to make it.
+func (k Kafka) TopicSpec() port.TopicSpec {
+	spec := port.TopicSpec{Name: EventsTopic, Partitions: k.Partitions, Replication: k.Replication, MinISR: k.MinISR}
+	if k.LeadersInRow == 0 {
+		return spec
+	}
+	for p := range int(k.Partitions) {
+		replicas := make([]int32, k.Replication)
+		for i := range replicas {
+			replicas[i] = int32((p/k.LeadersInRow+i)%k.Brokers) + 1
+		}
+		spec.Assignment = append(spec.Assignment, replicas)
+	}
+	return spec
 }
 
 // Team is a tenant that exists from the start, with its key. Limits of zero are no limits.

@@ -129,7 +129,7 @@ func TestContainersScenarios(t *testing.T) {
 // TestAtLengthScenarios runs the scripts that the ordinary test of real servers has no time for.
 func TestAtLengthScenarios(t *testing.T) {
 	for _, name := range []string{"quiet", "recreate", "shepherd-loss", "leader-isolated", restartScript, "shepherd-spot", "blinking", "cold-counters", "dataset-churn", "schema-explosion", "trigger-pause", "trigger-isolated",
-		"broker-gray"} {
+		"broker-gray", "leader-pairs", "tail-idle"} {
 		t.Run(name, func(t *testing.T) { sound(t, name) })
 	}
 }
@@ -202,7 +202,9 @@ func TestAtLengthPlantedBugs(t *testing.T) {
 		{planted.FirstZooKeeperOnly, []string{"zk-each-node"}, []string{check.CheckAlerts}},
 		{planted.ZombieCommits, []string{"rebalance-storm"}, []string{check.CheckSLOCounts}},
 		{planted.ProgressOnlyWithSLOs, []string{"cold-counters"}, []string{check.CheckProgress}},
+		{planted.SeriesAssignment, []string{"tail-idle"}, []string{"expect steady: beagle.idle == 0"}},
 		{planted.LivenessByHeartbeat, []string{"broker-gray"}, []string{check.CheckSLOIngest}},
+		{planted.RangeAssignment, []string{"leader-pairs"}, []string{check.CheckProgress, "expect steady: beagle.lag < 200"}},
 		{planted.SessionLossUnnoticed, []string{"trigger-isolated"}, []string{check.CheckFencing}},
 	})
 }

@@ -269,6 +269,7 @@ func (s *sampler) beagles(ctx context.Context, values map[string]float64) {
 	for _, row := range rows {
 		next[row.Partition] = row.Next
 	}
+	work(rows, t.Beagles, values)
 	var lag float64
 	for p := range t.Kafka.Partitions {
 		_, high, err := s.r.w.Log().Admin().Offsets(ctx, system.EventsTopic, p)
@@ -278,6 +279,20 @@ func (s *sampler) beagles(ctx context.Context, values map[string]float64) {
 		lag += float64(max(0, high-next[p]))
 	}
 	values[evidence.BeagleLag] = lag
+}
+
+// work says how evenly the partitions' counting is shared by the workers, by who marked each one's progress last. As long as
+// nobody has marked anything it is not known.
+func work(rows []port.Progress, workers int, values map[string]float64) {
+	by, busiest := map[string]int{}, 0
+	for _, row := range rows {
+		by[row.By]++
+		busiest = max(busiest, by[row.By])
+	}
+	if len(rows) > 0 {
+		values[evidence.BeagleIdle] = float64(max(0, workers-len(by)))
+		values[evidence.BeagleBusiest] = float64(busiest) / float64(len(rows))
+	}
 }
 
 // shepherds asks every shepherd for the largest share of its bounds that was ever in use.

@@ -12,5 +12,7 @@ const (
 	RetrieverLocal  = "retriever.local_bytes"   // largest local disk use of any retriever
 	RetrieverLag    = "retriever.lag"           // records between the high watermarks and what retrievers have durably, summed
 	BeagleLag       = "beagle.lag"              // records between the high watermarks and the progress of counting, summed
+	BeagleIdle      = "beagle.idle"             // workers by which no partition's progress was marked last
+	BeagleBusiest   = "beagle.busiest_share"    // largest share of the partitions whose progress one worker marked last
 	InFlight        = "load.in_flight"          // requests without an answer yet
 )

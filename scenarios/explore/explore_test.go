@@ -119,6 +119,8 @@ func TestPlantedBugsAreCaught(t *testing.T) {
 		planted.SchemaWhileWaiting:      {"expect slow: ack.p99 < 1s"},
 		planted.LockWithoutFencing:      {check.CheckFencing},
 		planted.LivenessByHeartbeat:     {check.CheckSLOIngest},
+		planted.SeriesAssignment:        {"expect steady: beagle.idle == 0"},
+		planted.RangeAssignment:         {check.CheckProgress, "expect steady: beagle.lag < 200"},
 	}
 	for _, bug := range planted.All() {
 		t.Run(bug.ID, func(t *testing.T) {

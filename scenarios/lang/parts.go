@@ -28,6 +28,7 @@ func parts() []*Builtin {
 				{"min_insync", "whole number", none, "`min.insync.replicas`, at most the replication. Left out: one less than the replication, at least 1"},
 				{"replica_lag_time_max", "duration", str(plan.Duration(k.ReplicaLagTimeMax).String()), "`replica.lag.time.max.ms`: how long a follower may lag before it leaves the ISR; from 500ms to 1h"},
 				{"session_timeout", "duration", str(plan.Duration(k.SessionTimeout).String()), "`zookeeper.session.timeout.ms`: a dead broker is noticed after about that long; from 1s to 1h"},
+				{"leaders_in_row", "whole number", integer(0), "how many partitions in a row one broker leads before the next one's turn comes. 0: the controller chooses, another for each"},
 			},
 		},
 		{
@@ -98,6 +99,8 @@ func parts() []*Builtin {
 				{"miss_for", "duration", str(plan.Duration(be.MissFor).String()), "the same for datasets that are not there"},
 				{"cache_size", "whole number", integer(int64(be.CacheSize)), "datasets in the cache"},
 				{"dedup_records", "whole number", integer(int64(be.DedupRecords)), "how many of a partition's latest records are remembered to drop events that a producer's retry appended twice"},
+				{"fetch_wait", "duration", str("20ms"), "`fetch.max.wait.ms`: how long a fetch that finds nothing waits at the broker, and all others that share its connection with it; from 1ms to 2s"},
+				{"fetch_bytes", "whole number", integer(1 << 20), "`max.partition.fetch.bytes`: what a fetch brings at most; at least 1024"},
 			},
 		},
 		{
@@ -141,7 +144,7 @@ func parts() []*Builtin {
 func kafkaPart(c *call) (starlark.Value, error) {
 	k := system.Kafka{
 		Brokers: c.integer("brokers"), Partitions: int32(c.small("partitions", math.MaxInt32)),
-		ReplicaLagTimeMax: c.span("replica_lag_time_max"), SessionTimeout: c.span("session_timeout"),
+		ReplicaLagTimeMax: c.span("replica_lag_time_max"), SessionTimeout: c.span("session_timeout"), LeadersInRow: c.integer("leaders_in_row"),
 	}
 	k.Replication = int16(max(1, min(3, k.Brokers)))
 	if c.values["replication"] != starlark.None {
@@ -201,6 +204,7 @@ func beaglePart(c *call) (starlark.Value, error) {
 		Assignor: c.str("assignor"), Static: c.boolean("static"), SessionTimeout: c.span("session_timeout"), HeartbeatEvery: c.span("heartbeat_every"),
 		RebalanceTimeout: c.span("rebalance_timeout"), CommitEvery: c.span("commit_every"), CommitEvents: c.integer("commit_events"),
 		RefreshEvery: c.span("refresh_every"), MissFor: c.span("miss_for"), CacheSize: c.integer("cache_size"), DedupRecords: c.integer("dedup_records"),
+		FetchWait: c.span("fetch_wait"), FetchBytes: c.integer("fetch_bytes"),
 	}
 	return made(c, b, plan.BeagleProblems(b)), nil
 }

@@ -15,6 +15,10 @@ func Hunts(bug string) []string {
 		return []string{"protection-spiral"}
 	case planted.LivenessByHeartbeat:
 		return []string{"broker-gray"}
+	case planted.RangeAssignment:
+		return []string{"leader-pairs"}
+	case planted.SeriesAssignment:
+		return []string{"tail-idle"}
 	case planted.StaleDatasetCache:
 		return []string{"recreate"}
 	case planted.AutoCommitEarly, planted.NoDedup:
@@ -52,8 +56,6 @@ func Gap(bug string) string {
 	switch bug {
 	case planted.PoisonRecord:
 		return "no scenario puts a record that cannot be read into the log"
-	case planted.RangeAssignment:
-		return "no scenario saturates the one connection that paired leaders share"
 	}
 	return ""
 }

@@ -155,6 +155,12 @@ func BeagleProblems(c beagle.Config) Problems {
 	f.span("miss_for", c.MissFor, 10*time.Millisecond, time.Hour)
 	f.between("cache_size", c.CacheSize, 1, 1<<24)
 	f.between("dedup_records", c.DedupRecords, 1, 1<<26)
+	if c.FetchWait != 0 {
+		f.span("fetch_wait", c.FetchWait, time.Millisecond, 2*time.Second)
+	}
+	if c.FetchBytes != 0 {
+		f.atLeast("fetch_bytes", int64(c.FetchBytes), 1<<10)
+	}
 	return f.list
 }
 

@@ -46,6 +46,8 @@ func Metrics() []Metric {
 		{"retriever.local_bytes", UnitCount, true, "largest local disk use of any retriever, in bytes"},
 		{"retriever.memory_share", UnitRatio, true, "largest share of its memory bound that any retriever uses"},
 		{"beagle.lag", UnitCount, true, "records between the high watermarks and the progress of counting, summed"},
+		{"beagle.idle", UnitCount, true, "workers that count no partition, by who marked each one's progress last"},
+		{"beagle.busiest_share", UnitRatio, true, "largest share of the counted partitions that one worker has"},
 		{"shepherd.inflight_share", UnitRatio, true, "largest share of its in-flight bounds that any shepherd has ever used"},
 		{"load.in_flight", UnitCount, true, "requests without an answer yet"},
 	}

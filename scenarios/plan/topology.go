@@ -77,6 +77,9 @@ func KafkaProblems(k system.Kafka) Problems {
 		f.add("min_insync", fmt.Sprintf("write at most %d", k.Replication),
 			"min_insync %d is more than the replication of %d, so nothing could ever be produced", k.MinISR, k.Replication)
 	}
+	if k.LeadersInRow != 0 {
+		f.between("leaders_in_row", k.LeadersInRow, 1, MaxPartitions)
+	}
 	f.span("replica_lag_time_max", k.ReplicaLagTimeMax, 500*time.Millisecond, time.Hour) // fetch.wait.max is 500 ms at most and must not be longer
 	f.span("session_timeout", k.SessionTimeout, time.Second, time.Hour)
 	return f.list

@@ -38,7 +38,14 @@ func (k *controller) create(ctx context.Context, spec port.TopicSpec) (code, err
 	case spec.Replication < 1 || int(spec.Replication) > len(live):
 		return codeInvalidReplicationFactor, nil
 	}
-	t := topicNode{Replicas: assign(live, int(spec.Partitions), int(spec.Replication), k.b.rnd.IntN(len(live))), MinISR: max(spec.MinISR, 1), Unclean: spec.Unclean}
+	replicas := spec.Assignment
+	switch {
+	case len(replicas) == 0:
+		replicas = assign(live, int(spec.Partitions), int(spec.Replication), k.b.rnd.IntN(len(live)))
+	case !possible(spec, live):
+		return codeInvalidReplicaAssignment, nil
+	}
+	t := topicNode{Replicas: replicas, MinISR: max(spec.MinISR, 1), Unclean: spec.Unclean}
 	err := k.try(ctx, func() error {
 		_, err := k.sess.Create(ctx, topicPath(spec.Name), encode(t), port.Persistent)
 		return err
@@ -51,6 +58,24 @@ func (k *controller) create(ctx context.Context, spec port.TopicSpec) (code, err
 		k.enter(spec.Name, int32(i), replicas, t)
 	}
 	return codeNone, k.initialise(ctx, spec.Name)
+}
+
+// possible says whether an assignment names each partition, and for each as many brokers as it is to have, all different and alive.
+func possible(spec port.TopicSpec, live []int32) bool {
+	if len(spec.Assignment) != int(spec.Partitions) {
+		return false
+	}
+	for _, replicas := range spec.Assignment {
+		if len(replicas) != int(spec.Replication) {
+			return false
+		}
+		for i, id := range replicas {
+			if !slices.Contains(live, id) || slices.Contains(replicas[:i], id) {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // assign spreads replicas over the brokers as Kafka does: leaders round-robin from a random start, followers shifted by

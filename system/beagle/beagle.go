@@ -80,6 +80,9 @@ func New(r rt.Runtime, ports port.Ports, cfg Config, topic, name string, bugs pl
 	if bugs.Has(planted.RangeAssignment) {
 		in.Assignor = group.Range
 	}
+	if bugs.Has(planted.SeriesAssignment) {
+		in.Assignor, in.InSeries = group.Range, true
+	}
 	member, err := group.NewMember(r, ports.Groups, in, ports.Events, name)
 	if err = errors.Join(err, cfg.check()); err != nil {
 		return nil, fmt.Errorf("beagle %s: %w", name, err)

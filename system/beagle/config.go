@@ -30,6 +30,11 @@ type Config struct {
 	// DedupRecords is how many of a partition's latest records are remembered to find events that the producer's retries
 	// appended twice; see window.
 	DedupRecords int `json:"dedup_records"`
+	// FetchWait is how long a fetch that finds nothing waits at the broker (fetch.max.wait.ms). A worker has one connection to
+	// each broker, which answers one fetch after the other, so the others to that broker wait, too. 0 means 20ms.
+	FetchWait time.Duration `json:"fetch_wait,omitempty"`
+	// FetchBytes bounds what a fetch brings (max.partition.fetch.bytes). 0 means 1 MiB.
+	FetchBytes int `json:"fetch_bytes,omitempty"`
 }
 
 // DefaultConfig is what a small cluster begins with.
@@ -39,6 +44,14 @@ func DefaultConfig() Config {
 		CommitEvery: time.Second, CommitEvents: 20_000, RefreshEvery: 10 * time.Second, MissFor: 10 * time.Second, CacheSize: 10_000,
 		DedupRecords: 1 << 15,
 	}
+}
+
+// fetchWait is FetchWait or what it is by default.
+func (c *Config) fetchWait() time.Duration {
+	if c.FetchWait == 0 {
+		return defaultFetchWait
+	}
+	return c.FetchWait
 }
 
 // check says what of a configuration cannot work. What concerns the group is checked by package group.
@@ -56,6 +69,8 @@ func (c *Config) check() error {
 	need(c.MissFor > 0, "miss_for", c.MissFor, "more than 0")
 	need(c.CacheSize >= 1, "cache_size", c.CacheSize, "1 or more")
 	need(c.DedupRecords >= 1 && c.DedupRecords <= 1<<26, "dedup_records", c.DedupRecords, fmt.Sprintf("1 to %d", 1<<26))
+	need(c.FetchWait >= 0 && c.FetchWait <= maxFetchWait, "fetch_wait", c.FetchWait, fmt.Sprintf("0 to %v", maxFetchWait))
+	need(c.FetchBytes >= 0, "fetch_bytes", c.FetchBytes, "0 or more")
 	return errors.Join(errs...)
 }
 

@@ -18,10 +18,12 @@ const (
 	// resetPatience is how often an offset beyond the log's end is tried again: a new leader may need a moment to know its end.
 	resetPatience = 10
 	// A worker's readers share a connection to each broker, which answers one fetch after the other. So a fetch of a
-	// partition that has nothing new must not hold the others up for long: it waits only a little at the broker, and the
-	// rest of the pause is spent here.
-	maxWait   = 20 * time.Millisecond
-	idlePause = 80 * time.Millisecond
+	// partition that has nothing new must not hold the others up for long: unless it is configured otherwise, it waits only
+	// a little at the broker, and the rest of idleRound is spent here.
+	defaultFetchWait = 20 * time.Millisecond
+	idleRound        = 100 * time.Millisecond
+	// maxFetchWait is well below the client's patience.
+	maxFetchWait = 2 * time.Second
 	// fetchFor bounds a fetch while nothing waits to be committed. It is longer than the client's own patience, so a slow
 	// answer is not given up for a mark of progress.
 	fetchFor = 5 * time.Second
@@ -156,7 +158,10 @@ func (p *partition) follow(ctx context.Context) error {
 // reader makes a reader, trying until ctx ends.
 func (p *partition) reader(ctx context.Context, offset int64) (port.Reader, error) {
 	cfg := port.DefaultReaderConfig(p.b.name)
-	cfg.Shared, cfg.MaxWait = true, maxWait
+	cfg.Shared, cfg.MaxWait = true, p.b.cfg.fetchWait()
+	if p.b.cfg.FetchBytes > 0 {
+		cfg.MaxBytes = p.b.cfg.FetchBytes
+	}
 	for {
 		reader, err := p.b.log.NewReader(cfg, p.b.topic, p.id, offset)
 		if err == nil {
@@ -218,7 +223,7 @@ func (p *partition) take(ctx context.Context, batch port.Batch) error {
 	if len(batch.Records) > 0 {
 		return nil
 	}
-	return p.b.r.Sleep(ctx, min(idlePause, max(p.due.Sub(p.b.r.Now()), 0)))
+	return p.b.r.Sleep(ctx, min(max(idleRound-p.b.cfg.fetchWait(), 0), max(p.due.Sub(p.b.r.Now()), 0)))
 }
 
 // offsets asks for the log's start and end, until it is answered.

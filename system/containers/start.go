@@ -15,7 +15,6 @@ import (
 
 	"github.com/ratel-sim/ratel/system"
 	"github.com/ratel-sim/ratel/system/containers/docker"
-	"github.com/ratel-sim/ratel/system/port"
 	"github.com/ratel-sim/ratel/system/process"
 )
 
@@ -205,7 +204,7 @@ func (w *World) awaitKafka(ctx context.Context) error {
 	}); err != nil {
 		return err
 	}
-	spec := port.TopicSpec{Name: system.EventsTopic, Partitions: k.Partitions, Replication: k.Replication, MinISR: k.MinISR}
+	spec := k.TopicSpec()
 	if err := w.await(ctx, first, "the events topic to be made", func(ctx context.Context) (string, bool) {
 		err := admin.CreateTopic(ctx, spec)
 		return fmt.Sprint(err), err == nil

@@ -36,6 +36,30 @@ func assignorOf(name string) Assignor {
 	return nil
 }
 
+// assign is how the member shares out when it leads.
+func (c *Config) assign() Assignor {
+	if c.InSeries {
+		return assignInSeries
+	}
+	return assignorOf(c.Assignor)
+}
+
+// assignInSeries gives each candidate as many partitions as anybody may have to take until there are none left: of 8 for 5,
+// two each for the first four.
+func assignInSeries(n int32, candidates []Candidate) [][]int32 {
+	out := make([][]int32, len(candidates))
+	if len(candidates) == 0 {
+		return out
+	}
+	ranks := order(candidates)
+	each := (int(n) + len(ranks) - 1) / len(ranks)
+	for p := range n {
+		i := ranks[int(p)/each]
+		out[i] = append(out[i], p)
+	}
+	return out
+}
+
 // order returns the candidates' indices in the order that Kafka's assignors use: static members by instance, which
 // outlasts a restart, before dynamic ones by member ID.
 func order(candidates []Candidate) []int {

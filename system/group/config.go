@@ -33,6 +33,9 @@ type Config struct {
 	// Assignor is the one assignor that the member can do: range, roundrobin, sticky or cooperative-sticky. All members
 	// of a group must have the same.
 	Assignor string
+	// InSeries has the leader fill one member after the other up to the number that each could have to take, so that there
+	// may be none left for the last. It is planted.SeriesAssignment, and nothing that a configuration can ask for.
+	InSeries bool
 	// SessionTimeout: the coordinator evicts a member from which it has heard nothing for that long.
 	SessionTimeout time.Duration
 	// HeartbeatEvery is the pause between heartbeats; at most half of SessionTimeout, better a third or less.

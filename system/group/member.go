@@ -72,7 +72,7 @@ func NewMember(r rt.Runtime, g port.Groups, cfg Config, announce port.Events, no
 		cfg.RefreshEvery = defaultRefresh
 	}
 	return &Member{
-		r: r, g: g, cfg: cfg, announce: announce, node: node, assign: assignorOf(cfg.Assignor),
+		r: r, g: g, cfg: cfg, announce: announce, node: node, assign: cfg.assign(),
 		id:     port.GroupMember{Group: cfg.Group, Instance: cfg.Instance, Generation: noGeneration},
 		lastIn: noGeneration, sized: unknownSize,
 	}, nil

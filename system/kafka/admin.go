@@ -304,10 +304,17 @@ func (a *admin) create(spec port.TopicSpec) error {
 		return err
 	}
 	minISR, unclean := strconv.Itoa(max(spec.MinISR, 1)), strconv.FormatBool(spec.Unclean)
-	return ca.CreateTopic(spec.Name, &sarama.TopicDetail{
+	detail := &sarama.TopicDetail{
 		NumPartitions: spec.Partitions, ReplicationFactor: spec.Replication,
 		ConfigEntries: map[string]*string{"min.insync.replicas": &minISR, "unclean.leader.election.enable": &unclean},
-	}, false)
+	}
+	if len(spec.Assignment) > 0 {
+		detail.NumPartitions, detail.ReplicationFactor, detail.ReplicaAssignment = -1, -1, map[int32][]int32{}
+		for p, replicas := range spec.Assignment {
+			detail.ReplicaAssignment[int32(p)] = replicas
+		}
+	}
+	return ca.CreateTopic(spec.Name, detail, false)
 }
 
 // refusedCreation says whether the controller has certainly not created the topic.

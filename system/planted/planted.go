@@ -54,6 +54,7 @@ const (
 	PoisonRecord          = "C16"
 	SLOByProcessingTime   = "C17"
 	RangeAssignment       = "B2"
+	SeriesAssignment      = "B6"
 	NoNegativeCache       = "N1"
 	SchemaWhileWaiting    = "N2"
 	ProgressOnlyWithSLOs  = "D1a"
@@ -93,6 +94,7 @@ func All() []Bug {
 		{ID: PoisonRecord, Name: "poison record", Mechanism: "a record that cannot be read is tried again for ever; its partition is counted no further", Source: "design class"},
 		{ID: SLOByProcessingTime, Name: "SLO counted by processing time", Mechanism: "an event counts in the minute in which it is read, so a backlog lands in the wrong minutes", Source: "design class"},
 		{ID: RangeAssignment, Name: "range assignment beside paired leaders", Mechanism: "ranges of partitions give one worker several that are led by one broker, to which it has one connection: they wait for one another", Source: ours},
+		{ID: SeriesAssignment, Name: "partitions assigned in series", Mechanism: "workers are filled one after the other, so the last of a group that was scaled out have no work and drag down the average by which it is scaled", Source: ours},
 		{ID: NoNegativeCache, Name: "no negative cache", Mechanism: "that a dataset is gone is not remembered, so each of its messages costs a look-up in the database and a backlog of them cannot be worked off", Source: ours},
 		{ID: SchemaWhileWaiting, Name: "schema looked up while the client waits", Mechanism: "a batch with a column that was not seen before waits for the dataset's columns to be read from the metadata store, so its answer is as slow as that", Source: ours},
 		{ID: ProgressOnlyWithSLOs, Name: "progress not marked without SLOs", Mechanism: "a partition whose events have no SLOs never marks its progress; it looks stuck and is read from its start after every restart", Source: ours},

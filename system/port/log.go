@@ -128,6 +128,9 @@ type TopicSpec struct {
 	Partitions  int32
 	Replication int16
 	MinISR      int
+	// Assignment, if it is not empty, says for each partition the brokers that hold it, the preferred leader first. Otherwise the
+	// controller chooses.
+	Assignment [][]int32
 	// Unclean allows unclean leader election.
 	Unclean bool
 }
