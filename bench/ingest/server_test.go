@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vmihailenco/msgpack/v5"
 	collector "go.opentelemetry.io/proto/otlp/collector/trace/v1"
 	"google.golang.org/protobuf/proto"
 )
@@ -39,12 +40,26 @@ func TestAnswersAreRead(t *testing.T) {
 	if err := otlpTaken(nil); err != nil {
 		t.Error(err)
 	}
-	all := bytes.Repeat([]byte(`{"status":202},`), perRequest)
-	if err := batchTaken(all); err != nil {
+	statuses := make([]map[string]any, perRequest)
+	for i := range statuses {
+		statuses[i] = map[string]any{"status": 202}
+	}
+	answer := func(list []map[string]any) []byte {
+		b, err := msgpack.Marshal(list)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	if err := batchTaken(answer(statuses)); err != nil {
 		t.Error(err)
 	}
-	if err := batchTaken(all[:len(all)-20]); err == nil {
+	if err := batchTaken(answer(statuses[1:])); err == nil {
 		t.Error("a batch with an event missing was taken")
+	}
+	statuses[7] = map[string]any{"status": 429, "error": "too much"}
+	if err := batchTaken(answer(statuses)); err == nil || !strings.Contains(err.Error(), "event 7: 429 too much") {
+		t.Errorf("got %v", err)
 	}
 }
 

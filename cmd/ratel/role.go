@@ -32,6 +32,7 @@ func (c *cli) roleCommand() *cobra.Command {
 			if ids := set.IDs(); len(ids) > 0 {
 				log.Warn("planted bugs are on", "bugs", fmt.Sprint(ids))
 			}
+			process.SetMemory(cfg)
 			return process.Run(cmd.Context(), cfg, set, log)
 		},
 	}

@@ -3,8 +3,10 @@ package process
 import (
 	"bytes"
 	"encoding/json"
+	"math"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"testing"
 
@@ -131,6 +133,34 @@ func TestBadConfigFiles(t *testing.T) {
 	}
 	if _, err := Load(filepath.Join(t.TempDir(), "none.json")); err == nil {
 		t.Error("a missing file was read")
+	}
+}
+
+// A shepherd's garbage collector may let garbage lie, up to a bound that follows from what it may have in flight.
+func TestMemoryOfAShepherd(t *testing.T) {
+	c := good()
+	percent, limit := debug.SetGCPercent(100), debug.SetMemoryLimit(math.MaxInt64)
+	defer func() { debug.SetGCPercent(percent); debug.SetMemoryLimit(limit) }()
+	now := func() (int, int64) {
+		p := debug.SetGCPercent(100)
+		return p, debug.SetMemoryLimit(math.MaxInt64)
+	}
+	t.Setenv("GOGC", "")
+	t.Setenv("GOMEMLIMIT", "")
+	SetMemory(c) // a retriever's is as it was
+	if p, l := now(); p != 100 || l != math.MaxInt64 {
+		t.Errorf("a retriever's percentage is %d, its limit %d", p, l)
+	}
+	c.Role = system.RoleShepherd
+	SetMemory(c)
+	if p, l := now(); p != 400 || l != 384<<20 {
+		t.Errorf("percentage %d, limit %d", p, l)
+	}
+	t.Setenv("GOGC", "50")
+	t.Setenv("GOMEMLIMIT", "768MiB")
+	SetMemory(c)
+	if p, l := now(); p != 100 || l != math.MaxInt64 {
+		t.Errorf("although the environment says otherwise: percentage %d, limit %d", p, l)
 	}
 }
 
