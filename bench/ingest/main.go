@@ -168,6 +168,10 @@ func endOf(ctx context.Context, log port.Log, topic string, partition int32) (in
 	return b.HighWatermark, err
 }
 
+// leastCPU is the CPU time, in seconds, that a window must have for its ratio to say something: it is read in steps of 10 ms, and
+// what a server does without load counts, too.
+const leastCPU = 1.0
+
 // median is the middle of some windows by a measure.
 func median(windows []window, of func(window) float64) float64 {
 	var list []float64
@@ -212,5 +216,14 @@ func report(out io.Writer, results []*result) error {
 			time.Duration(median(r.windows, func(w window) float64 { return float64(w.p99) })).Round(100*time.Microsecond),
 			failed, r.server.peak()>>20, strings.Join(each, " "))
 	}
-	return tw.Flush()
+	if err := tw.Flush(); err != nil {
+		return err
+	}
+	for _, r := range results {
+		if cpu := median(r.windows, func(w window) float64 { return w.cpu }); cpu < leastCPU {
+			_, err := fmt.Fprintf(out, "inconclusive: the %s had %.2f s of CPU time in a window (%s), less than %v s: something else took the cores\n", r.server.name, cpu, r.load.name, leastCPU)
+			return err
+		}
+	}
+	return nil
 }

@@ -79,7 +79,7 @@ func TestReportIsAgainstTheCollector(t *testing.T) {
 	of := func(name string, l load, perCPU ...int64) *result {
 		r := &result{load: l, server: &server{name: name}}
 		for _, n := range perCPU {
-			r.windows = append(r.windows, window{seconds: 2, cpu: 1, events: n, p50: time.Millisecond, p99: time.Second})
+			r.windows = append(r.windows, window{seconds: 4, cpu: 2, events: 2 * n, p50: time.Millisecond, p99: time.Second})
 		}
 		return r
 	}
@@ -91,6 +91,14 @@ func TestReportIsAgainstTheCollector(t *testing.T) {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q in\n%s", want, out.String())
 		}
+	}
+	if strings.Contains(out.String(), "inconclusive") {
+		t.Errorf("two seconds of CPU time were not enough:\n%s", out.String())
+	}
+	idle := of(nameCollector, all[0], 100)
+	idle.windows[0].cpu = 0.06
+	if err := report(&out, []*result{idle}); err != nil || !strings.Contains(out.String(), "inconclusive: the Collector had 0.06 s") {
+		t.Errorf("%v\n%s", err, out.String())
 	}
 	if err := report(&out, []*result{of(nameShepherd, all[0], 250)}); err == nil {
 		t.Error("a ratio against nothing")
