@@ -13,6 +13,8 @@ import (
 	"github.com/ratel-sim/ratel/scenarios/plan"
 	"github.com/ratel-sim/ratel/system"
 	"github.com/ratel-sim/ratel/system/containers"
+	"github.com/ratel-sim/ratel/system/process"
+	"github.com/ratel-sim/ratel/system/telemetry"
 )
 
 func (c *cli) upCommand() *cobra.Command {
@@ -20,6 +22,7 @@ func (c *cli) upCommand() *cobra.Command {
 		topology, scenario string
 		show               bool
 		set                []string
+		observe            process.Observe
 		images             imageFlags
 	)
 	cmd := &cobra.Command{
@@ -48,6 +51,14 @@ One such world can be up at a time; 'ratel down' removes it. Runs of scenarios b
 			if err != nil {
 				return err
 			}
+			if observe != (process.Observe{}) {
+				if err := observe.Check(); err != nil {
+					return usagef("--observe: %v", err)
+				}
+				if opt.Observe = observe; t.Telemetry == (telemetry.Config{}) {
+					t.Telemetry = telemetry.DefaultConfig()
+				}
+			}
 			s, err := containers.Up(cmd.Context(), t, opt)
 			if err != nil {
 				return upError(err)
@@ -59,6 +70,8 @@ One such world can be up at a time; 'ratel down' removes it. Runs of scenarios b
 	fl.StringVar(&topology, "topology", "", "a JSON file with the topology; what it does not say is as by default")
 	fl.StringVar(&scenario, "scenario", "", "take the topology of this scenario")
 	fl.StringArrayVar(&set, "set", nil, "with --scenario, a parameter of it: name=value")
+	fl.StringVar(&observe.URL, "observe", "", "let every role describe itself in wide events to this ingest of the batch API's form: a URL that containers reach")
+	fl.StringVar(&observe.Key, "observe-key", "", "with --observe, the API key there")
 	images.register(cmd)
 	fl.BoolVar(&show, "show", false, "print what is up already, and start nothing")
 	return cmd

@@ -330,7 +330,7 @@ func (w *World) roleConfig(n *node) process.Config {
 		Beagle: w.topology.Beagle, Trigger: w.topology.Trigger,
 		MySQL: dsn(throughProxy(w.nodes[system.NodeName(system.RoleMySQL, 1)])),
 		S3:    process.S3{Endpoint: "http://" + throughProxy(w.nodes[system.NodeName(system.RoleS3, 1)]), Bucket: bucket, AccessKey: s3AccessKey, SecretKey: s3SecretKey},
-		Peers: map[string]string{},
+		Peers: map[string]string{}, Telemetry: w.topology.Telemetry, Observe: w.opt.Observe,
 	}
 	if n.Role == system.RoleRetriever {
 		c.Partition, c.Replica, c.Data = n.Partition, n.Replica, "/data"

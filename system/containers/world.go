@@ -30,6 +30,7 @@ import (
 	"github.com/ratel-sim/ratel/system/containers/reaper"
 	"github.com/ratel-sim/ratel/system/planted"
 	"github.com/ratel-sim/ratel/system/port"
+	"github.com/ratel-sim/ratel/system/process"
 	"github.com/ratel-sim/ratel/system/rt"
 )
 
@@ -60,6 +61,9 @@ type Options struct {
 	CacheDir string
 	// Reaper is the command that starts a process which calls [RunReaper]. Empty: this program with the argument "reaper".
 	Reaper []string
+	// Observe is whom roles tell about themselves, where the topology's telemetry is enabled. Its address must be one that
+	// containers reach.
+	Observe process.Observe
 	// LogDir, if set, gets every node's output as <node>.log.
 	LogDir string
 	// Keep leaves everything running when Drive returns, for a person to look at; the next run's sweep removes it.

@@ -19,6 +19,7 @@ import (
 	"github.com/ratel-sim/ratel/system/query"
 	"github.com/ratel-sim/ratel/system/retriever"
 	"github.com/ratel-sim/ratel/system/shepherd"
+	"github.com/ratel-sim/ratel/system/telemetry"
 	"github.com/ratel-sim/ratel/system/trigger"
 )
 
@@ -62,6 +63,11 @@ type Config struct {
 	Beagle    beagle.Config     `json:"beagle"`
 	Trigger   trigger.Config    `json:"trigger"`
 	Proxy     faultproxy.Config `json:"proxy,omitzero"`
+	// Telemetry says what the role tells about itself, Observe whom. Every role has metrics at /metrics in any case.
+	Telemetry telemetry.Config `json:"telemetry,omitzero"`
+	Observe   Observe          `json:"observe,omitzero"`
+	// OTLP exports the metrics over OTLP too.
+	OTLP OTLP `json:"otlp,omitzero"`
 }
 
 // S3 is the object store.
@@ -163,6 +169,11 @@ func (c Config) Check() error {
 			k.bad("peer_listen: %q, expected an address such as \":8082\"", c.PeerListen)
 		} else if c.PeerListen == c.Listen {
 			k.bad("peer_listen: %q is that of listen, which is for everybody", c.PeerListen)
+		}
+	}
+	for _, err := range []error{c.Telemetry.Check(), c.Observe.Check(), c.OTLP.Check()} {
+		if err != nil {
+			k.bad("%w", err)
 		}
 	}
 	k.addresses("kafka", c.Kafka)

@@ -26,6 +26,8 @@ import (
 	"github.com/ratel-sim/ratel/system/rt"
 	"github.com/ratel-sim/ratel/system/s3"
 	"github.com/ratel-sim/ratel/system/shepherd"
+	"github.com/ratel-sim/ratel/system/telemetry"
+	"github.com/ratel-sim/ratel/system/telemetry/watch"
 	"github.com/ratel-sim/ratel/system/trigger"
 	"github.com/ratel-sim/ratel/system/zookeeper"
 )
@@ -33,6 +35,8 @@ import (
 const (
 	// lastRequests is how long requests that are being answered may take once the role has ended.
 	lastRequests = 5 * time.Second
+	// lastExport is how long the export of the last metrics may take.
+	lastExport = time.Second
 	// readHeader bounds how long a client may take to send its headers.
 	readHeader = 10 * time.Second
 )
@@ -73,9 +77,17 @@ func Run(ctx context.Context, cfg Config, bugs planted.Set, log *slog.Logger) er
 	if err := schema(ctx, n, ports.Catalog, log); err != nil {
 		return err
 	}
-	run, faces, err := wire(n, cfg, ports, bugs)
+	ports.Telemetry = recorder(n, cfg, ports.Observer)
+	run, faces, err := wire(n, cfg, watch.Ports(n, ports), bugs)
 	if err != nil {
 		return err
+	}
+	if cfg.OTLP.Endpoint != "" {
+		stop, err := export(ctx, n, cfg.OTLP, ports.Telemetry)
+		if err != nil {
+			return err
+		}
+		defer endExport(n, stop, log)
 	}
 	ctx, stop := n.WithCancel(ctx)
 	defer stop()
@@ -83,6 +95,7 @@ func Run(ctx context.Context, cfg Config, bugs planted.Set, log *slog.Logger) er
 	if err != nil {
 		return err
 	}
+	ports.Telemetry.Start()
 	log.Info("started", "role", cfg.Role)
 	runErr := run(ctx)
 	if ctx.Err() != nil && errors.Is(runErr, context.Canceled) {
@@ -92,6 +105,7 @@ func Run(ctx context.Context, cfg Config, bugs planted.Set, log *slog.Logger) er
 	endCtx, cancel := n.WithTimeout(context.WithoutCancel(ctx), lastRequests)
 	defer cancel()
 	serveErr := served.end(endCtx)
+	ports.Telemetry.End(endCtx)
 	log.Info("ended", "error", errors.Join(runErr, serveErr))
 	return errors.Join(runErr, serveErr)
 }
@@ -161,6 +175,11 @@ func connect(n node, cfg Config, log *slog.Logger) (ports port.Ports, closeAll f
 		Log: kafkaLog, Groups: kafkaLog.Groups(), Coordination: coordination, Blobs: blobs, Peers: others, Webhooks: hooks,
 		Catalog: catalog, Definitions: catalog, Counts: catalog, Evaluations: catalog, Events: NewAnnouncer(os.Stdout),
 	}
+	if cfg.Telemetry.Enabled && cfg.Observe.URL != "" {
+		o := newObserver(cfg.Observe)
+		closers = append(closers, func() error { o.close(); return nil })
+		ports.Observer = o
+	}
 	if cfg.Data != "" {
 		disk, err := localdisk.Open(cfg.Data)
 		if err != nil {
@@ -172,9 +191,29 @@ func connect(n node, cfg Config, log *slog.Logger) (ports port.Ports, closeAll f
 	return ports, closeAll, nil
 }
 
+// recorder makes what the role says about itself: to the observer if there is one, and as metrics in any case.
+func recorder(n node, cfg Config, to port.Observer) *telemetry.Recorder {
+	how := cfg.Telemetry
+	if !how.Enabled {
+		how, to = telemetry.DefaultConfig(), nil
+	}
+	return telemetry.New(n, to, how, telemetry.Identity{Node: cfg.Node, Role: string(cfg.Role), Zone: cfg.Zone})
+}
+
+// endExport sends the last metrics, if somebody takes them soon.
+func endExport(n node, stop func(context.Context) error, log *slog.Logger) {
+	ctx, cancel := n.WithTimeout(context.Background(), lastExport)
+	defer cancel()
+	if err := stop(ctx); err != nil {
+		log.Warn("the last metrics were not exported", "error", err)
+	}
+}
+
 // wire makes the role itself and its interfaces.
 func wire(n node, cfg Config, ports port.Ports, bugs planted.Set) (run func(context.Context) error, faces []face, err error) {
-	overHTTP := func(h http.Handler) []face { return []face{{name: "HTTP", address: cfg.Listen, handler: h}} }
+	overHTTP := func(h http.Handler) []face {
+		return []face{{name: "HTTP", address: cfg.Listen, handler: withMetrics(ports.Telemetry, h)}}
+	}
 	withPeers := func(h http.Handler, server port.PeerServer) []face {
 		return append(overHTTP(h), face{name: "peers", address: cfg.PeerListen, handler: servePeers(n, server)})
 	}

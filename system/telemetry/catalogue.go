@@ -166,7 +166,7 @@ func OfDependency() []Meaning {
 		{Name: "unknown", Type: Counter, Unit: "operations", Doc: "whose outcome is not known"},
 		{Name: "given_up", Type: Counter, Unit: "operations", Doc: "that the role gave up before they had ended: its own time for them was over"},
 		{Name: "open", Type: Gauge, Unit: "operations", Doc: "under way"},
-		{Name: "total_ms", Type: Counter, Unit: "ms", Doc: "how long all that have ended took together"},
+		{Name: "time_ms", Type: Counter, Unit: "ms", Doc: "how long all that have ended took together"},
 		{Name: "max_ms", Type: Gauge, Unit: "ms", Doc: "how long the longest took that has ended since the tick before"},
 		{Name: "oldest_ms", Type: Gauge, Unit: "ms", Doc: "since the oldest that is under way began: a hang shows while it hangs"},
 		{Name: "failing_ms", Type: Gauge, Unit: "ms", Doc: "since the first that failed, without one that went well since; 0 if the last went well. An answer such as *not found* is well"},

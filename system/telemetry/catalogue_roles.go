@@ -10,7 +10,7 @@ func ofQuery() []Meaning {
 		{Name: "queries.open", Type: Gauge, Unit: "queries", Doc: "stored ones that are being answered"},
 		{Name: "query.p99_ms", Type: Gauge, Unit: "ms", Doc: "99th percentile of how long queries took that ended since the tick before; 0 if none did"},
 		{Name: "query.max_ms", Type: Gauge, Unit: "ms", Doc: "the longest of them"},
-		{Name: "query.total_ms", Type: Counter, Unit: "ms", Doc: "how long all queries took together"},
+		{Name: "query.time_ms", Type: Counter, Unit: "ms", Doc: "how long all queries took together"},
 		{Name: "workers.busy", Type: Gauge, Unit: "workers", Doc: "that read S3"},
 		{Name: "workers.cold", Type: Counter, Unit: "workers", Doc: "that had to be started"},
 		{Name: "rows.scanned", Type: Counter, Unit: "events", Doc: "by queries"},
