@@ -85,10 +85,10 @@ type exposition struct {
 }
 
 // Describe implements prometheus.Collector: which metrics there are is known once there is a tick.
-func (c *exposition) Describe(chan<- *prometheus.Desc) {} //nolint:revive // order: an interface of a library
+func (c *exposition) Describe(chan<- *prometheus.Desc) {} // channel: an interface of a library
 
 // Collect implements prometheus.Collector.
-func (c *exposition) Collect(to chan<- prometheus.Metric) { // order: an interface of a library
+func (c *exposition) Collect(to chan<- prometheus.Metric) { // channel: an interface of a library
 	latest := c.recorder.Latest()
 	c.emit(to, c.tick, latest.Tick)
 	for _, loop := range latest.Loops {
@@ -96,7 +96,7 @@ func (c *exposition) Collect(to chan<- prometheus.Metric) { // order: an interfa
 	}
 }
 
-func (c *exposition) emit(to chan<- prometheus.Metric, all map[string]metric, fields []telemetry.Field) { // order: an interface of a library
+func (c *exposition) emit(to chan<- prometheus.Metric, all map[string]metric, fields []telemetry.Field) { // channel: an interface of a library
 	labels, values := labelsOf(c.recorder.Identity(), fields)
 	for i := range fields {
 		m, ok := all[fields[i].Name]
@@ -107,7 +107,7 @@ func (c *exposition) emit(to chan<- prometheus.Metric, all map[string]metric, fi
 		if m.kind == telemetry.Counter {
 			kind = prometheus.CounterValue
 		}
-		to <- prometheus.MustNewConstMetric(prometheus.NewDesc(m.name, m.help, labels, nil), kind, number(&fields[i])*m.scale, values...) // order: as the fields
+		to <- prometheus.MustNewConstMetric(prometheus.NewDesc(m.name, m.help, labels, nil), kind, number(&fields[i])*m.scale, values...) // channel: as the fields
 	}
 }
 
