@@ -66,6 +66,19 @@ func (h *history) all() []Op {
 	return ops
 }
 
+// at is the op of a number, counted from 0 in the order in which they were intended.
+func (h *history) at(number int) *Op {
+	return &h.blocks[number/opsPerBlock][number%opsPerBlock]
+}
+
+func (h *history) length() int {
+	n := len(h.blocks)
+	if n == 0 {
+		return 0
+	}
+	return (n-1)*opsPerBlock + len(h.blocks[n-1])
+}
+
 // partsOf joins consecutive statuses that are alike.
 func (h *history) partsOf(statuses []shepherd.Status) []Part {
 	m := h.merged[:0]

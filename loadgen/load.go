@@ -335,6 +335,21 @@ func (l *Load) Counts() (offered, accepted, failed, inFlight int64) {
 	return c.Offered, c.Accepted, c.Malformed + c.Throttled + c.Refused + c.Unknown + c.NotSent, c.InFlight
 }
 
+// Look shows the requests of the given numbers and all from number first on to f, and returns the number of the next one
+// that will be intended. Numbers count from 0 in the order of [Load.Ops]. f must not keep the op, nor call the load.
+func (l *Load) Look(open []int, first int, f func(number int, op *Op)) (next int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, number := range open {
+		f(number, l.hist.at(number))
+	}
+	n := l.hist.length()
+	for number := first; number < n; number++ {
+		f(number, l.hist.at(number))
+	}
+	return n
+}
+
 // Ops is the history so far, in the order in which the requests were intended within each traffic. Requests without an
 // outcome yet have Done -1.
 func (l *Load) Ops() []Op {

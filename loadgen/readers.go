@@ -258,6 +258,19 @@ func (a *Readers) Counts() QueryCounts {
 	return c
 }
 
+// Look shows the queries of the given numbers and all from number first on to f, as [Load.Look] does.
+func (a *Readers) Look(open []int, first int, f func(number int, op *QueryOp)) (next int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, number := range open {
+		f(number, a.ops[number])
+	}
+	for number := first; number < len(a.ops); number++ {
+		f(number, a.ops[number])
+	}
+	return len(a.ops)
+}
+
 // Ops is the history so far, in the order in which the queries were intended. Queries without an outcome yet have Done -1.
 func (a *Readers) Ops() []QueryOp {
 	a.mu.Lock()

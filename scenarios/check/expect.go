@@ -24,6 +24,9 @@ func (r *run) judgeExpectation(index int, x *plan.Expectation) Result {
 	res := Result{}
 	if !ph.ran {
 		res.Summary = "no data: the phase did not run"
+		if r.stop.why != "" {
+			res.Summary += ", for " + r.stop.why
+		}
 		return res
 	}
 	m, known := plan.MetricByName(x.Metric)
@@ -60,7 +63,7 @@ func (r *run) judgeExpectation(index int, x *plan.Expectation) Result {
 		f = moments(x, m, r.sampledPoints(x.Metric, from, to), from, to, gapMax)
 	}
 	if ph.cut && !f.proven(x, m, from) {
-		f.verdict, f.say = Inconclusive, "the run was cut short in the phase; until then: "+f.say
+		f.verdict, f.say = Inconclusive, r.cutShort()+" in the phase; until then: "+f.say
 	}
 	if f.measured {
 		res.Numbers = append(res.Numbers, Number{x.Metric, f.value, unitOf(m)})

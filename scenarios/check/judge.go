@@ -16,6 +16,9 @@ type run struct {
 	samples []evidence.Sample // in order of time
 	phases  []phase
 	faults  []FaultSpan
+	stop    stop
+	// loadEnded is when the load was stopped; None if it was not.
+	loadEnded time.Duration
 
 	// Why a part of the evidence is missing; "" if it is whole.
 	opsMissing, logMissing, heldMissing, samplesMissing string
@@ -85,7 +88,12 @@ type asked struct {
 
 // checks lists what is to be judged: preconditions, what the plan asks for, expectations.
 func (r *run) checks(j *Judgement) []asked {
-	list := []asked{{CheckEvidence, CheckEvidence, nil, r.judgeEvidence}, {CheckTraffic, CheckTraffic, nil, r.judgeTraffic}}
+	list := []asked{{CheckEvidence, CheckEvidence, nil, r.judgeEvidence}}
+	for i := range r.plan.Guards {
+		g := &r.plan.Guards[i]
+		list = append(list, asked{g.Name(), CheckGuard, &g.Pos, func() Result { return r.judgeGuard(j, i) }})
+	}
+	list = append(list, asked{CheckTraffic, CheckTraffic, nil, r.judgeTraffic})
 	if r.plansFaults() {
 		list = append(list, asked{CheckFaults, CheckFaults, nil, r.judgeFaults})
 	}

@@ -30,6 +30,7 @@ type Judgement struct {
 	// Objectives are the SLOs and Alerts the triggers that the run defined, in the order in which it did.
 	Objectives []ObjectiveStats `json:"objectives,omitempty"`
 	Alerts     []AlertStats     `json:"alerts,omitempty"`
+	Guards     []GuardStats     `json:"guards,omitempty"` // in the plan's order
 	Series     Series           `json:"series"`
 }
 
@@ -278,6 +279,22 @@ type FaultSpan struct {
 	// Over is when the system had recovered from it as far as the samples tell; the run's end if it had not.
 	Over time.Duration `json:"over"`
 	Pos  *plan.Pos     `json:"pos,omitempty"`
+}
+
+// GuardStats are what one guard of the experiment had to look at, computed from the history. Moments that did not come are None.
+type GuardStats struct {
+	Name      string        `json:"name"`       // of its Result
+	Target    float64       `json:"target"`     // share of good events or queries
+	Gate      float64       `json:"gate"`       // share of the steady state's budget that had to be left
+	Left      float64       `json:"left"`       // share that was; below 0 more than all was used
+	Counted   int64         `json:"counted"`    // events or queries of the steady state that were decided by then
+	Opened    bool          `json:"opened"`     // the engine let the experiment begin
+	Limit     float64       `json:"limit"`      // burn rate beyond which it had to stop
+	Window    time.Duration `json:"window"`     // over which
+	MaxBurn   float64       `json:"max_burn"`   // the highest from the gate to the end of the last phase with faults
+	MaxAt     time.Duration `json:"max_at"`     //
+	StoppedAt time.Duration `json:"stopped_at"` // when this guard aborted the experiment
+	Pos       *plan.Pos     `json:"pos,omitempty"`
 }
 
 // Series are rates, latencies and samples over the run, for charts.

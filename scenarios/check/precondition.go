@@ -83,7 +83,9 @@ func (r *run) judgeTraffic() Result {
 	for i := range r.plan.Phases {
 		p := &r.plan.Phases[i]
 		end := at + time.Duration(p.Length)
-		want[p.Stage] += r.planned(at, end)
+		if r.stop.why == "" || r.phases[i].ran && !r.phases[i].cut { // after an abort what was planned is not missed
+			want[p.Stage] += r.planned(at, end)
+		}
 		at = end
 	}
 	for _, stage := range []plan.Stage{plan.Before, plan.During, plan.After} {
@@ -159,8 +161,13 @@ func (r *run) judgeFaults() Result {
 		x := Finding{Verdict: Inconclusive, Title: title, Evidence: lines, At: at, Phase: f.Phase, Fault: f.label(), FaultID: f.ID, Pos: f.Pos, Count: 1}
 		res.Findings = append(res.Findings, x)
 	}
+	skipped := 0
 	for i := range r.faults {
 		f := &r.faults[i]
+		if f.Injected == None && r.stop.why != "" {
+			skipped++
+			continue
+		}
 		if f.Injected == None {
 			doubt(f, None, f.label()+" was not injected", f.Effect)
 			continue
@@ -200,6 +207,10 @@ func (r *run) judgeFaults() Result {
 				doubt(&FaultSpan{ID: id, Phase: ph.Name, Kind: string(ph.Faults[i].Kind), Pos: &ph.Faults[i].Pos}, None, fmt.Sprintf("%s struck %d of %d nodes", id, nodes, want))
 			}
 		}
+	}
+	if skipped > 0 {
+		title := fmt.Sprintf("%s not injected: %s", plural(int64(skipped), "planned fault was", "planned faults were"), r.stop.why)
+		res.Findings = append(res.Findings, Finding{Verdict: Inconclusive, Title: title, At: r.stop.at, Count: int64(skipped)})
 	}
 	res.Numbers = []Number{{"injected", float64(injected), "faults"}}
 	if len(res.Findings) > 0 {

@@ -226,5 +226,8 @@ func (r *run) loadEnd() time.Duration {
 			end = max(end, r.phases[i].end)
 		}
 	}
+	if r.stop.why == aborted { // the load went on after the last phase
+		end = max(end, r.loadEnded)
+	}
 	return end
 }

@@ -134,10 +134,12 @@ func (r *run) judgeSLO(j *Judgement, name, check string, a plan.CheckArgs) Resul
 		}
 		doubt := ""
 		switch {
+		case slo.Events == 0 && r.stop.why != "" && r.stageCut(st.Stage):
+			doubt = r.stop.why + ": no phase of the stage began"
 		case slo.Events == 0:
 			doubt = level.none
 		case r.stageCut(st.Stage):
-			doubt = fmt.Sprintf("the run was cut short in it; until then %s of %s %s were good", number(slo.Good), number(slo.Events), level.many)
+			doubt = fmt.Sprintf("%s in it; until then %s of %s %s were good", r.cutShort(), number(slo.Good), number(slo.Events), level.many)
 		case best < slo.Target: // even if all that is undecided were good
 			slo.Verdict = Fail
 		case slo.Fraction < slo.Target && level.unit != "":

@@ -54,6 +54,7 @@ func (r *run) readTimeline() {
 	for i := range r.plan.Phases {
 		r.phases[i] = phase{Phase: &r.plan.Phases[i], begin: None, end: None}
 	}
+	r.loadEnded = None
 	next := 0 // the phase that has to begin next
 	last := time.Duration(0)
 	sorted := true
@@ -74,6 +75,12 @@ func (r *run) readTimeline() {
 				continue
 			}
 			r.phases[next-1].end = e.At
+		case evidence.GateClosed, evidence.Aborted:
+			if r.stop.why == "" {
+				r.stop = stop{why: cond(e.Kind == evidence.GateClosed, notStarted, aborted), at: e.At}
+			}
+		case evidence.LoadEnded:
+			r.loadEnded = e.At
 		case evidence.Drained:
 			r.drained, r.drainNote = true, e.Detail
 		case evidence.NotDrained:
@@ -82,7 +89,7 @@ func (r *run) readTimeline() {
 	}
 	for i := range r.phases {
 		p := &r.phases[i]
-		p.cut = r.e.Run.Ended != "" && p.end == None
+		p.cut = r.e.Run.Ended != "" && p.end == None || r.stop.cuts(p)
 		if p.ran && p.end == None {
 			p.end = r.e.Run.Length
 		}
@@ -90,7 +97,7 @@ func (r *run) readTimeline() {
 	if !sorted {
 		r.problem("timeline", "the timeline is not in order of time")
 	}
-	if r.e.Run.Ended == "" && next < len(r.phases) {
+	if r.e.Run.Ended == "" && r.stop.why == "" && next < len(r.phases) {
 		r.problem("phases", "the timeline has %d of the plan's %d phases, and the run is said to have ended as planned", next, len(r.phases))
 	}
 	r.readFaults()
@@ -157,6 +164,9 @@ func (r *run) readFaults() {
 				why := never[id]
 				if why == "" {
 					why = "the run ended before it"
+					if r.stop.why != "" {
+						why = r.stop.why
+					}
 				}
 				r.faults = append(r.faults, FaultSpan{ID: id, Phase: ph.Name, Kind: string(ph.Faults[i].Kind), Permanent: ph.Faults[i].Permanent, Effect: why,
 					Pos: &ph.Faults[i].Pos, Injected: None, Observed: None, Healed: None, Back: None, Over: None})

@@ -38,6 +38,8 @@ type Options struct {
 	Planted []string // bugs planted in the world, for the record
 	// Progress, if set, is told about phases and once a sample. It must not block.
 	Progress func(Progress)
+
+	defect defect // of the guards' own machinery
 }
 
 // Progress is a moment of a run.
@@ -170,10 +172,8 @@ func (r *run) main(ctx context.Context) error {
 	rtm.Go("sampler", func(context.Context) { sampler.run(sampleCtx) })
 
 	faults := newFaults(r)
-	for i := range r.p.Phases {
-		if err := r.phase(ctx, &r.p.Phases[i], faults); err != nil {
-			return err
-		}
+	if err := r.phases(ctx, faults); err != nil {
+		return err
 	}
 	r.load.Stop(ctx)
 	r.rec.add(evidence.Entry{Kind: evidence.LoadEnded})
@@ -218,6 +218,30 @@ func (r *run) seal(err error) {
 	}
 }
 
+// phases carries the plan's phases out, one after the other, as far as its guards let it.
+func (r *run) phases(ctx context.Context, faults *faults) error {
+	g := newGuards(ctx, r)
+	defer g.cancel()
+	for i := range r.p.Phases {
+		if !g.letsBegin(i) {
+			return nil
+		}
+		ph := &r.p.Phases[i]
+		if err := r.phase(g.ctx, ph, faults); err != nil {
+			if !g.hasAborted() {
+				return err
+			}
+			r.rec.add(evidence.Entry{Kind: evidence.PhaseEnded, Phase: ph.Name, Pos: &ph.Pos, Detail: "aborted"})
+		}
+		if g.hasAborted() {
+			return g.recover(ctx, faults)
+		}
+		g.ended(i)
+	}
+	return nil
+}
+
+// phase carries one phase out. ctx ends early if a guard aborts the experiment: then the phase ends, and nothing of it begins.
 func (r *run) phase(ctx context.Context, ph *plan.Phase, faults *faults) error {
 	rtm := r.w.Runtime()
 	began := r.rec.now()

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -16,9 +17,12 @@ import (
 type faults struct {
 	r *run
 
-	mu     sync.Mutex
-	active []*strike
-	tasks  *rt.Semaphore // one unit for every observation in progress
+	mu      sync.Mutex
+	active  []*strike
+	over    []*plan.Phase // phases that have ended: what strikes late heals at once
+	aborted bool          // nothing more is injected, and everything heals
+	busy    int           // injections and healings in progress
+	tasks   *rt.Semaphore // one unit for every observation in progress
 }
 
 // maxObservations is more than any plan can have in progress at once.
@@ -30,7 +34,7 @@ type strike struct {
 	plan   *plan.Fault
 	phase  *plan.Phase
 	nodes  []system.Fault
-	healed bool
+	healed int // of nodes, so many have been told to heal
 }
 
 func newFaults(r *run) *faults {
@@ -101,6 +105,11 @@ func (f *faults) inject(ctx context.Context, s *strike, subject string) {
 	}
 	rtm := f.r.w.Runtime()
 	strike := func(target system.Fault) {
+		if !f.begin() {
+			note(evidence.FaultUnseen, "", "not injected: the experiment was aborted")
+			return
+		}
+		defer f.end()
 		var led []int32
 		if s.plan.Aim == nil { // asking takes longer than the moment that an aimed fault is meant for
 			led = f.r.ledBy(ctx, target.Node)
@@ -118,7 +127,11 @@ func (f *faults) inject(ctx context.Context, s *strike, subject string) {
 		if len(s.nodes) == 1 {
 			f.active = append(f.active, s)
 		}
+		late := f.aborted || !s.plan.Permanent && slices.Contains(f.over, s.phase)
 		f.mu.Unlock()
+		if late { // it was half done when its time was up, and nobody else heals it any more
+			defer f.heal(s)
+		}
 		note(evidence.FaultInjected, target.Node, target.String())
 		f.r.progress(s.phase.Name, "fault: "+target.String())
 		f.observe("effect of "+s.id, func(obsCtx context.Context) {
@@ -159,6 +172,7 @@ func (f *faults) observe(name string, watch func(ctx context.Context)) {
 // endPhase heals what the phase injected and is not permanent.
 func (f *faults) endPhase(_ context.Context, ph *plan.Phase) {
 	f.mu.Lock()
+	f.over = append(f.over, ph)
 	var due []*strike
 	for _, s := range f.active {
 		if s.phase == ph && !s.plan.Permanent {
@@ -171,21 +185,53 @@ func (f *faults) endPhase(_ context.Context, ph *plan.Phase) {
 	}
 }
 
+// abort heals everything that was injected, permanent or not, and sees to it that nothing more is.
+func (f *faults) abort() {
+	f.mu.Lock()
+	f.aborted = true
+	due := slices.Clone(f.active)
+	f.mu.Unlock()
+	for _, s := range due {
+		f.heal(s)
+	}
+}
+
+// begin notes that an injection or healing is in progress; false if nothing may be injected any more.
+func (f *faults) begin() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.aborted {
+		f.busy++
+	}
+	return !f.aborted
+}
+
+func (f *faults) end() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.busy--
+}
+
+// idle says whether no injection and no healing is in progress.
+func (f *faults) idle() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.busy == 0
+}
+
 func (f *faults) heal(s *strike) {
 	f.mu.Lock()
-	done := s.healed
-	s.healed = true
-	nodes := s.nodes
+	nodes := s.nodes[s.healed:]
+	s.healed = len(s.nodes)
+	f.busy += len(nodes)
 	f.mu.Unlock()
-	if done {
-		return
-	}
 	note := func(kind evidence.EntryKind, node, detail string) {
 		f.r.rec.add(evidence.Entry{Kind: kind, Phase: s.phase.Name, Fault: s.id, Node: node, Detail: detail, Pos: &s.plan.Pos})
 	}
 	for _, target := range nodes {
 		// A node that was replaced or killed may take a while to start, so healing goes on beside the run.
 		f.observe("heal "+s.id, func(ctx context.Context) {
+			defer f.end()
 			rtm := f.r.w.Runtime()
 			note(evidence.FaultHealed, target.Node, "heal: "+target.String())
 			f.r.progress("", "heal: "+target.String())

@@ -86,6 +86,18 @@ func (c *recorder) entries() []evidence.Entry {
 	return slices.Clone(c.timeline)
 }
 
+// phaseBegan is when a phase began; 0 if it has not.
+func (c *recorder) phaseBegan(name string) time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i := range c.timeline {
+		if e := &c.timeline[i]; e.Kind == evidence.PhaseBegan && e.Phase == name {
+			return e.At
+		}
+	}
+	return 0
+}
+
 func (c *recorder) samplesTaken() []evidence.Sample {
 	c.mu.Lock()
 	defer c.mu.Unlock()

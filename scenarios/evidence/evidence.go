@@ -194,6 +194,9 @@ const (
 	FaultHealed   EntryKind = "fault.healed"   // healing was asked for
 	HealObserved  EntryKind = "heal.observed"  // the node was seen to be back
 	HealUnseen    EntryKind = "heal.unseen"
+	GateOpened    EntryKind = "gate.opened"        // a guard let the experiment start: Burn is of the steady state
+	GateClosed    EntryKind = "gate.closed"        // a guard did not: no fault is injected, and no phase begins any more
+	Aborted       EntryKind = "experiment.aborted" // the burn passed a guard's limit: everything heals, and no phase begins any more
 	LoadBegan     EntryKind = "load.began"
 	LoadEnded     EntryKind = "load.ended"
 	Drained       EntryKind = "drained" // retrievers have reached the end of the log
@@ -212,7 +215,9 @@ type Entry struct {
 	Topic  string        `json:"topic,omitempty"` // with Part, where an announcement is about one partition
 	Part   int32         `json:"part,omitempty"`
 	Detail string        `json:"detail,omitempty"`
-	Pos    *plan.Pos     `json:"pos,omitempty"` // the step in the script
+	Guard  int           `json:"guard,omitempty"` // of the plan's guards the first is 1
+	Burn   float64       `json:"burn,omitempty"`  // the burn rate that the guard saw
+	Pos    *plan.Pos     `json:"pos,omitempty"`   // the step in the script
 }
 
 // Gap is a piece of evidence that is missing.

@@ -90,6 +90,7 @@ func TestPlantedBugsAreCaught(t *testing.T) {
 		planted.AcksLeader:        {check.CheckDurability},
 		planted.AcceptBeforeKafka: {check.CheckDurability},
 		planted.PartialAsSuccess:  {check.CheckDurability},
+		planted.RefusesAShare:     {check.CheckSLOIngest},
 		// Retrievers may have read an acknowledged record before Kafka lost it: then it is held, but no longer in the log.
 		planted.TruncateToHighWatermark: {check.CheckDurability, check.CheckAgreement},
 		planted.NoFailoverOffDeadSet:    {check.CheckSLOIngest},

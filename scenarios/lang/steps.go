@@ -70,6 +70,20 @@ func steps() []*Builtin {
 			},
 		},
 		{
+			Name: "guard", Method: true, Group: groupSteps, Positional: 1, run: guardStep,
+			Doc: "Guards the experiment by a service level, while it goes on. **Gate**: without enough of the error budget left after the phases of stage before, no fault is injected and the run ends, inconclusive. **Abort**: once the budget burns faster than the limit, all faults are healed, the load goes on until the system has recovered, and the run ends, failed. The burn rate is the share of bad events over 1 − target: at 1 the budget is used up exactly. Several guards may be given.",
+			Args: []Arg{
+				{"level", "string", nil, "`ingest`: an event is good if it is answered as accepted within the bound. `query`: a query is good if it is answered completely within the bound"},
+				{"target", "number or string", nil, "the part that must be good: 0.999 or `\"99.9%\"`; more than 0, less than 1"},
+				{"within", "duration", str("5s"), "the bound, from the moment it was to be sent; without an answer it is bad once that has passed"},
+				{"gate", "number or string", starlark.Float(0.5), "the part of the steady state's error budget that must be left when the first fault would begin: 0.5 or `\"50%\"`"},
+				{"burn", "number", integer(10), "the burn rate beyond which the run stops; more than 0, and less than a total outage's, 1/(1 − target)"},
+				{"window", "duration", str("10s"), "over which it is measured; in the last twelfth of it, too, the burn must be beyond the limit, so that what is over stops nothing"},
+				{"traffic", "string", none, "the load whose events or queries count. Left out: all together"},
+				{"at_least", "whole number", none, "how many events or queries a burn rate needs; fewer keep the gate closed, and stop nothing. Left out: 100 events, 10 queries"},
+			},
+		},
+		{
 			Name: "objective", Method: true, Group: groupSteps, Positional: 2, run: objectiveStep,
 			Doc: "Defines an SLO for each dataset of a load, before the load begins. Beagle workers count it; check `slo_counts` compares the counts with what was sent.",
 			Args: []Arg{

@@ -19,6 +19,8 @@ func Hunts(bug string) []string {
 		return []string{"leader-pairs"}
 	case planted.SeriesAssignment:
 		return []string{"tail-idle"}
+	case planted.RefusesAShare:
+		return []string{"broker-loss"}
 	case planted.StaleDatasetCache:
 		return []string{"recreate"}
 	case planted.AutoCommitEarly, planted.NoDedup:

@@ -95,6 +95,7 @@ func (p *Plan) withoutPositions() *Plan {
 	q.Checks = cloned(p.Checks, func(c *Check) { c.Pos = Pos{} })
 	q.Objectives = cloned(p.Objectives, func(o *Objective) { o.Pos = Pos{} })
 	q.Alerts = cloned(p.Alerts, func(a *Alert) { a.Pos = Pos{} })
+	q.Guards = cloned(p.Guards, func(g *Guard) { g.Pos = Pos{} })
 	q.Phases = cloned(p.Phases, func(ph *Phase) {
 		ph.Pos = Pos{}
 		ph.Expect = cloned(ph.Expect, func(e *Expectation) { e.Pos = Pos{} })
@@ -125,7 +126,7 @@ func (p *Plan) Clone() *Plan {
 	q.Params, q.Worlds, q.Notes = cloned(p.Params, func(*Param) {}), cloned(p.Worlds, func(*string) {}), cloned(p.Notes, func(*string) {})
 	q.Choices, q.Traffic, q.Checks = cloned(p.Choices, func(*Choice) {}), cloned(p.Traffic, func(*Traffic) {}), cloned(p.Checks, func(*Check) {})
 	q.System.Teams = slices.Clone(p.System.Teams)
-	q.Objectives = slices.Clone(p.Objectives)
+	q.Objectives, q.Guards = slices.Clone(p.Objectives), slices.Clone(p.Guards)
 	q.Alerts = cloned(p.Alerts, func(a *Alert) { a.Query = slices.Clone(a.Query) })
 	q.Readers = cloned(p.Readers, func(r *Reader) { r.Shapes = slices.Clone(r.Shapes) })
 	q.Phases = cloned(p.Phases, func(ph *Phase) {

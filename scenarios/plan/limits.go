@@ -21,6 +21,8 @@ const (
 	MaxTriggers    = 10
 	MaxObjectives  = 50
 	MaxAlerts      = 50
+	MaxGuards      = 8
+	MaxGuardEvents = 1_000_000
 	MaxReplayBytes = 256 << 10  // of one load
 	MaxRate        = 10_000_000 // events per second of one load
 	MaxBatchEvents = 10_000

@@ -40,9 +40,11 @@ type Plan struct {
 	// Objectives and Alerts are what is defined for the loads' datasets.
 	Objectives []Objective `json:"objectives,omitempty"`
 	Alerts     []Alert     `json:"alerts,omitempty"`
-	Phases     []Phase     `json:"phases"`
-	Checks     []Check     `json:"checks"`
-	Pos        Pos         `json:"pos"`
+	// Guards keep the experiment from starting, or stop it, when too much of a service level's error budget is gone.
+	Guards []Guard `json:"guards,omitempty"`
+	Phases []Phase `json:"phases"`
+	Checks []Check `json:"checks"`
+	Pos    Pos     `json:"pos"`
 }
 
 // Param is one parameter of the scenario: a keyword default of its function, or what --set gave.

@@ -166,6 +166,7 @@ const (
 	CheckEvidence       = "evidence"
 	CheckFaultsObserved = "faults.observed"
 	CheckExpectations   = "expectations"
+	CheckGuard          = "guard" // for each guard
 )
 
 // CheckNames lists all checks that a plan may have.

@@ -38,6 +38,7 @@ func (p *Plan) Validate() error {
 	p.readers(f)
 	p.alerting(f)
 	p.phases(f, len(topology) == 0)
+	p.guards(f)
 	p.checks(f)
 	p.worlds(f)
 	if len(f.list) > 0 {

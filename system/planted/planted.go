@@ -24,6 +24,7 @@ const (
 	TruncateToHighWatermark = "K5"
 	AcceptBeforeKafka       = "P7"
 	PartialAsSuccess        = "P11"
+	RefusesAShare           = "P12"
 
 	NoFailoverOffDeadSet = "P8"
 	ShedAllTenants       = "P9"
@@ -69,6 +70,7 @@ func All() []Bug {
 		{ID: TruncateToHighWatermark, Name: "truncation to the high watermark", Mechanism: "a new follower truncates to its own high watermark, which lags, instead of by leader epoch; elected next, it has lost acknowledged records", Source: "KIP-101", SimOnly: true},
 		{ID: AcceptBeforeKafka, Name: "accepted before Kafka has acknowledged", Mechanism: "the shepherd answers 202 once an event is queued; a crash or a failed produce loses it", Source: "design class"},
 		{ID: PartialAsSuccess, Name: "partial batch reported as success", Mechanism: "one part of a batch fails and the answer says that all were accepted", Source: "design class"},
+		{ID: RefusesAShare, Name: "a share of all batches is refused", Mechanism: "a shepherd refuses one batch in twenty though nothing is wrong, so the error budget is being used up before any fault", Source: "design class"},
 		{ID: NoFailoverOffDeadSet, Name: "no failover off a dead partition set", Mechanism: "events stay with their dataset's set of partitions even while none of it can be written, so its tenants get nothing but errors", Source: ours},
 		{ID: ShedAllTenants, Name: "overload protection sheds all tenants", Mechanism: "one bound for everybody: what a stuck tenant has in flight takes the room of all others", Source: ours},
 		{ID: StaleDatasetCache, Name: "stale dataset cache", Mechanism: "a dataset that was deleted and created again keeps its old ID in a cache that is never looked after; its events go where no query looks", Source: "design class"},

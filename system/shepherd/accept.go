@@ -21,6 +21,7 @@ const (
 	textShed     = "too much is in flight here: the event was not stored; send it again later"
 	textTeamShed = "too much of this team is in flight here: the event was not stored; send it again later"
 	textDraining = "this shepherd is shutting down: the event was not stored; send it again elsewhere"
+	textPlanted  = "a planted bug refuses one batch in twenty: the event was not stored"
 	textUnknown  = "Kafka has not acknowledged the event in time: it may have been stored or may still be; sending it again may duplicate it"
 )
 
@@ -72,6 +73,12 @@ func (s *Shepherd) acceptFrom(ctx context.Context, t *tenant, req Request) Answe
 		fill(a.Statuses, Refused, textDraining)
 		s.count(a.Statuses)
 		s.tellBatch(&told, t, req.Dataset, a.Statuses)
+		return a
+	}
+	if s.refusesAShare && s.drawn() {
+		fill(a.Statuses, Refused, textPlanted)
+		s.count(a.Statuses)
+		s.end()
 		return a
 	}
 	ds, err := s.directory.DatasetForWrite(ctx, t.id, req.Dataset)
@@ -423,6 +430,13 @@ func (s *Shepherd) add(t Totals) {
 	s.totals.Throttled += t.Throttled
 	s.totals.Refused += t.Refused
 	s.totals.Unknown += t.Unknown
+}
+
+// drawn is one batch in twenty: those that the planted bug RefusesAShare refuses.
+func (s *Shepherd) drawn() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.rand.IntN(20) == 0
 }
 
 // pretendAll is the planted bug PartialAsSuccess: one success speaks for all.

@@ -36,6 +36,7 @@ type Shepherd struct {
 	management *manage.API  // of what teams define; nil without a store for it
 
 	partialAsSuccess bool    // planted.PartialAsSuccess
+	refusesAShare    bool    // planted.RefusesAShare
 	early            *buffer // planted.AcceptBeforeKafka; nil without it
 	stayInSet        bool    // planted.NoFailoverOffDeadSet
 	byHeartbeat      bool    // planted.LivenessByHeartbeat
@@ -125,7 +126,7 @@ func New(r rt.Runtime, ports port.Ports, cfg Config, partitions int32, name stri
 func newShepherd(r rt.Runtime, ports port.Ports, cfg Config, partitions int32, name string, bugs planted.Set, d directory) (*Shepherd, error) {
 	s := &Shepherd{
 		r: r, cfg: cfg, events: ports.Events, name: name, directory: d, catalog: ports.Catalog, telemetry: ports.Telemetry,
-		partialAsSuccess: bugs.Has(planted.PartialAsSuccess), stayInSet: bugs.Has(planted.NoFailoverOffDeadSet),
+		partialAsSuccess: bugs.Has(planted.PartialAsSuccess), refusesAShare: bugs.Has(planted.RefusesAShare), stayInSet: bugs.Has(planted.NoFailoverOffDeadSet),
 		byHeartbeat: bugs.Has(planted.LivenessByHeartbeat), oneBound: bugs.Has(planted.ShedAllTenants), unbounded: bugs.Has(planted.UnboundedQueue),
 		tenants:  newRecent(cfg.CacheSize, (*tenant).busy),
 		datasets: newRecent(cfg.CacheSize, func(*dataset) bool { return false }),
