@@ -1,6 +1,7 @@
 package reports
 
 import (
+	"fmt"
 	"math"
 	"strconv"
 	"time"
@@ -135,6 +136,7 @@ func charts(j *check.Judgement) chartData {
 		{ID: "bounds", Title: "Shares of memory bounds", Step: true, Height: 120, Lines: []chartLine{
 			worst(line(evidence.InFlightShare, "shepherd, in flight (peak so far)", "--c-accepted", 1.5)), worst(line(evidence.RetrieverMemory, "retriever, not yet sealed", "--c-throttled", 1.5, 6, 3))},
 			Note: "The largest of all nodes; 1 is the configured bound."},
+		burnChart(j, line),
 	}
 	d := chartData{Charts: []chart{}, Bands: []band{}, Zooms: []zooming{}}
 	step := j.Series.Step.Seconds()
@@ -159,6 +161,23 @@ func charts(j *check.Judgement) chartData {
 		d.Charts = append(d.Charts, c)
 	}
 	return d
+}
+
+// burnChart draws the burn rate of each guard of the experiment.
+func burnChart(j *check.Judgement, line func(name, label, color string, width float64, dash ...int) chartLine) chart {
+	styles := []struct {
+		color string
+		dash  []int
+	}{{"--c-accepted", nil}, {"--c-throttled", []int{6, 3}}, {"--c-unknown", []int{8, 3, 2, 3}}, {"--c-refused", []int{2, 3}}}
+	c := chart{ID: "burn", Title: "Burn rate of the error budgets that guard the experiment", Step: true, Height: 150,
+		Note: "How many times faster than it may each budget burned over its guard's window; beyond its limit the experiment is aborted."}
+	for i := range j.Guards {
+		g, s := &j.Guards[i], styles[i%len(styles)]
+		l := line(check.BurnColumn(i+1), fmt.Sprintf("%s, limit %.3g over %v", g.Name, g.Limit, g.Window), s.color, 1.5, s.dash...)
+		l.worst = true
+		c.Lines = append(c.Lines, l)
+	}
+	return c
 }
 
 func measured(v check.Values) bool {

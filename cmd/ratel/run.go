@@ -102,6 +102,9 @@ func (c *cli) run(ctx context.Context, name string, f runFlags) error {
 	}
 	if !f.quiet {
 		fmt.Fprintf(c.talk, "%s in the %s world, seed %d\n", p.Scenario, f.world, f.seed)
+		if n, phase := p.AtOnce(); n > 1 {
+			fmt.Fprintf(c.talk, "its faults have up to %d nodes at once (phase %s)\n", n, phase)
+		}
 	}
 	began := time.Now()
 	bar := newProgress(c, f.quiet)

@@ -126,7 +126,18 @@ func (c *cli) describe(ref string) error {
 		}
 		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\n", ph.Name, ph.Length, ph.Stage, strings.Join(faults, "; "))
 	}
-	return tw.Flush()
+	if err := tw.Flush(); err != nil {
+		return err
+	}
+	if n, phase := p.AtOnce(); n > 1 {
+		fmt.Fprintf(c.out, "\nIts faults have up to %d nodes at once (phase %s).\n", n, phase)
+	}
+	for i := range p.Guards {
+		g := &p.Guards[i]
+		fmt.Fprintf(c.out, "\nGuarded by %s: %.4g%% of the budget has to be left before the first fault; aborts at a burn rate above %.4g over %s.\n",
+			g.Name(), 100*g.Gate, g.Burn, g.Window)
+	}
+	return nil
 }
 
 func faultText(f *plan.Fault) string {

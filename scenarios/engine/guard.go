@@ -146,7 +146,7 @@ func (g *guards) watch(ctx context.Context) {
 // abort ends the phases. They heal when their task notices, which is at once.
 func (g *guards) abort(guard int, m *meter, now time.Duration) {
 	rate, _ := m.plan.Rate(m.long.good, m.long.bad)
-	say := fmt.Sprintf("the error budget burns %.4g times too fast over %s, the limit is %.4g: %d of %d %s were bad", rate, m.plan.Window, m.plan.Burn, m.long.bad, m.long.good+m.long.bad, m.unit())
+	say := fmt.Sprintf("the error budget burns %.3g times too fast over %s, the limit is %.3g: %d of %d %s were bad", rate, m.plan.Window, m.plan.Burn, m.long.bad, m.long.good+m.long.bad, m.unit())
 	g.r.rec.add(evidence.Entry{Kind: evidence.Aborted, Guard: guard + 1, Burn: rate, Detail: say, Pos: &m.plan.Pos})
 	g.r.progress("", "aborted: "+say)
 	if g.r.opts.defect == abortIsTold {

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/ratel-sim/ratel/system"
 )
 
 // Guard is a service level that an experiment must not use up. Its error budget is 1 - Target of the events or queries that
@@ -88,6 +90,73 @@ func (p *Plan) Experiment() (first, last int, permanent, ok bool) {
 		permanent = permanent || slices.ContainsFunc(p.Phases[i].Faults, func(f Fault) bool { return f.Permanent })
 	}
 	return first, last, permanent, first >= 0
+}
+
+// AtOnce is the most nodes that the plan's faults have at one time, by what their targets select, and the phase in which they
+// do. Experiments touch one node at a time unless their script means more.
+func (p *Plan) AtOnce() (nodes int, phase string) {
+	type hit struct {
+		from, until time.Duration
+		nodes       int
+	}
+	var hits []hit
+	var start time.Duration
+	for i := range p.Phases {
+		ph := &p.Phases[i]
+		end := start + time.Duration(ph.Length)
+		first := len(hits)
+		for k := range ph.Faults {
+			ft := &ph.Faults[k]
+			h := hit{start + time.Duration(ft.At), end, ft.Target.nodes(p.System)}
+			switch {
+			case ft.Permanent:
+				h.until = math.MaxInt64
+			case ft.For > 0:
+				h.until = h.from + time.Duration(ft.For)
+			}
+			hits = append(hits, h)
+		}
+		for _, h := range hits[first:] { // the most are away when some fault begins
+			sum := 0
+			for _, o := range hits {
+				if o.from <= h.from && h.from < o.until {
+					sum += o.nodes
+				}
+			}
+			if sum > nodes {
+				nodes, phase = sum, ph.Name
+			}
+		}
+		start = end
+	}
+	return nodes, phase
+}
+
+// nodes is how many nodes a selector selects, at the most.
+func (s Selector) nodes(t system.Topology) int {
+	switch s.Kind {
+	case SelectAny:
+		return s.N
+	case SelectAll:
+		return count(t, s.Role)
+	case SelectPair:
+		return len(t.Retrievers(s.Partition))
+	case SelectZone, SelectAnyZone:
+		most := map[string]int{}
+		for _, n := range t.Nodes() {
+			most[n.Zone]++
+		}
+		if s.Kind == SelectZone {
+			return most[s.Zone]
+		}
+		largest := 0
+		for _, zone := range t.ZoneNames() {
+			largest = max(largest, most[zone])
+		}
+		return largest
+	case SelectNode, SelectLeader, SelectZK, SelectSubject, SelectOneOf, SelectPeers:
+	}
+	return 1
 }
 
 // Problems says what is wrong with a guard, by itself.

@@ -126,6 +126,7 @@ func TestSchemaHasTheFieldsOfTheCode(t *testing.T) {
 		"system": reflect.TypeFor[system.Topology](), "zookeeper": reflect.TypeFor[system.ZooKeeper](), "kafka": reflect.TypeFor[system.Kafka](),
 		"shepherd": reflect.TypeFor[shepherd.Config](), "retriever": reflect.TypeFor[retriever.Config](), "query": reflect.TypeFor[query.Config](), "team": reflect.TypeFor[system.Team](),
 		"beagle": reflect.TypeFor[beagle.Config](), "trigger": reflect.TypeFor[trigger.Config](), "telemetry": reflect.TypeFor[telemetry.Config](), "objective": reflect.TypeFor[plan.Objective](), "alert": reflect.TypeFor[plan.Alert](),
+		"guard":  reflect.TypeFor[plan.Guard](),
 		"reader": reflect.TypeFor[plan.Reader](), "traffic": reflect.TypeFor[plan.Traffic](),
 		"phase": reflect.TypeFor[plan.Phase](), "fault": reflect.TypeFor[plan.Fault](), "aim": reflect.TypeFor[plan.Aim](), "selector": reflect.TypeFor[plan.Selector](),
 		"expectation": reflect.TypeFor[plan.Expectation](), "check": reflect.TypeFor[plan.Check](), "check_args": reflect.TypeFor[plan.CheckArgs](),
