@@ -33,7 +33,7 @@ func (w *World) Inject(ctx context.Context, f system.Fault) error {
 	case system.FaultPause:
 		w.paused[f.Node]++
 		return w.freeze(n)
-	case system.FaultKill, system.FaultStop, system.FaultReplace, system.FaultErrors, system.FaultSlow:
+	case system.FaultKill, system.FaultStop, system.FaultReplace, system.FaultErrors, system.FaultSlow, system.FaultPoison:
 	}
 	switch n.Role {
 	case system.RoleZooKeeper:
@@ -57,7 +57,7 @@ func (w *World) faultZooKeeper(f system.Fault) error {
 	case system.FaultReplace:
 		w.zookeeper.KillNode(f.Node)
 		w.zookeeper.WipeNode(f.Node)
-	case system.FaultPause, system.FaultStarve, system.FaultIsolate, system.FaultErrors, system.FaultSlow, system.FaultRecreate:
+	case system.FaultPause, system.FaultStarve, system.FaultIsolate, system.FaultErrors, system.FaultSlow, system.FaultRecreate, system.FaultPoison:
 	}
 	return nil
 }
@@ -73,7 +73,7 @@ func (w *World) faultBroker(ctx context.Context, f system.Fault) error {
 			return err
 		}
 		return w.kafka.WipeBroker(f.Node)
-	case system.FaultPause, system.FaultStarve, system.FaultIsolate, system.FaultErrors, system.FaultSlow, system.FaultRecreate:
+	case system.FaultPause, system.FaultStarve, system.FaultIsolate, system.FaultErrors, system.FaultSlow, system.FaultRecreate, system.FaultPoison:
 	}
 	return nil
 }
@@ -100,7 +100,7 @@ func faultServer(s server, f system.Fault) error {
 		s.SetErrors(f.Rate)
 	case system.FaultSlow:
 		s.SetSlow(f.Delay)
-	case system.FaultPause, system.FaultStarve, system.FaultIsolate, system.FaultRecreate:
+	case system.FaultPause, system.FaultStarve, system.FaultIsolate, system.FaultRecreate, system.FaultPoison:
 	}
 	return nil
 }
@@ -113,7 +113,7 @@ func healServer(s server, f system.Fault) {
 		s.SetErrors(0)
 	case system.FaultSlow:
 		s.SetSlow(0)
-	case system.FaultPause, system.FaultStarve, system.FaultIsolate, system.FaultRecreate:
+	case system.FaultPause, system.FaultStarve, system.FaultIsolate, system.FaultRecreate, system.FaultPoison:
 	}
 }
 
@@ -135,7 +135,7 @@ func (w *World) faultRole(ctx context.Context, f system.Fault) error {
 	case system.FaultReplace:
 		r.kill()
 		r.disk.Wipe()
-	case system.FaultPause, system.FaultStarve, system.FaultIsolate, system.FaultErrors, system.FaultSlow, system.FaultRecreate:
+	case system.FaultPause, system.FaultStarve, system.FaultIsolate, system.FaultErrors, system.FaultSlow, system.FaultRecreate, system.FaultPoison:
 	}
 	return nil
 }
@@ -158,7 +158,7 @@ func (w *World) Heal(_ context.Context, f system.Fault) error {
 	case system.FaultStarve:
 		w.feed(n, f)
 		return nil
-	case system.FaultKill, system.FaultStop, system.FaultReplace, system.FaultIsolate, system.FaultErrors, system.FaultSlow, system.FaultRecreate:
+	case system.FaultKill, system.FaultStop, system.FaultReplace, system.FaultIsolate, system.FaultErrors, system.FaultSlow, system.FaultRecreate, system.FaultPoison:
 	}
 	switch n.Role {
 	case system.RoleZooKeeper:

@@ -101,7 +101,7 @@ func (w *World) Trace() (hash, steps uint64, ok bool) { return w.sched.Hash(), w
 // Can says what this world cannot do.
 func (w *World) Can(kind system.FaultKind, _ system.Role, _ bool) error {
 	switch kind {
-	case system.FaultKill, system.FaultStop, system.FaultReplace, system.FaultPause, system.FaultIsolate, system.FaultErrors, system.FaultSlow, system.FaultStarve, system.FaultRecreate:
+	case system.FaultKill, system.FaultStop, system.FaultReplace, system.FaultPause, system.FaultIsolate, system.FaultErrors, system.FaultSlow, system.FaultStarve, system.FaultRecreate, system.FaultPoison:
 		return nil
 	}
 	return fmt.Errorf("no model of the fault %q", kind)

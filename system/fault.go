@@ -28,7 +28,34 @@ const (
 	FaultStarve FaultKind = "starve"
 	// FaultRecreate deletes a dataset and creates it again under the same name, through the catalog. There is nothing to heal.
 	FaultRecreate FaultKind = "recreate"
+	// FaultPoison appends records that are no good to a partition of the events topic, as a broken or hostile client of the
+	// cluster would. There is nothing to heal: they stay.
+	FaultPoison FaultKind = "poison"
 )
+
+// Poison is what is wrong with the records of [FaultPoison].
+type Poison string
+
+// Kinds of poison. All but the last cannot be decoded.
+const (
+	PoisonGarbage   Poison = "garbage"   // random bytes
+	PoisonEmpty     Poison = "empty"     // no bytes at all
+	PoisonTruncated Poison = "truncated" // a chunk that was cut off
+	PoisonFlipped   Poison = "flipped"   // a chunk of which one bit is another
+	PoisonVersion   Poison = "version"   // a chunk of a version that nobody knows
+	PoisonBomb      Poison = "bomb"      // a chunk that claims more events than there can be, under a right checksum
+	PoisonHostile   Poison = "hostile"   // a chunk that can be decoded, of a dataset that does not exist, with events that nobody sends
+	PoisonMixed     Poison = "mixed"     // one of each in turn
+)
+
+// Poisons lists every kind of poison, PoisonMixed last.
+func Poisons() []Poison {
+	return []Poison{PoisonGarbage, PoisonEmpty, PoisonTruncated, PoisonFlipped, PoisonVersion, PoisonBomb, PoisonHostile, PoisonMixed}
+}
+
+// PoisonKey begins the key of every record of [FaultPoison]. The pipeline's own records have no key, so the harness can
+// tell its poison in the log from what the pipeline has damaged.
+const PoisonKey = "ratel-poison/"
 
 // Direction says which packets an isolation drops, as seen from the target.
 type Direction string
@@ -50,6 +77,9 @@ type Fault struct {
 	Delay     time.Duration `json:"delay,omitempty"`     // slow; starve: how long it is frozen at a time
 	Team      string        `json:"team,omitempty"`      // recreate: the team's name
 	Dataset   string        `json:"dataset,omitempty"`   // recreate
+	Partition int32         `json:"partition,omitempty"` // poison: the partition, whoever leads it; Node is empty
+	Record    Poison        `json:"record,omitempty"`    // poison
+	Records   int           `json:"records,omitempty"`   // poison: how many
 }
 
 // String says what the fault is, for timelines.
@@ -65,6 +95,8 @@ func (f Fault) String() string {
 		return fmt.Sprintf("starve %s: runs %g%% of the time, frozen for %v at a time", f.Node, 100*f.Rate, f.Delay)
 	case FaultRecreate:
 		return fmt.Sprintf("recreate dataset %s of team %s", f.Dataset, f.Team)
+	case FaultPoison:
+		return fmt.Sprintf("poison %s/%d: %s of kind %s", EventsTopic, f.Partition, plural(f.Records, "record"), f.Record)
 	case FaultKill, FaultStop, FaultReplace, FaultPause:
 	}
 	return fmt.Sprintf("%s %s", f.Kind, f.Node)
@@ -84,3 +116,10 @@ const (
 	Refuses Reach = "refuses connections" // nothing listens: the process is gone
 	Silent  Reach = "does not answer"     // connects or hangs, but no reply within the probe's deadline
 )
+
+func plural(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}

@@ -128,7 +128,7 @@ func TestContainersScenarios(t *testing.T) {
 
 // TestAtLengthScenarios runs the scripts that the ordinary test of real servers has no time for.
 func TestAtLengthScenarios(t *testing.T) {
-	for _, name := range []string{"quiet", "recreate", "shepherd-loss", "leader-isolated", restartScript, "shepherd-spot", "blinking", "cold-counters", "dataset-churn", "schema-explosion", "trigger-pause", "trigger-isolated",
+	for _, name := range []string{"quiet", "recreate", "shepherd-loss", "leader-isolated", restartScript, "shepherd-spot", "blinking", "cold-counters", "dataset-churn", "schema-explosion", "poison-record", "trigger-pause", "trigger-isolated",
 		"broker-gray", "leader-pairs", "tail-idle"} {
 		t.Run(name, func(t *testing.T) { sound(t, name) })
 	}
@@ -205,6 +205,7 @@ func TestAtLengthPlantedBugs(t *testing.T) {
 		{planted.SeriesAssignment, []string{"tail-idle"}, []string{"expect steady: beagle.idle == 0"}},
 		{planted.LivenessByHeartbeat, []string{"broker-gray"}, []string{check.CheckSLOIngest}},
 		{planted.RangeAssignment, []string{"leader-pairs"}, []string{check.CheckProgress, "expect steady: beagle.lag < 200"}},
+		{planted.PoisonRecord, []string{"poison-record"}, []string{check.CheckProgress, check.CheckRecovers}},
 		{planted.SessionLossUnnoticed, []string{"trigger-isolated"}, []string{check.CheckFencing}},
 	})
 }

@@ -27,6 +27,7 @@ type run struct {
 
 	problems []Finding // of the evidence itself
 
+	poisoned                  map[offsetOf]bool // records of the harness's own
 	prods                     producers
 	offered, accepted, denied ledger.Ledger // denied: certainly not stored
 	allowed                   ledger.Ledger // offered and not denied: may be stored

@@ -18,6 +18,7 @@ type marks struct {
 	revived oddities      // certainly refused, and stored
 	gone    oddities      // of sequences that are missing in the history, so that nothing can be said
 	damaged [4]oddities   // by state; none that is intact
+	poison  int64         // marks of records of the harness's own
 	top     map[int32]int64
 }
 
@@ -32,6 +33,12 @@ type oddities struct {
 type event struct {
 	producer uint32
 	seq      uint64
+}
+
+// offsetOf names a record of the log.
+type offsetOf struct {
+	partition int32
+	offset    int64
 }
 
 // spot is a place where an event was found.
@@ -148,6 +155,10 @@ func (r *run) mark(m *marks, place *ledger.Ledger, s spot) {
 		if s.state > evidence.Unreadable {
 			r.problem("marks", "a mark of state %d, which is not known", s.state)
 			return
+		}
+		if s.state != evidence.Corrupt && r.poisoned[offsetOf{s.partition, s.offset}] {
+			m.poison++
+			return // it is the harness's own
 		}
 		m.damaged[s.state].addMark(s)
 		if s.state != evidence.Corrupt {

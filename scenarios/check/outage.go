@@ -20,7 +20,7 @@ func (r *run) disturbances() []interval {
 	var list []interval
 	for i := range r.faults {
 		f := &r.faults[i]
-		if f.Injected == None || f.Kind == string(system.FaultRecreate) {
+		if f.Injected == None || f.Kind == string(system.FaultRecreate) || f.Kind == string(system.FaultPoison) {
 			continue
 		}
 		list = append(list, interval{f.Injected, r.endOf(f)})
@@ -45,7 +45,7 @@ func (r *run) outages() []interval {
 	down := map[string][]interval{}
 	for i := range r.faults {
 		f := &r.faults[i]
-		if f.Injected == None || f.Kind == string(system.FaultRecreate) || f.Node == "" {
+		if f.Injected == None || f.Node == "" || f.Kind == string(system.FaultRecreate) {
 			continue
 		}
 		s := interval{f.Injected, r.endOf(f)}

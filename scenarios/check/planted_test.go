@@ -54,6 +54,28 @@ func lose(e *evidence.Evidence, from, to time.Duration) *evidence.Part {
 	return part
 }
 
+// poisonLog puts a record of the harness's own at an offset of the log.
+func poisonLog(e *evidence.Evidence, offset int64) {
+	e.Log = append(e.Log, evidence.LogMark{Partition: 5, Offset: offset, State: evidence.Unreadable})
+	e.Timeline = append(e.Timeline, evidence.Entry{
+		At: e.Timeline[len(e.Timeline)-1].At, Kind: evidence.Poisoned, Topic: "events", Part: 5, Offset: offset, Detail: "garbage/outage/0/0",
+	})
+}
+
+// TestPoisonIsNoCorruption: what the harness has put into the log itself counts as nobody's damage, in the log and where it is held.
+func TestPoisonIsNoCorruption(t *testing.T) {
+	t.Parallel()
+	e := defaultShape().history()
+	poisonLog(e, 1<<30)
+	e.Held = append(e.Held, evidence.HeldMark{Retriever: e.Held[len(e.Held)-1].Retriever, Partition: 5, Offset: 1 << 30, State: evidence.Foreign})
+	j := Judge(e)
+	for _, r := range j.Results {
+		if r.Verdict != Pass {
+			t.Errorf("%s: %v: %s", r.Name, r.Verdict, r.Summary)
+		}
+	}
+}
+
 func dropEntries(e *evidence.Evidence, kind evidence.EntryKind) {
 	e.Timeline = slices.DeleteFunc(e.Timeline, func(x evidence.Entry) bool { return x.Kind == kind })
 }
@@ -159,6 +181,15 @@ var plantings = []struct {
 	}, verdict: Fail, check: CheckCorruption, own: Fail, says: "1 foreign event in Kafka's log"},
 	{name: "unreadable in the log", plant: func(e *evidence.Evidence) { e.Log[9].State = evidence.Unreadable },
 		verdict: Fail, check: CheckCorruption, own: Fail, says: "1 unreadable event in Kafka's log"},
+	{name: "unreadable beside the harness's own", plant: func(e *evidence.Evidence) {
+		poisonLog(e, 1<<30)
+		e.Log = append(e.Log, evidence.LogMark{Partition: 5, Offset: 1<<30 + 1, State: evidence.Unreadable})
+	}, verdict: Fail, check: CheckCorruption, own: Fail, says: "1 unreadable event in Kafka's log"},
+	{name: "corrupt where the harness's own is", plant: func(e *evidence.Evidence) {
+		e.Log[9].State = evidence.Corrupt
+		poisonLog(e, e.Log[9].Offset)
+		e.Timeline[len(e.Timeline)-1].Part = e.Log[9].Partition
+	}, verdict: Fail, check: CheckCorruption, own: Fail, says: "1 corrupt event in Kafka's log"},
 	{name: "the receipt names another record", plant: func(e *evidence.Evidence) {
 		_, part, _ := accepted(e, 5*sec, 10*sec, 1)
 		part.Offset += 3

@@ -165,6 +165,9 @@ func (r *run) judgeCorruption() Result {
 			res.Findings = append(res.Findings, f)
 		}
 	}
+	if n := r.log.poison + r.held.poison; n > 0 {
+		res.Numbers = append(res.Numbers, Number{"of the harness's own poison", float64(n), "marks"})
+	}
 	if total > 0 {
 		res.Verdict, res.Summary = Fail, plural(total, "stored event is", "stored events are")+" not what was sent"
 		return res

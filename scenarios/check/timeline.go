@@ -81,6 +81,11 @@ func (r *run) readTimeline() {
 			}
 		case evidence.LoadEnded:
 			r.loadEnded = e.At
+		case evidence.Poisoned:
+			if r.poisoned == nil {
+				r.poisoned = map[offsetOf]bool{}
+			}
+			r.poisoned[offsetOf{e.Part, e.Offset}] = true
 		case evidence.Drained:
 			r.drained, r.drainNote = true, e.Detail
 		case evidence.NotDrained:

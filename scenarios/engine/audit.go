@@ -37,6 +37,9 @@ type auditRecord struct {
 	from, to int // in evidence.Log
 }
 
+// poisonKey begins the keys of the harness's own records.
+var poisonKey = []byte(system.PoisonKey)
+
 func (a *auditor) readLog(ctx context.Context) error {
 	r := a.r
 	start, high, err := r.w.Log().Admin().Offsets(ctx, system.EventsTopic, a.partition)
@@ -57,7 +60,11 @@ func (a *auditor) readLog(ctx context.Context) error {
 			return fmt.Errorf("read at offset %d of %d: %w", reader.Offset(), high, err)
 		}
 		for i := range batch.Records {
-			a.logRecord(batch.Records[i].Offset, batch.Records[i].Value)
+			rec := &batch.Records[i]
+			if bytes.HasPrefix(rec.Key, poisonKey) {
+				r.poisoned(a.partition, rec.Offset, string(rec.Key))
+			}
+			a.logRecord(rec.Offset, rec.Value)
 		}
 	}
 	return nil

@@ -131,7 +131,8 @@ type run struct {
 	readers *loadgen.Readers
 	asked   []evidence.Query // after everything has settled
 	placed  []system.Node    // where every node really is
-	begun   bool             // the load has begun: from here on there is evidence
+	poisons poisons
+	begun   bool // the load has begun: from here on there is evidence
 }
 
 func (r *run) main(ctx context.Context) error {

@@ -111,12 +111,17 @@ func (f *faults) inject(ctx context.Context, s *strike, subject string) {
 		}
 		defer f.end()
 		var led []int32
-		if s.plan.Aim == nil { // asking takes longer than the moment that an aimed fault is meant for
+		if s.plan.Aim == nil && target.Node != "" { // asking takes longer than the moment that an aimed fault is meant for
 			led = f.r.ledBy(ctx, target.Node)
 		}
 		// The injection itself is not cut short by the end of the phase: a half-done fault could not be healed.
 		injectCtx, cancel := rtm.WithTimeout(context.WithoutCancel(ctx), injectDeadline)
-		err := f.r.w.Inject(injectCtx, target)
+		var err error
+		if target.Kind == system.FaultPoison {
+			err = f.r.poison(injectCtx, s.id, target)
+		} else {
+			err = f.r.w.Inject(injectCtx, target)
+		}
 		cancel()
 		if err != nil {
 			note(evidence.FaultUnseen, target.Node, fmt.Sprintf("injecting %s failed: %v", target, err))
@@ -237,7 +242,7 @@ func (f *faults) heal(s *strike) {
 			f.r.progress("", "heal: "+target.String())
 			healCtx, cancel := rtm.WithTimeout(ctx, recoverDeadline)
 			defer cancel()
-			if target.Kind == system.FaultRecreate {
+			if target.Kind == system.FaultRecreate || target.Kind == system.FaultPoison {
 				note(evidence.HealObserved, target.Node, "there is nothing to heal")
 				return
 			}

@@ -71,6 +71,8 @@ func (r *run) effect(ctx context.Context, f system.Fault) (how string, seen bool
 		look = r.starving(f)
 	case system.FaultRecreate:
 		return "the catalog has the dataset under a new ID", true
+	case system.FaultPoison:
+		return "Kafka has acknowledged every record of it", true
 	}
 	how, seen = r.poll(ctx, effectDeadline, look)
 	if !seen {

@@ -12,6 +12,10 @@ import (
 
 // resolve finds the nodes that a planned fault means now.
 func (r *run) resolve(ctx context.Context, s *strike, subject string) ([]system.Fault, error) {
+	if s.plan.Kind == system.FaultPoison {
+		// It is for the partition, whoever leads it when it gets there, and for as long as nobody does it waits.
+		return []system.Fault{{Kind: s.plan.Kind, Partition: s.plan.Target.Partition, Record: s.plan.Record, Records: s.plan.Records}}, nil
+	}
 	targets, err := r.nodes(ctx, s.plan.Target, "target of "+s.id, "", subject)
 	if err != nil {
 		return nil, err

@@ -202,6 +202,7 @@ const (
 	Drained       EntryKind = "drained" // retrievers have reached the end of the log
 	NotDrained    EntryKind = "drain.timeout"
 	Announced     EntryKind = "announced" // a port.Event: Event is its kind
+	Poisoned      EntryKind = "poisoned"  // the harness's own bad record is at Offset of Topic's partition Part
 )
 
 // Entry is one thing that happened.
@@ -214,6 +215,7 @@ type Entry struct {
 	Event  string        `json:"event,omitempty"`
 	Topic  string        `json:"topic,omitempty"` // with Part, where an announcement is about one partition
 	Part   int32         `json:"part,omitempty"`
+	Offset int64         `json:"offset,omitempty"` // poisoned
 	Detail string        `json:"detail,omitempty"`
 	Guard  int           `json:"guard,omitempty"` // of the plan's guards the first is 1
 	Burn   float64       `json:"burn,omitempty"`  // the burn rate that the guard saw

@@ -122,6 +122,11 @@ func faults() []*Builtin {
 			Arg{"dataset", "string", nil, "a load's dataset: the first load's are load-0-0, load-0-1, …"},
 			Arg{"team", "string", str(system.DefaultTeam), "whose dataset"},
 		),
+		fault(
+			system.FaultPoison, "Appends records that are no good to a partition of the events topic, as a broken or hostile client of the cluster would. The target is `leader_of(\"events\", …)`, which names the partition: a record waits for its next leader. There is nothing to heal. See *Poison* in `docs/worlds.md`.",
+			Arg{"record", "string", str(string(system.PoisonMixed)), "what is wrong with them: `garbage`, `empty`, `truncated`, `flipped`, `version`, `bomb`, `hostile`, or `mixed`, one of each in turn"},
+			Arg{"records", "whole number", integer(7), "how many; at most 1000"},
+		),
 	}
 }
 
@@ -146,6 +151,8 @@ func makeFault(c *call, kind system.FaultKind) starlark.Value {
 		f.Rate, f.Delay = c.ratio("share"), c.duration("stall")
 	case system.FaultRecreate:
 		f.Dataset, f.Team = c.str("dataset"), c.str("team")
+	case system.FaultPoison:
+		f.Record, f.Records = system.Poison(c.str("record")), c.integer("records")
 	case system.FaultKill, system.FaultStop, system.FaultReplace, system.FaultPause, system.FaultIsolate:
 	}
 	if c.values["on"] != starlark.None {

@@ -24,7 +24,7 @@ const (
 
 // FaultKinds lists all kinds of faults.
 func FaultKinds() []system.FaultKind {
-	return []system.FaultKind{system.FaultKill, system.FaultStop, system.FaultReplace, system.FaultPause, system.FaultIsolate, system.FaultErrors, system.FaultSlow, system.FaultStarve, system.FaultRecreate}
+	return []system.FaultKind{system.FaultKill, system.FaultStop, system.FaultReplace, system.FaultPause, system.FaultIsolate, system.FaultErrors, system.FaultSlow, system.FaultStarve, system.FaultRecreate, system.FaultPoison}
 }
 
 // Roles lists all roles.
@@ -64,6 +64,7 @@ func (ft Fault) Problems() Problems {
 	}
 	ft.isolation(f)
 	ft.degree(f)
+	ft.poison(f)
 	ft.aim(f)
 	return f.list
 }
@@ -116,6 +117,28 @@ func (ft Fault) degree(f *found) {
 		}
 	} else if ft.Dataset != "" || ft.Team != "" {
 		f.add("dataset", "", "only recreate has a dataset and a team")
+	}
+}
+
+// maxPoison bounds the records of one poison.
+const maxPoison = 1000
+
+// poison checks what only poison has.
+func (ft Fault) poison(f *found) {
+	if ft.Kind != system.FaultPoison {
+		if ft.Record != "" || ft.Records != 0 {
+			f.add("record", "", "only poison has a record and records")
+		}
+		return
+	}
+	if ft.Target.Kind != SelectLeader {
+		f.add("target", `write such as leader_of("events", 0)`, "poison goes to a partition, and the target names none")
+	}
+	if !slices.Contains(system.Poisons(), ft.Record) {
+		f.add("record", oneOf(string(ft.Record), texts(system.Poisons())), "there is no poison %q", ft.Record)
+	}
+	if ft.Records < 1 || ft.Records > maxPoison {
+		f.add("records", "", "records must be from 1 to %d, not %d", maxPoison, ft.Records)
 	}
 }
 
@@ -177,7 +200,7 @@ func (ft Fault) targets(t system.Topology, step string) Problems {
 		if single {
 			list = append(list, Problem{Pos: ft.Pos, Field: "target", What: fmt.Sprintf("%s: replacing %s would destroy the only copy of what it holds", step, role), Hint: "write kill, stop or pause"})
 		}
-	case system.FaultKill, system.FaultStop, system.FaultPause, system.FaultStarve, system.FaultIsolate:
+	case system.FaultKill, system.FaultStop, system.FaultPause, system.FaultStarve, system.FaultIsolate, system.FaultPoison:
 	}
 	if ft.Kind == system.FaultIsolate && len(list) == 0 && ft.lonely(t) {
 		list = append(list, Problem{Pos: ft.Pos, Field: "from_", What: step + ": there is no other node to isolate the target from"})

@@ -159,6 +159,8 @@ type Fault struct {
 	Delay     Duration         `json:"delay,omitempty"`     // slow
 	Team      string           `json:"team,omitempty"`      // recreate
 	Dataset   string           `json:"dataset,omitempty"`   // recreate
+	Record    system.Poison    `json:"record,omitempty"`    // poison: what is wrong with the records
+	Records   int              `json:"records,omitempty"`   // poison: how many
 	At        Duration         `json:"at"`                  // after the phase's start
 	For       Duration         `json:"for,omitempty"`       // heal after this long; 0 means at the phase's end
 	Permanent bool             `json:"permanent,omitempty"` // never heal

@@ -76,7 +76,7 @@ func (w *World) Inject(ctx context.Context, f system.Fault) error {
 		return docker.Explain(what, w.isolate(ctx, n, f))
 	case system.FaultErrors, system.FaultSlow:
 		return docker.Explain(what, w.degrade(ctx, n, f))
-	case system.FaultRecreate: // is about no node's process
+	case system.FaultRecreate, system.FaultPoison: // are about no node's process
 	}
 	return fmt.Errorf("%s: no such fault here", what)
 }
@@ -128,7 +128,7 @@ func (w *World) Heal(ctx context.Context, f system.Fault) error {
 		return docker.Explain(what, w.rejoin(ctx, n, f))
 	case system.FaultErrors, system.FaultSlow:
 		return docker.Explain(what, w.mend(ctx, n, f))
-	case system.FaultStarve, system.FaultRecreate:
+	case system.FaultStarve, system.FaultRecreate, system.FaultPoison:
 	}
 	return fmt.Errorf("%s: no such fault here", what)
 }

@@ -187,7 +187,7 @@ func (w *World) Can(kind system.FaultKind, r system.Role, aimed bool) error {
 			return fmt.Errorf("no fault %q on %s: only %s and %s are reached through a proxy that can make requests fail or wait", kind, r, system.RoleMySQL, system.RoleS3)
 		}
 		return nil
-	case system.FaultRecreate:
+	case system.FaultRecreate, system.FaultPoison:
 		return nil
 	}
 	return fmt.Errorf("no fault %q on %s here", kind, r)

@@ -93,7 +93,7 @@ func All() []Bug {
 		{ID: UndrainedRebalance, Name: "undrained queue at a rebalance", Mechanism: "what was read before a partition was revoked is counted after another worker has it, and progress is moved from wherever it is", Source: "kafka-go issue 1398"},
 		{ID: ZombieCommits, Name: "zombie after max.poll.interval", Mechanism: "a worker that was paused until it was evicted commits what it had gathered on top of its successor's progress", Source: "Kafka consumer configuration, max.poll.interval.ms"},
 		{ID: ResetToLatest, Name: "reset to latest", Mechanism: "a partition without progress is counted from its end, so what was there before is skipped", Source: "KIP-1327"},
-		{ID: PoisonRecord, Name: "poison record", Mechanism: "a record that cannot be read is tried again for ever; its partition is counted no further", Source: "design class"},
+		{ID: PoisonRecord, Name: "poison record", Mechanism: "a record that cannot be read is tried again for ever; its partition is counted and stored no further", Source: "design class"},
 		{ID: SLOByProcessingTime, Name: "SLO counted by processing time", Mechanism: "an event counts in the minute in which it is read, so a backlog lands in the wrong minutes", Source: "design class"},
 		{ID: RangeAssignment, Name: "range assignment beside paired leaders", Mechanism: "ranges of partitions give one worker several that are led by one broker, to which it has one connection: they wait for one another", Source: ours},
 		{ID: SeriesAssignment, Name: "partitions assigned in series", Mechanism: "workers are filled one after the other, so the last of a group that was scaled out have no work and drag down the average by which it is scaled", Source: ours},

@@ -38,10 +38,13 @@ func (re *Retriever) follow(ctx context.Context, st *state) error {
 		switch {
 		case err == nil:
 			outside = 0
-			if err := re.keep(ctx, st, batch, sent); err != nil {
+			err := re.keep(ctx, st, batch, sent)
+			if err == nil {
+				continue
+			}
+			if !errors.Is(err, errPoison) {
 				return re.bye(ctx, s, err)
 			}
-			continue
 		case errors.Is(err, errDue):
 			if err := re.settle(ctx, s); err != nil {
 				return re.bye(ctx, s, err)
@@ -167,6 +170,9 @@ func (re *Retriever) poll(ctx context.Context, s *store, reader port.Reader) (po
 	return batch, err
 }
 
+// errPoison is what a planted bug makes of a record that cannot be decoded.
+var errPoison = errors.New("the record cannot be decoded")
+
 // keep takes over what a fetch that was sent at that time has returned.
 func (re *Retriever) keep(ctx context.Context, st *state, batch port.Batch, sent time.Time) error {
 	s := st.store
@@ -178,6 +184,9 @@ func (re *Retriever) keep(ctx context.Context, st *state, batch port.Batch, sent
 	}
 	for i := range batch.Records {
 		if err := re.record(ctx, st, &batch.Records[i]); err != nil {
+			re.mu.Lock()
+			re.next, re.highWater = s.staged.next, batch.HighWatermark // how far behind it is left is known
+			re.mu.Unlock()
 			return err
 		}
 	}
@@ -224,6 +233,10 @@ func (re *Retriever) record(ctx context.Context, st *state, rec *port.Fetched) e
 	}
 	c, err := re.decoder.Decode(rec.Value)
 	if err != nil {
+		if re.bugs.Has(planted.PoisonRecord) {
+			return fmt.Errorf("offset %d: %w: %w", rec.Offset, errPoison, err)
+		}
+		re.announce(port.EventRecordSkipped, fmt.Sprintf("offset %d: %v", rec.Offset, err))
 		f.kind = frameAside
 		s.put(&f)
 		re.stage(st, &f, event.Chunk{}, nil)

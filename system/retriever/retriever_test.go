@@ -103,8 +103,35 @@ func TestUnreadableRecordsAreKeptAside(t *testing.T) {
 	if got := seqs(g.held(1)); !slices.Equal(got, []uint64{0, 1}) || g.status().Corrupt != 2 {
 		t.Errorf("%v, %+v", got, g.status())
 	}
+	if told := g.seen.of(port.EventRecordSkipped); len(told) != 2 || !strings.HasPrefix(told[0], "offset 1: ") {
+		t.Errorf("announced %q", told)
+	}
 	if !strings.Contains(string(g.disk.files[g.disk.logs()[0]].data), "not a chunk") {
 		t.Error("its bytes were not kept")
+	}
+}
+
+// TestPoisonRecord: with the bug, the partition is followed no further than to the first record that cannot be decoded, and
+// how far behind that leaves it is known.
+func TestPoisonRecord(t *testing.T) {
+	t.Parallel()
+	bugs, err := planted.Parse(planted.PoisonRecord)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := newRig(t)
+	g.bugs = bugs
+	g.log.add(chunk(1, 0), []byte("not a chunk"), chunk(1, 1))
+	g.start()
+	eventually(t, "it is read to the poison and tried again", func() bool {
+		g.log.mu.Lock()
+		fetches := g.log.fetches
+		g.log.mu.Unlock()
+		st := g.status()
+		return st.Durable == 1 && st.HighWater == 3 && fetches > 2
+	})
+	if got := seqs(g.held(1)); !slices.Equal(got, []uint64{0}) {
+		t.Errorf("held %v", got)
 	}
 }
 
