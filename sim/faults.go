@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/ratel-sim/ratel/sim/host"
 	simnet "github.com/ratel-sim/ratel/sim/net"
 	"github.com/ratel-sim/ratel/system"
 	"github.com/ratel-sim/ratel/system/port"
@@ -44,6 +45,8 @@ func (w *World) Inject(ctx context.Context, f system.Fault) error {
 		return faultServer(w.mysql, f)
 	case system.RoleS3:
 		return faultServer(w.s3, f)
+	case system.RoleObserver:
+		return faultServer(w.observer, f)
 	case system.RoleShepherd, system.RoleRetriever, system.RoleQuery, system.RoleBeagle, system.RoleTrigger:
 		return w.faultRole(ctx, f)
 	}
@@ -119,8 +122,11 @@ func healServer(s server, f system.Fault) {
 
 // serverOf is the server that a fault of the kinds errors and slow is on.
 func (w *World) serverOf(f system.Fault) server {
-	if f.Node == system.NodeName(system.RoleMySQL, 1) {
+	switch f.Node {
+	case system.NodeName(system.RoleMySQL, 1):
 		return w.mysql
+	case system.NodeName(system.RoleObserver, 1):
+		return w.observer
 	}
 	return w.s3
 }
@@ -169,6 +175,8 @@ func (w *World) Heal(_ context.Context, f system.Fault) error {
 		healServer(w.mysql, f)
 	case system.RoleS3:
 		healServer(w.s3, f)
+	case system.RoleObserver:
+		healServer(w.observer, f)
 	case system.RoleShepherd, system.RoleRetriever, system.RoleQuery, system.RoleBeagle, system.RoleTrigger:
 		return w.roles[f.Node].start()
 	}
@@ -226,6 +234,8 @@ func (w *World) Probe(ctx context.Context, node string) (system.Reach, string) {
 		service = w.mysql.ProbeService()
 	case system.RoleS3:
 		service = w.s3.ProbeService()
+	case system.RoleObserver:
+		service = host.ProbeService
 	case system.RoleShepherd, system.RoleRetriever, system.RoleQuery, system.RoleBeagle, system.RoleTrigger:
 	}
 	_, err := simnet.Call(ctx, w.harness, w.home, node, service, simnet.Message{Size: 16})
@@ -254,7 +264,7 @@ func (w *World) ready(ctx context.Context, n system.Node) (system.Reach, string)
 			return system.Silent, "its partition is not claimed"
 		}
 		return system.Answers, "claimed its partition"
-	case system.RoleShepherd, system.RoleZooKeeper, system.RoleMySQL, system.RoleS3, system.RoleQuery, system.RoleBeagle, system.RoleTrigger:
+	case system.RoleShepherd, system.RoleZooKeeper, system.RoleMySQL, system.RoleS3, system.RoleQuery, system.RoleBeagle, system.RoleTrigger, system.RoleObserver:
 	}
 	return system.Answers, "replied"
 }

@@ -56,6 +56,7 @@ func (r *role) start() error {
 		Blobs:        r.w.s3.Client(r.net, p),
 		Peers:        &peers{p: p, from: r.net},
 		Disk:         r.disk.Mount(p),
+		Observer:     r.observer(p),
 		Events:       &r.w.sink,
 	}
 	recorder := telemetry.New(p, ports.Observer, r.w.topology.Telemetry, telemetry.Identity{Node: r.node.Name, Role: string(r.node.Role), Zone: r.node.Zone})

@@ -15,6 +15,7 @@ import (
 	"github.com/ratel-sim/ratel/sim/sched"
 	"github.com/ratel-sim/ratel/sim/zookeeper"
 	"github.com/ratel-sim/ratel/system"
+	"github.com/ratel-sim/ratel/system/observer"
 	"github.com/ratel-sim/ratel/system/planted"
 	"github.com/ratel-sim/ratel/system/port"
 	"github.com/ratel-sim/ratel/system/query"
@@ -68,6 +69,8 @@ type World struct {
 	paused    map[string]int // faults of the kind pause that are on a node
 	starved   map[string]*starvation
 	receiving bool // webhooks
+	observer  *observerHost
+	observed  observer.Sink
 }
 
 // New makes a world. Nothing runs before Drive.

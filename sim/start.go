@@ -44,6 +44,9 @@ func (w *World) Start(ctx context.Context, t system.Topology) error {
 			roles = append(roles, w.newBeagle(n))
 		case system.RoleTrigger:
 			roles = append(roles, w.newTrigger(n))
+		case system.RoleObserver:
+			w.observer = w.newObserver(n)
+			w.observer.Start()
 		}
 	}
 	w.mysql.Start()

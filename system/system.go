@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/ratel-sim/ratel/system/beagle"
+	"github.com/ratel-sim/ratel/system/observer"
 	"github.com/ratel-sim/ratel/system/planted"
 	"github.com/ratel-sim/ratel/system/port"
 	"github.com/ratel-sim/ratel/system/query"
@@ -40,7 +41,12 @@ type Topology struct {
 	Teams    []Team         `json:"teams"`
 	// Telemetry is how roles describe themselves; the zero Config is not at all.
 	Telemetry telemetry.Config `json:"telemetry,omitzero"`
+	// Observer is who takes what the roles say about themselves; the zero Config stands for nobody.
+	Observer observer.Config `json:"observer,omitzero"`
 }
+
+// Observed says whether there is a node that takes what the roles say about themselves.
+func (t Topology) Observed() bool { return t.Telemetry.Enabled && t.Observer.EventsPerSecond > 0 }
 
 // ZooKeeper is the ensemble.
 type ZooKeeper struct {
@@ -110,8 +116,8 @@ func Default() Topology {
 // Role is a kind of node.
 type Role string
 
-// Roles. A node is named by its role and a number from 1: kafka2 is the broker with id 2. MySQL and S3 are one node each,
-// named as their role.
+// Roles. A node is named by its role and a number from 1: kafka2 is the broker with id 2. MySQL, S3 and the observer are one
+// node each, named as their role.
 const (
 	RoleZooKeeper Role = "zk"
 	RoleKafka     Role = "kafka"
@@ -122,6 +128,7 @@ const (
 	RoleQuery     Role = "query"
 	RoleBeagle    Role = "beagle"
 	RoleTrigger   Role = "trigger"
+	RoleObserver  Role = "observer"
 )
 
 // Node is one node of a topology.
@@ -165,6 +172,9 @@ func (t Topology) Place(bugs planted.Set) []Node {
 	add(RoleQuery, t.Queries)
 	add(RoleBeagle, t.Beagles)
 	add(RoleTrigger, t.Triggers)
+	if t.Observed() {
+		nodes = append(nodes, Node{Name: NodeName(RoleObserver, 1), Role: RoleObserver, Number: 1, Partition: -1, Replica: -1})
+	}
 	return nodes
 }
 
@@ -201,7 +211,7 @@ func (t Topology) Retrievers(partition int32) []string {
 
 // NodeName names the n-th node (from 1) of a role.
 func NodeName(role Role, n int) string {
-	if role == RoleMySQL || role == RoleS3 {
+	if role == RoleMySQL || role == RoleS3 || role == RoleObserver {
 		return string(role)
 	}
 	return fmt.Sprintf("%s%d", role, n)

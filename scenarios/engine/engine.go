@@ -128,6 +128,7 @@ type run struct {
 	load    *loadgen.Load
 	commits *commits
 	alerts  *alerting
+	told    *telemetry
 	readers *loadgen.Readers
 	asked   []evidence.Query // after everything has settled
 	placed  []system.Node    // where every node really is
@@ -137,6 +138,8 @@ type run struct {
 
 func (r *run) main(ctx context.Context) error {
 	rtm := r.w.Runtime()
+	r.told = &telemetry{rtm: rtm}
+	r.w.Observe(r.told)
 	startCtx, cancel := rtm.WithTimeout(ctx, startDeadline)
 	defer cancel()
 	if err := r.w.Start(startCtx, r.p.System); err != nil {
@@ -189,6 +192,7 @@ func (r *run) main(ctx context.Context) error {
 	if err := watching.Wait(ctx); err != nil {
 		return err
 	}
+	r.told.settle(ctx, r)
 	sampler.sample(ctx) // the final state, after everything has settled
 	r.alerts.collect(ctx)
 	return r.collect(ctx)
@@ -209,6 +213,7 @@ func (r *run) seal(err error) {
 		r.ev.Commits = r.commits.taken()
 	}
 	r.alerts.seal()
+	r.told.seal(r)
 	r.ev.Run.Length = r.rec.now()
 	if err != nil {
 		// "context canceled" is how Go says interrupted, and tells nobody else anything.

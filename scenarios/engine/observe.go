@@ -226,6 +226,10 @@ func (s *sampler) sample(ctx context.Context) {
 	s.retrievers(ctx, values)
 	s.shepherds(ctx, values)
 	s.beagles(ctx, values)
+	if s.r.p.System.Observed() {
+		taken, refused := s.r.told.counts()
+		values[evidence.ObserverTaken], values[evidence.ObserverRefused] = float64(taken), float64(refused)
+	}
 	_, _, _, inFlight := s.r.load.Counts()
 	values[evidence.InFlight] = float64(inFlight)
 	s.r.rec.sample(values)

@@ -6,6 +6,7 @@ import (
 	"context"
 
 	"github.com/ratel-sim/ratel/system"
+	"github.com/ratel-sim/ratel/system/observer"
 	"github.com/ratel-sim/ratel/system/port"
 	"github.com/ratel-sim/ratel/system/query"
 	"github.com/ratel-sim/ratel/system/retriever"
@@ -61,6 +62,8 @@ type World interface {
 	Subscribe(sink port.Events)
 	// Receive lets roles deliver webhooks to sink for as long as the run goes on, and returns the URL at which they do.
 	Receive(ctx context.Context, sink WebhookSink) (url string, err error)
+	// Observe hands what the pipeline's observer takes to sink, if the topology has one. It is called before Start.
+	Observe(sink observer.Sink)
 	// Trace is the hash and the number of steps of a deterministic run; ok is false elsewhere.
 	Trace() (hash uint64, steps uint64, ok bool)
 }

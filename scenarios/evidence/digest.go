@@ -103,6 +103,9 @@ func FirstDifference(a, b *Evidence) Difference {
 			}, func(s *Sample) string { return jsonText(s) })
 		},
 		func() Difference {
+			return firstOf(TelemetryFile, a.Telemetry, b.Telemetry, sameTelemetry, func(t *Telemetry) string { return jsonText(t) })
+		},
+		func() Difference {
 			return firstOf(CommitsFile, a.Commits, b.Commits, func(x, y *Commit) bool { return sameCommit(x, y) }, func(c *Commit) string { return jsonText(c) })
 		},
 		func() Difference {

@@ -14,9 +14,9 @@ import (
 	"github.com/ratel-sim/ratel/system/query/exec"
 )
 
-// Version is the version of the saved format that this build writes. It reads this one, version 2, which had nothing of
-// counting and alerting, and version 1, which had no queries, commits, pairs and places either.
-const Version = 3
+// Version is the version of the saved format that this build writes. It reads this one, version 3, which had no telemetry,
+// version 2, which had nothing of counting and alerting, and version 1, which had no queries, commits, pairs and places either.
+const Version = 4
 
 // Evidence is everything about one run.
 type Evidence struct {
@@ -38,6 +38,8 @@ type Evidence struct {
 	Alerts      []Alert
 	Evaluations []Evaluation
 	Deliveries  []Delivery
+	// Telemetry is what roles said about themselves, in the order in which the observer took it.
+	Telemetry []Telemetry
 	// Gaps are pieces of evidence that could not be gathered. A check that needs one answers inconclusive.
 	Gaps []Gap
 }

@@ -31,6 +31,8 @@ const (
 	AlertsFile      = "alerts.jsonl"      // one Alert a line
 	EvaluationsFile = "evaluations.jsonl" // one Evaluation a line, as alertlines.go writes it
 	DeliveriesFile  = "deliveries.jsonl"  // one Delivery a line, likewise
+
+	TelemetryFile = "telemetry.jsonl.zst" // one Telemetry a line
 )
 
 // files are all evidence files in the order in which two runs are compared: first what was to be done, then what
@@ -44,10 +46,15 @@ func filesOf(version int) []string {
 		return []string{PlanFile, EventsFile, HistoryFile, MetricsFile, LogFile, HeldFile, GapsFile, RunFile}
 	case 2:
 		return []string{PlanFile, EventsFile, HistoryFile, QueriesFile, MetricsFile, CommitsFile, PlacesFile, LogFile, HeldFile, PairsFile, GapsFile, RunFile}
+	case 3:
+		return []string{
+			PlanFile, EventsFile, SLOsFile, AlertsFile, HistoryFile, QueriesFile, EvaluationsFile, DeliveriesFile, ProgressFile, CountsFile,
+			MetricsFile, CommitsFile, PlacesFile, LogFile, HeldFile, PairsFile, GapsFile, RunFile,
+		}
 	}
 	return []string{
 		PlanFile, EventsFile, SLOsFile, AlertsFile, HistoryFile, QueriesFile, EvaluationsFile, DeliveriesFile, ProgressFile, CountsFile,
-		MetricsFile, CommitsFile, PlacesFile, LogFile, HeldFile, PairsFile, GapsFile, RunFile,
+		MetricsFile, TelemetryFile, CommitsFile, PlacesFile, LogFile, HeldFile, PairsFile, GapsFile, RunFile,
 	}
 }
 
@@ -76,7 +83,7 @@ type Limits struct {
 // DefaultLimits let a run of about 30 million events be loaded.
 func DefaultLimits() Limits { return Limits{Memory: 4 << 30, Line: 8 << 20} }
 
-// maxManifest bounds the manifest; eighteen files need about 6 KiB.
+// maxManifest bounds the manifest; nineteen files need about 6 KiB.
 const maxManifest = 64 << 10
 
 // manifest lists the files of a folder.

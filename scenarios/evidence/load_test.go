@@ -98,8 +98,8 @@ func TestAFolderThatIsNotWholeIsRefusedByName(t *testing.T) {
 		"empty manifest":         {manifest(func([]byte) []byte { return nil }), ErrDamaged, "not a manifest"},
 		"huge manifest":          {manifest(func([]byte) []byte { return make([]byte, maxManifest+1) }), ErrForeign, ManifestFile},
 		"other JSON":             {manifest(func([]byte) []byte { return []byte(`{"format": "tar"}`) }), ErrForeign, `"tar"`},
-		"newer version":          {manifest(replace(`"version": 3`, `"version": 4`)), ErrVersion, "use the build that wrote it"},
-		"no version":             {manifest(replace(`"version": 3,`, ``)), ErrVersion, "0"},
+		"newer version":          {manifest(replace(`"version": 4`, `"version": 5`)), ErrVersion, "use the build that wrote it"},
+		"no version":             {manifest(replace(`"version": 4,`, ``)), ErrVersion, "0"},
 		"path out of the folder": {manifest(replace(`"plan.json"`, `"../plan.json"`)), ErrDamaged, "no file of a run"},
 		"file listed twice":      {manifest(replace(`"gaps.jsonl"`, `"run.json"`)), ErrDamaged, "does not list"},
 		"unknown key":            {manifest(replace(`"files"`, `"more": 1, "files"`)), ErrDamaged, "more"},
@@ -199,6 +199,7 @@ func TestFirstDifferenceNamesThePlace(t *testing.T) {
 		"progress": {func(e *Evidence) { e.Progress = append(e.Progress, Progress{Next: 1}) }, ProgressFile, len(a.Progress) + 1},
 		"window":   {func(e *Evidence) { e.Evaluations = append(e.Evaluations, Evaluation{Value: math.NaN()}) }, EvaluationsFile, len(a.Evaluations) + 1},
 		"delivery": {func(e *Evidence) { e.Deliveries = append(e.Deliveries, Delivery{Key: "k", Body: []byte("{")}) }, DeliveriesFile, len(a.Deliveries) + 1},
+		"telling":  {func(e *Evidence) { e.Telemetry = append(e.Telemetry, Telemetry{Data: []byte("{}")}) }, TelemetryFile, len(a.Telemetry) + 1},
 		"epoch":    {func(e *Evidence) { e.Run.Epoch = e.Run.Epoch.Add(1) }, RunFile, 0},
 		"run":      {func(e *Evidence) { e.Run.Seed++ }, RunFile, 0},
 	} {

@@ -14,5 +14,7 @@ const (
 	BeagleLag       = "beagle.lag"              // records between the high watermarks and the progress of counting, summed
 	BeagleIdle      = "beagle.idle"             // workers by which no partition's progress was marked last
 	BeagleBusiest   = "beagle.busiest_share"    // largest share of the partitions whose progress one worker marked last
+	ObserverTaken   = "observer.taken"          // events that the observer has taken since the start
+	ObserverRefused = "observer.refused"        // events that the observer has refused since the start, because its queue was full
 	InFlight        = "load.in_flight"          // requests without an answer yet
 )

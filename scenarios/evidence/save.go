@@ -199,6 +199,8 @@ func (e *Evidence) encode(name string, w io.Writer) error {
 		return writeLines(w, e.Evaluations)
 	case DeliveriesFile:
 		return writeLines(w, e.Deliveries)
+	case TelemetryFile:
+		return writeLines(w, e.Telemetry)
 	case MetricsFile:
 		return writeLines(w, finite(e.Samples))
 	case EventsFile:

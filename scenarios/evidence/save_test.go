@@ -130,7 +130,7 @@ func TestSavedEvidenceIsLoadedAsItWas(t *testing.T) {
 		}
 		if !reflect.DeepEqual(e.Ops, got.Ops) || !reflect.DeepEqual(e.Held, got.Held) || !reflect.DeepEqual(e.Log, got.Log) || !reflect.DeepEqual(e.Timeline, got.Timeline) || !reflect.DeepEqual(e.Run, got.Run) ||
 			!reflect.DeepEqual(e.Queries, got.Queries) || !reflect.DeepEqual(e.Commits, got.Commits) || !reflect.DeepEqual(e.Pairs, got.Pairs) || !reflect.DeepEqual(e.Places, got.Places) || !reflect.DeepEqual(e.Gaps, got.Gaps) ||
-			!reflect.DeepEqual(e.SLOs, got.SLOs) || !reflect.DeepEqual(e.Counts, got.Counts) || !reflect.DeepEqual(e.Progress, got.Progress) || len(e.Alerts) != len(got.Alerts) ||
+			!reflect.DeepEqual(e.Telemetry, got.Telemetry) || !reflect.DeepEqual(e.SLOs, got.SLOs) || !reflect.DeepEqual(e.Counts, got.Counts) || !reflect.DeepEqual(e.Progress, got.Progress) || len(e.Alerts) != len(got.Alerts) ||
 			len(e.Evaluations) != len(got.Evaluations) || len(e.Deliveries) != len(got.Deliveries) {
 			t.Fatalf("loaded\n%+v\nsaved\n%+v", got, e)
 		}

@@ -9,7 +9,7 @@ import (
 	"go.starlark.net/starlark"
 )
 
-const roleType = "role: `zk`, `kafka`, `mysql`, `s3`, `shepherd`, `retriever` or `query`"
+const roleType = "role: `zk`, `kafka`, `mysql`, `s3`, `shepherd`, `retriever`, `query`, `beagle`, `trigger` or `observer`"
 
 func selectors() []*Builtin {
 	selector := func(name, doc string, positional int, args []Arg, s func(c *call) plan.Selector) *Builtin {
@@ -20,7 +20,7 @@ func selectors() []*Builtin {
 		}}
 	}
 	return []*Builtin{
-		selector("node", "The node of that name.", 1, []Arg{{"name", "string", nil, "such as kafka2, zk1, shepherd1, retriever3, query1, mysql or s3"}}, func(c *call) plan.Selector {
+		selector("node", "The node of that name.", 1, []Arg{{"name", "string", nil, "such as kafka2, zk1, shepherd1, retriever3, query1, mysql, s3 or observer"}}, func(c *call) plan.Selector {
 			return plan.Selector{Kind: plan.SelectNode, Node: c.str("name")}
 		}),
 		selector("any_of", "Some nodes of a role, drawn from the run's seed.", 2, []Arg{
@@ -105,11 +105,11 @@ func faults() []*Builtin {
 			Arg{"direction", "string", str(string(system.Both)), "which packets are lost, as seen from the target: `both`, `in` (to it) or `out` (from it)"},
 		),
 		fault(
-			system.FaultErrors, "Makes a share of the requests to MySQL or S3 fail: half of those are refused, half take effect and lose their answer. Healing ends it.",
+			system.FaultErrors, "Makes a share of the requests to MySQL, S3 or the observer fail: half of those are refused, half take effect and lose their answer. Healing ends it.",
 			Arg{"rate", "number or string", str("50%"), "the share: 0.5 or `\"50%\"`; more than 0, at most 1"},
 		),
 		fault(
-			system.FaultSlow, "Delays every request to MySQL or S3. Healing ends it.",
+			system.FaultSlow, "Delays every request to MySQL, S3 or the observer. Healing ends it.",
 			Arg{"delay", "duration", str("1s"), "how much longer each takes; from 1ms to 1m"},
 		),
 		fault(

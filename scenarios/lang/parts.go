@@ -6,6 +6,7 @@ import (
 	"github.com/ratel-sim/ratel/scenarios/plan"
 	"github.com/ratel-sim/ratel/system"
 	"github.com/ratel-sim/ratel/system/beagle"
+	"github.com/ratel-sim/ratel/system/observer"
 	"github.com/ratel-sim/ratel/system/query"
 	"github.com/ratel-sim/ratel/system/retriever"
 	"github.com/ratel-sim/ratel/system/shepherd"
@@ -129,6 +130,14 @@ func parts() []*Builtin {
 			},
 		},
 		{
+			Name: "observer", Group: groupParts, run: observerPart,
+			Doc: "How much the observer, the node `observer`, can take of what roles say about themselves.",
+			Args: []Arg{
+				{"events_per_second", "number", starlark.Float(observer.DefaultConfig().EventsPerSecond), "what it works off; more than 0"},
+				{"queue", "whole number", integer(int64(observer.DefaultConfig().Queue)), "events that may wait for that; beyond it, batches are refused"},
+			},
+		},
+		{
 			Name: "team", Group: groupParts, Positional: 1, run: teamPart,
 			Doc: "A tenant with a key of its own.",
 			Args: []Arg{
@@ -223,6 +232,11 @@ func telemetryPart(c *call) (starlark.Value, error) {
 		Queue: c.integer("queue"), MaxBytes: c.integer("max_bytes"), Timeout: c.span("timeout"),
 	}
 	return made(c, t, plan.TelemetryProblems(t)), nil
+}
+
+func observerPart(c *call) (starlark.Value, error) {
+	o := observer.Config{EventsPerSecond: c.number("events_per_second"), Queue: c.integer("queue")}
+	return made(c, o, plan.ObserverProblems(o)), nil
 }
 
 func teamPart(c *call) (starlark.Value, error) {

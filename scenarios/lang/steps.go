@@ -7,6 +7,7 @@ import (
 	"github.com/ratel-sim/ratel/scenarios/plan"
 	"github.com/ratel-sim/ratel/system"
 	"github.com/ratel-sim/ratel/system/beagle"
+	"github.com/ratel-sim/ratel/system/observer"
 	"github.com/ratel-sim/ratel/system/query"
 	"github.com/ratel-sim/ratel/system/retriever"
 	"github.com/ratel-sim/ratel/system/shepherd"
@@ -34,6 +35,7 @@ func steps() []*Builtin {
 				{"triggers", "whole number", integer(0), "how many trigger workers, which evaluate alerts, up to 10; one of them leads"},
 				{"trigger", "trigger()", none, "how each trigger worker is set up"},
 				{"telemetry", "telemetry()", none, "what roles say about themselves. Left out: nothing"},
+				{"observer", "observer()", none, "how much the observer of telemetry takes. Left out: with telemetry, more than there is; without, there is no observer"},
 				{"zones", "whole number", integer(3), "availability zones that the nodes are spread over, from 1 to 26; they are named a, b, …. MySQL and S3 are in none"},
 				{"teams", "list of teams", empty(), "the tenants, made by `team()`. Left out: one team, `load`, without limits"},
 			},
@@ -148,6 +150,10 @@ func systemStep(c *call) (starlark.Value, error) {
 	part(c, "beagle", &t.Beagle)
 	part(c, "trigger", &t.Trigger)
 	part(c, "telemetry", &t.Telemetry)
+	if t.Telemetry.Enabled { // somebody listens
+		t.Observer = observer.DefaultConfig()
+	}
+	part(c, "observer", &t.Observer)
 	t.Beagles, t.Triggers = c.integer("beagles"), c.integer("triggers")
 	t.Shepherds, t.Replicas, t.Queries, t.Zones = c.integer("shepherds"), c.integer("replicas"), c.integer("queries"), c.integer("zones")
 	if given := things[system.Team](c, "teams", "a team", `write teams = [team("shop")]`); len(given) > 0 {
@@ -161,7 +167,7 @@ func systemStep(c *call) (starlark.Value, error) {
 }
 
 // part takes a part of the system from an argument, unless it is left out.
-func part[T system.Kafka | system.ZooKeeper | shepherd.Config | retriever.Config | query.Config | beagle.Config | trigger.Config | telemetry.Config](c *call, arg string, into *T) {
+func part[T system.Kafka | system.ZooKeeper | shepherd.Config | retriever.Config | query.Config | beagle.Config | trigger.Config | telemetry.Config | observer.Config](c *call, arg string, into *T) {
 	if c.values[arg] != starlark.None {
 		*into = thing[T](c, arg, "made by "+arg+"()", "write "+arg+" = "+arg+"(…)")
 	}

@@ -29,7 +29,7 @@ func FaultKinds() []system.FaultKind {
 
 // Roles lists all roles.
 func Roles() []system.Role {
-	return []system.Role{system.RoleZooKeeper, system.RoleKafka, system.RoleMySQL, system.RoleS3, system.RoleShepherd, system.RoleRetriever, system.RoleQuery, system.RoleBeagle, system.RoleTrigger}
+	return []system.Role{system.RoleZooKeeper, system.RoleKafka, system.RoleMySQL, system.RoleS3, system.RoleShepherd, system.RoleRetriever, system.RoleQuery, system.RoleBeagle, system.RoleTrigger, system.RoleObserver}
 }
 
 // AimEvents lists the events at which a fault can be aimed.
@@ -191,9 +191,10 @@ func (ft Fault) targets(t system.Topology, step string) Problems {
 	}
 	role := ft.Target.role(t)
 	single := role == system.RoleMySQL || role == system.RoleS3
+	degradable := single || role == system.RoleObserver && ft.Kind != system.FaultRecreate
 	switch ft.Kind {
 	case system.FaultErrors, system.FaultSlow, system.FaultRecreate:
-		if !single {
+		if !degradable {
 			list = append(list, Problem{Pos: ft.Pos, Field: "target", What: fmt.Sprintf("%s: %s is for mysql and s3", step, ft.Kind), Hint: `write node("s3") or node("mysql")`})
 		}
 	case system.FaultReplace:

@@ -49,6 +49,8 @@ func Metrics() []Metric {
 		{"beagle.idle", UnitCount, true, "workers that count no partition, by who marked each one's progress last"},
 		{"beagle.busiest_share", UnitRatio, true, "largest share of the counted partitions that one worker has"},
 		{"shepherd.inflight_share", UnitRatio, true, "largest share of its in-flight bounds that any shepherd has ever used"},
+		{"observer.taken", UnitCount, true, "events that the observer of the pipeline has taken since the start"},
+		{"observer.refused", UnitCount, true, "events that it has refused since the start, because its queue was full"},
 		{"load.in_flight", UnitCount, true, "requests without an answer yet"},
 	}
 }

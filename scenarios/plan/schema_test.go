@@ -14,6 +14,7 @@ import (
 	"github.com/ratel-sim/ratel/scenarios/plan"
 	"github.com/ratel-sim/ratel/system"
 	"github.com/ratel-sim/ratel/system/beagle"
+	"github.com/ratel-sim/ratel/system/observer"
 	"github.com/ratel-sim/ratel/system/query"
 	"github.com/ratel-sim/ratel/system/retriever"
 	"github.com/ratel-sim/ratel/system/shepherd"
@@ -125,7 +126,7 @@ func TestSchemaHasTheFieldsOfTheCode(t *testing.T) {
 		"": reflect.TypeFor[plan.Plan](), "pos": reflect.TypeFor[plan.Pos](), "param": reflect.TypeFor[plan.Param](), "choice": reflect.TypeFor[plan.Choice](),
 		"system": reflect.TypeFor[system.Topology](), "zookeeper": reflect.TypeFor[system.ZooKeeper](), "kafka": reflect.TypeFor[system.Kafka](),
 		"shepherd": reflect.TypeFor[shepherd.Config](), "retriever": reflect.TypeFor[retriever.Config](), "query": reflect.TypeFor[query.Config](), "team": reflect.TypeFor[system.Team](),
-		"beagle": reflect.TypeFor[beagle.Config](), "trigger": reflect.TypeFor[trigger.Config](), "telemetry": reflect.TypeFor[telemetry.Config](), "objective": reflect.TypeFor[plan.Objective](), "alert": reflect.TypeFor[plan.Alert](),
+		"beagle": reflect.TypeFor[beagle.Config](), "trigger": reflect.TypeFor[trigger.Config](), "telemetry": reflect.TypeFor[telemetry.Config](), "observer": reflect.TypeFor[observer.Config](), "objective": reflect.TypeFor[plan.Objective](), "alert": reflect.TypeFor[plan.Alert](),
 		"guard":  reflect.TypeFor[plan.Guard](),
 		"reader": reflect.TypeFor[plan.Reader](), "traffic": reflect.TypeFor[plan.Traffic](),
 		"phase": reflect.TypeFor[plan.Phase](), "fault": reflect.TypeFor[plan.Fault](), "aim": reflect.TypeFor[plan.Aim](), "selector": reflect.TypeFor[plan.Selector](),

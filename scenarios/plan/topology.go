@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/ratel-sim/ratel/system"
+	"github.com/ratel-sim/ratel/system/observer"
 	"github.com/ratel-sim/ratel/system/query"
 	"github.com/ratel-sim/ratel/system/retriever"
 	"github.com/ratel-sim/ratel/system/shepherd"
@@ -22,6 +23,12 @@ func TopologyProblems(t system.Topology) Problems {
 	list = append(list, BeagleProblems(t.Beagle)...)
 	list = append(list, TriggerProblems(t.Trigger)...)
 	list = append(list, TelemetryProblems(t.Telemetry)...)
+	if t.Observer != (observer.Config{}) {
+		list = append(list, ObserverProblems(t.Observer)...)
+		if !t.Telemetry.Enabled {
+			list = append(list, Problem{Field: "observer", What: "system: there is an observer, and no role says anything", Hint: "write telemetry = telemetry()"})
+		}
+	}
 	f := &found{step: "system"}
 	f.between("zones", t.Zones, 1, MaxZones)
 	f.between("shepherds", t.Shepherds, 1, MaxShepherds)
@@ -152,6 +159,16 @@ func TelemetryProblems(c telemetry.Config) Problems {
 	f.between("queue", c.Queue, 1, 1<<20)
 	f.between("max_bytes", c.MaxBytes, 1<<14, 1<<28)
 	f.span("timeout", c.Timeout, 10*time.Millisecond, time.Hour)
+	return f.list
+}
+
+// ObserverProblems says what is wrong with an observer's capacity.
+func ObserverProblems(c observer.Config) Problems {
+	f := &found{step: "observer"}
+	if math.IsNaN(c.EventsPerSecond) || c.EventsPerSecond <= 0 || c.EventsPerSecond > MaxRate {
+		f.add("events_per_second", "", "events_per_second must be more than 0 and at most %d, not %v", MaxRate, c.EventsPerSecond)
+	}
+	f.between("queue", c.Queue, 1, 1<<20)
 	return f.list
 }
 

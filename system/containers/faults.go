@@ -31,6 +31,9 @@ func (w *World) Inject(ctx context.Context, f system.Fault) error {
 		}
 		return nil
 	}
+	if w.isObserver(f.Node) {
+		return w.collector.inject(f)
+	}
 	n, err := w.node(f.Node)
 	if err != nil {
 		return err
@@ -95,6 +98,9 @@ func (w *World) stopNode(ctx context.Context, n *node) error {
 func (w *World) Heal(ctx context.Context, f system.Fault) error {
 	if f.Kind == system.FaultRecreate {
 		return nil // there is nothing to heal
+	}
+	if w.isObserver(f.Node) {
+		return w.collector.heal(ctx, f)
 	}
 	n, err := w.node(f.Node)
 	if err != nil {

@@ -126,6 +126,9 @@ func (w *World) recut(ctx context.Context, n *node) error {
 // Dropped implements the engine's World: the packets that an isolation has dropped, the requests that a fault has made
 // fail or wait, or how often a starved process was frozen. What was dropped in a network namespace that ended with its process is not counted.
 func (w *World) Dropped(ctx context.Context, f system.Fault) (int64, error) {
+	if w.isObserver(f.Node) {
+		return w.collector.disturbed(), nil
+	}
 	n, err := w.node(f.Node)
 	if err != nil {
 		return 0, err

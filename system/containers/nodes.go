@@ -131,6 +131,9 @@ func (w *World) plan(t system.Topology, subnet netip.Prefix) error {
 		return err
 	}
 	for _, tn := range t.Place(w.opt.Planted) {
+		if tn.Role == system.RoleObserver { // no container: see collector
+			continue
+		}
 		n := &node{Node: tn, port: innerPort(tn.Role)}
 		if err := place(n); err != nil {
 			return err

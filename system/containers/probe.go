@@ -19,6 +19,9 @@ import (
 
 // Probe implements the engine's World: it asks a node once, from the host, through its published port.
 func (w *World) Probe(ctx context.Context, name string) (system.Reach, string) {
+	if w.isObserver(name) {
+		return w.collector.probe(ctx)
+	}
 	n, err := w.node(name)
 	if err != nil {
 		return system.Refuses, err.Error()

@@ -32,6 +32,9 @@ func (w *World) Start(ctx context.Context, t system.Topology) error {
 	if err := w.plan(t, subnet); err != nil {
 		return err
 	}
+	if err := w.startCollector(ctx); err != nil {
+		return err
+	}
 	if err := w.connect(); err != nil {
 		return err
 	}

@@ -28,6 +28,7 @@ import (
 	"github.com/ratel-sim/ratel/system/containers/hostports"
 	"github.com/ratel-sim/ratel/system/containers/images"
 	"github.com/ratel-sim/ratel/system/containers/reaper"
+	"github.com/ratel-sim/ratel/system/observer"
 	"github.com/ratel-sim/ratel/system/planted"
 	"github.com/ratel-sim/ratel/system/port"
 	"github.com/ratel-sim/ratel/system/process"
@@ -89,19 +90,21 @@ type World struct {
 	wall    *rt.Wall
 	broken  context.CancelCauseFunc
 
-	topology system.Topology
-	nodes    map[string]*node
-	order    []*node
-	helpers  []*node // proxies, which are no nodes of the topology
-	clients  *clients
-	gateway  netip.Addr // this machine's address in the run's network
-	hookPort int        // set aside for whoever receives the webhooks of a world that is up; 0 without trigger workers
-	receiver *receiver
-	sinks    sinks
-	logs     followers
-	healed   sync.Map       // packets dropped by isolations that are healed, by node and fault
-	rejoins  sync.WaitGroup // brokers on their way back
-	sayMu    sync.Mutex     // one line at a time
+	topology  system.Topology
+	nodes     map[string]*node
+	order     []*node
+	helpers   []*node // proxies, which are no nodes of the topology
+	clients   *clients
+	gateway   netip.Addr // this machine's address in the run's network
+	hookPort  int        // set aside for whoever receives the webhooks of a world that is up; 0 without trigger workers
+	receiver  *receiver
+	observed  observer.Sink
+	collector *collector // nil: nobody observes
+	sinks     sinks
+	logs      followers
+	healed    sync.Map       // packets dropped by isolations that are healed, by node and fault
+	rejoins   sync.WaitGroup // brokers on their way back
+	sayMu     sync.Mutex     // one line at a time
 }
 
 // testcontainersOnce guards testcontainers' process-wide settings, which are read once, at its first use.
@@ -171,6 +174,9 @@ func (w *World) Can(kind system.FaultKind, r system.Role, aimed bool) error {
 	if aimed {
 		return errors.New("a fault on real servers cannot be aimed at a protocol event: it is seen only after it has happened; use the simulated world")
 	}
+	if r == system.RoleObserver && kind == system.FaultIsolate {
+		return errObserverIsolated
+	}
 	storage := r == system.RoleMySQL || r == system.RoleS3
 	switch kind {
 	case system.FaultKill, system.FaultStop, system.FaultPause, system.FaultStarve:
@@ -183,7 +189,7 @@ func (w *World) Can(kind system.FaultKind, r system.Role, aimed bool) error {
 	case system.FaultIsolate:
 		return nil // through the node's network namespace where this process may enter it, else through a helper container
 	case system.FaultErrors, system.FaultSlow:
-		if !storage {
+		if !storage && r != system.RoleObserver {
 			return fmt.Errorf("no fault %q on %s: only %s and %s are reached through a proxy that can make requests fail or wait", kind, r, system.RoleMySQL, system.RoleS3)
 		}
 		return nil
@@ -299,6 +305,7 @@ func (w *World) cleanUp() error {
 	w.broken(context.Canceled)
 	if w.clients != nil {
 		w.receiver.close()
+		w.collector.close()
 		w.clients.close()
 	}
 	w.rejoins.Wait()
