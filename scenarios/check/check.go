@@ -30,6 +30,7 @@ const (
 	CheckAlerts     = plan.CheckAlerts     // each window is evaluated once, rightly and in time; what fires is delivered
 	CheckFencing    = plan.CheckFencing    // one effective leader at a time
 	CheckGuard      = plan.CheckGuard      // a guard kept its gate, and stopped and healed the run when it had to; for each guard
+	CheckTelemetry  = plan.CheckTelemetry  // what roles say about themselves is true, and every fault shows in it
 	CheckExpect     = "expectations"       // an expectation of a phase
 	CheckPlan       = "checks"             // the plan asks for something that can be judged; only present when it does not
 )

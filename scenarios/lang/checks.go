@@ -36,6 +36,7 @@ func checks() []*Builtin {
 		within("alerts", plan.CheckAlerts, false, "Every alert is evaluated once per window, rightly; what fires is delivered, and nothing else is.",
 			"from a window's end to its evaluation, and to the delivery. Left out: 30s"),
 		simple("fencing", plan.CheckFencing, "At any moment at most one trigger worker leads in effect: what is recorded carries epochs that never go down."),
+		simple("honest_telemetry", plan.CheckTelemetry, "What roles say about themselves is what the harness knows, nothing of it is missing without being counted, and every fault shows in it."),
 		{
 			Name: "recovers", Group: groupChecks, run: recoversCheck,
 			Doc:  "After the last heal the system is whole again in time. The plan must have a fault that heals.",

@@ -17,6 +17,8 @@ func (p *Plan) alertingChecks(f *found) {
 			lacks("an alert", `write s.alert("errors", traffic = "…")`)
 		case c.Name == CheckFencing && p.System.Triggers == 0:
 			lacks("somebody who leads", "write s.system(triggers = 2)")
+		case c.Name == CheckTelemetry && !p.System.Observed():
+			lacks("telemetry that somebody takes", "write s.system(telemetry = telemetry())")
 		}
 	}
 }

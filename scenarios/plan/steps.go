@@ -158,6 +158,7 @@ const (
 	CheckProgress   = "progress"   // counting has reached the end of every partition, and only went forward
 	CheckAlerts     = "alerts"     // each window evaluated once, rightly and in time, and what fires delivered
 	CheckFencing    = "fencing"    // one effective leader at a time, by its epoch
+	CheckTelemetry  = "telemetry"  // what roles say about themselves is true, and every fault shows in it
 )
 
 // Names of checks that are judged whether a plan lists them or not: evidence always, faults.observed if there are
@@ -174,7 +175,7 @@ func CheckNames() []string {
 	return []string{
 		CheckDurability, CheckDuplicates, CheckPhantoms, CheckCorruption, CheckAgreement, CheckPairs, CheckCommitted, CheckZones,
 		CheckQueries, CheckFreshness, CheckMemory, CheckRecovers, CheckSLOIngest, CheckSLOFresh, CheckSLOQuery,
-		CheckSLOCounts, CheckProgress, CheckAlerts, CheckFencing,
+		CheckSLOCounts, CheckProgress, CheckAlerts, CheckFencing, CheckTelemetry,
 		CheckEvidence, CheckFaultsObserved, CheckExpectations,
 	}
 }
