@@ -81,8 +81,6 @@ func (c *collector) start(ctx context.Context) error {
 	return nil
 }
 
-// url is where roles post what they say.
-func (c *collector) url() string { return "http://" + c.address.String() }
 
 // faulty is a handler with what faults make of requests.
 func (c *collector) faulty(inner http.Handler) http.Handler {
