@@ -58,6 +58,8 @@ func (w *World) freeze(n system.Node) error {
 		w.mysql.Pause()
 	case system.RoleS3:
 		w.s3.Pause()
+	case system.RoleObserver:
+		w.observer.Pause()
 	case system.RoleShepherd, system.RoleRetriever, system.RoleQuery, system.RoleBeagle, system.RoleTrigger:
 		w.roles[n.Name].process.Pause()
 	}
@@ -75,6 +77,8 @@ func (w *World) goOn(n system.Node) error {
 		w.mysql.Resume()
 	case system.RoleS3:
 		w.s3.Resume()
+	case system.RoleObserver:
+		w.observer.Resume()
 	case system.RoleShepherd, system.RoleRetriever, system.RoleQuery, system.RoleBeagle, system.RoleTrigger:
 		w.roles[n.Name].process.Resume()
 	}

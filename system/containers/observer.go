@@ -81,7 +81,6 @@ func (c *collector) start(ctx context.Context) error {
 	return nil
 }
 
-
 // faulty is a handler with what faults make of requests.
 func (c *collector) faulty(inner http.Handler) http.Handler {
 	return http.HandlerFunc(func(rw http.ResponseWriter, req *http.Request) {
