@@ -333,7 +333,7 @@ func (w *World) roleConfig(n *node) process.Config {
 		Beagle: w.topology.Beagle, Trigger: w.topology.Trigger,
 		MySQL: dsn(throughProxy(w.nodes[system.NodeName(system.RoleMySQL, 1)])),
 		S3:    process.S3{Endpoint: "http://" + throughProxy(w.nodes[system.NodeName(system.RoleS3, 1)]), Bucket: bucket, AccessKey: s3AccessKey, SecretKey: s3SecretKey},
-		Peers: map[string]string{}, Telemetry: w.topology.Telemetry, Observe: w.opt.Observe,
+		Peers: map[string]string{}, Telemetry: w.topology.Telemetry, Observe: w.observe(),
 	}
 	if n.Role == system.RoleRetriever {
 		c.Partition, c.Replica, c.Data = n.Partition, n.Replica, "/data"

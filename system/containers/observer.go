@@ -14,6 +14,7 @@ import (
 	"github.com/ratel-sim/ratel/system"
 	"github.com/ratel-sim/ratel/system/containers/docker"
 	"github.com/ratel-sim/ratel/system/observer"
+	"github.com/ratel-sim/ratel/system/process"
 )
 
 // collector is the node that takes what the pipeline's roles say about themselves. It is this process's own server, so that
@@ -48,6 +49,14 @@ func (w *World) startCollector(ctx context.Context) error {
 	}
 	w.collector = &collector{w: w, address: netip.AddrPortFrom(w.gateway, 0), faults: map[string]system.Fault{}}
 	return w.collector.start(ctx)
+}
+
+// observe is whom roles tell about themselves: who was asked for, else the run's own collector.
+func (w *World) observe() process.Observe {
+	if w.opt.Observe.URL != "" || w.collector == nil {
+		return w.opt.Observe
+	}
+	return process.Observe{URL: "http://" + w.collector.address.String()}
 }
 
 // start begins a new incarnation, with an empty queue, at the address of the one before.
