@@ -42,6 +42,8 @@ func Log() []LogRow {
 		{"acks=0 does not tell the offset", acksNone},
 		{"what is missing is no topic", missingTopic},
 		{"a topic is created once", createTwice},
+		{"a topic grows: what is there stays, and new partitions are empty", growTopic},
+		{"a topic does not shrink", shrinkTopic},
 		{"a closed producer has sent what it was given", closedProducer},
 		{"accepted records outlive their leader, in order", leaderKilled},
 		{"too few in-sync replicas: nothing is accepted, and it goes on when they are back", underMinISR},

@@ -75,6 +75,50 @@ func (a *admin) created(ctx context.Context, spec port.TopicSpec, existed bool) 
 	}
 }
 
+// GrowTopic implements port.LogAdmin.
+func (a *admin) GrowTopic(ctx context.Context, topic string, total int32) error {
+	fail := func(why error, because any) error {
+		return fmt.Errorf("kafka: grow topic %s to %d partitions: %w: %v", topic, total, why, because)
+	}
+	for {
+		id, err := a.controller(ctx)
+		if err != nil {
+			return fail(port.ErrUnknown, err)
+		}
+		body, err := a.k.ask(ctx, id, simnet.Message{Body: &createPartitionsRequest{topic, total}, Size: headerBytes + len(topic), Sum: uint64(total)})
+		if err == nil {
+			switch result := body.(*createPartitionsResponse).code; result {
+			case codeNone, codeInvalidPartitions: // which is said of fewer and of as many: which of both is told by looking
+				return a.grown(ctx, topic, total, result)
+			case codeUnknownTopicOrPartition:
+				return fail(port.ErrNoTopic, result)
+			case codeNotController:
+			default:
+				return fail(port.ErrRefused, result)
+			}
+		}
+		if err := a.k.p.Sleep(ctx, adminBackoff); err != nil {
+			return fail(port.ErrUnknown, err)
+		}
+	}
+}
+
+// grown waits until all partitions have leaders.
+func (a *admin) grown(ctx context.Context, topic string, total int32, result code) error {
+	for {
+		parts, err := a.Describe(ctx, topic)
+		switch {
+		case err == nil && result != codeNone && len(parts) != int(total):
+			return fmt.Errorf("kafka: grow topic %s to %d partitions: it has %d: broker answered %v: %w", topic, total, len(parts), result, port.ErrRefused)
+		case err == nil && len(parts) == int(total) && !slices.ContainsFunc(parts, func(p port.PartitionState) bool { return p.Leader == noBroker }):
+			return nil
+		}
+		if err := a.k.p.Sleep(ctx, adminBackoff); err != nil {
+			return fmt.Errorf("kafka: topic %s has grown to %d partitions, which have no leaders yet: %w", topic, total, err)
+		}
+	}
+}
+
 // controller finds the active controller.
 func (a *admin) controller(ctx context.Context) (int32, error) {
 	for {

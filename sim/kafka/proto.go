@@ -177,6 +177,13 @@ type (
 	createTopicRequest  struct{ spec port.TopicSpec }
 	createTopicResponse struct{ code code }
 
+	// createPartitionsRequest asks for more partitions, total in all.
+	createPartitionsRequest struct {
+		topic string
+		total int32
+	}
+	createPartitionsResponse struct{ code code }
+
 	// leaderAndISR is one partition as the controller orders it.
 	leaderAndISR struct {
 		ref             *tpRef

@@ -236,6 +236,9 @@ func (c *srvConn) dispatch() {
 	case *createTopicRequest:
 		b.askController(c, func(k *controller, answer func(any, int)) { k.createTopic(r, answer) },
 			&createTopicResponse{code: codeNotController})
+	case *createPartitionsRequest:
+		b.askController(c, func(k *controller, answer func(any, int)) { k.createPartitions(r, answer) },
+			&createPartitionsResponse{code: codeNotController})
 	case *controlledShutdownRequest:
 		b.askController(c, func(k *controller, answer func(any, int)) { k.controlledShutdown(r, answer) },
 			&controlledShutdownResponse{code: codeNotController})

@@ -78,6 +78,51 @@ func possible(spec port.TopicSpec, live []int32) bool {
 	return true
 }
 
+// createPartitions gives a topic more partitions: their assignment first, then the state of each.
+func (k *controller) createPartitions(r *createPartitionsRequest, answer func(any, int)) {
+	k.do(func(ctx context.Context) error {
+		result, err := k.grow(ctx, r.topic, int(r.total))
+		if err == nil {
+			answer(&createPartitionsResponse{code: result}, 8)
+		}
+		return err
+	})
+}
+
+func (k *controller) grow(ctx context.Context, topic string, total int) (code, error) {
+	t, ok := k.topics[topic]
+	if !ok {
+		return codeUnknownTopicOrPartition, nil
+	}
+	var live []int32
+	for id := range k.brokers {
+		if k.live(int32(id)) && !k.brokers[id].shutting {
+			live = append(live, int32(id))
+		}
+	}
+	have, replication := len(t.Replicas), len(t.Replicas[0])
+	switch {
+	case total <= have: // as many are refused too
+		return codeInvalidPartitions, nil
+	case replication > len(live):
+		return codeInvalidReplicationFactor, nil
+	}
+	// Kafka goes on where it began: with the broker that the first partition was given to first.
+	start := max(slices.Index(live, t.Replicas[0][0]), 0)
+	t.Replicas = slices.Concat(t.Replicas, assign(live, total, replication, start)[have:])
+	if err := k.try(ctx, func() error {
+		_, err := k.sess.Set(ctx, topicPath(topic), encode(t), -1)
+		return err
+	}); err != nil {
+		return codeNone, err
+	}
+	k.topics[topic] = t
+	for p := have; p < total; p++ {
+		k.enter(topic, int32(p), t.Replicas[p], t)
+	}
+	return codeNone, k.initialise(ctx, topic)
+}
+
 // assign spreads replicas over the brokers as Kafka does: leaders round-robin from a random start, followers shifted by
 // one more in each round.
 func assign(live []int32, partitions, replication, start int) [][]int32 {

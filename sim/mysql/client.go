@@ -228,6 +228,12 @@ func (c *client) SetDatasetLimits(ctx context.Context, id int64, limits port.Lim
 	return err
 }
 
+// WidenDataset implements [port.Catalog].
+func (c *client) WidenDataset(ctx context.Context, id int64, partitions []int32) error {
+	_, err := c.do(ctx, fmt.Sprintf("widen dataset %d", id), &request{op: opWidenDataset, id: id, partitions: slices.Clone(partitions)})
+	return err
+}
+
 // DeleteDataset implements [port.Catalog].
 func (c *client) DeleteDataset(ctx context.Context, id int64) error {
 	_, err := c.do(ctx, fmt.Sprintf("delete dataset %d", id), &request{op: opDeleteDataset, id: id})

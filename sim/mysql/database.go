@@ -177,6 +177,8 @@ func (d *database) work(r *request, now time.Time) (a *reply, apply func()) {
 	switch r.op {
 	case opSetDatasetLimits:
 		return &reply{}, func() { ds.Limits = r.limits }
+	case opWidenDataset:
+		return &reply{}, func() { ds.Partitions = catalog.Union(ds.Partitions, r.partitions) }
 	case opDeleteDataset:
 		return &reply{}, func() {
 			delete(d.datasets, ds.ID)

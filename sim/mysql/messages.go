@@ -42,6 +42,7 @@ const (
 	opRecord
 	opLead
 	opDelivered
+	opWidenDataset
 )
 
 func (o op) writes() bool { return o >= opCreateTeam }
@@ -58,6 +59,7 @@ type request struct {
 	spread                int
 	of                    int32
 	columns               []port.Column
+	partitions            []int32
 
 	definition *port.Definition
 	kinds      []port.DefinitionKind
@@ -71,6 +73,9 @@ func (r *request) message() simnet.Message {
 	sum := uint64(r.op)<<56 ^ uint64(r.id)*3 ^ uint64(r.team)*5 ^ xxhash.Sum64String(r.key) ^ xxhash.Sum64String(r.name)*7 ^
 		limitsSum(r.limits)*11 ^ limitsSum(r.datasetLimits)*13
 	size := packetBytes + len(r.key) + len(r.name)
+	for _, p := range r.partitions {
+		sum = sum*37 ^ uint64(p)
+	}
 	for _, c := range r.columns {
 		sum = sum*31 ^ xxhash.Sum64String(c.Name) ^ uint64(c.Types)
 		size += len(c.Name) + 8

@@ -107,3 +107,10 @@ func PartitionSet(id int64, spread int, of int32) []int32 {
 	slices.Sort(set)
 	return set
 }
+
+// Union is both sets of partitions as one, ascending.
+func Union(a, b []int32) []int32 {
+	all := slices.Concat(a, b)
+	slices.Sort(all)
+	return slices.Compact(all)
+}

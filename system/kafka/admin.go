@@ -317,6 +317,49 @@ func (a *admin) create(spec port.TopicSpec) error {
 	return ca.CreateTopic(spec.Name, detail, false)
 }
 
+// GrowTopic implements [port.LogAdmin].
+func (a *admin) GrowTopic(ctx context.Context, topic string, total int32) error {
+	_, err := await(ctx, a.l.r, func() (struct{}, error) { return struct{}{}, a.grow(topic, total) })
+	// Kafka says so of fewer and of as many: which of both is told by looking.
+	refused := refusedCreation(err)
+	switch {
+	case err == nil || errors.Is(err, sarama.ErrInvalidPartitions):
+	case errors.Is(err, sarama.ErrUnknownTopicOrPartition):
+		return fmt.Errorf("kafka: grow topic %s to %d partitions: %w: %w", topic, total, port.ErrNoTopic, err)
+	case refused:
+		return fmt.Errorf("kafka: grow topic %s to %d partitions: %w: %w", topic, total, port.ErrRefused, err)
+	default:
+		return fmt.Errorf("kafka: grow topic %s to %d partitions: %w: %w", topic, total, port.ErrUnknown, err)
+	}
+	for {
+		parts, look := a.Describe(ctx, topic)
+		switch {
+		case look == nil && err != nil && len(parts) != int(total):
+			return fmt.Errorf("kafka: grow topic %s to %d partitions: it has %d: %w: %w", topic, total, len(parts), port.ErrRefused, err)
+		case look == nil && len(parts) == int(total) && !slices.ContainsFunc(parts, func(p port.PartitionState) bool { return p.Leader < 0 }):
+			return nil
+		}
+		if sleep := a.l.r.Sleep(ctx, adminBackoff); sleep != nil {
+			return fmt.Errorf("kafka: topic %s has grown to %d partitions, which have no leaders yet: %w", topic, total, errors.Join(sleep, look))
+		}
+	}
+}
+
+func (a *admin) grow(topic string, total int32) error {
+	client, err := a.sarama()
+	if err != nil {
+		return err
+	}
+	if _, err := client.RefreshController(); err != nil {
+		return err
+	}
+	ca, err := sarama.NewClusterAdminFromClient(client)
+	if err != nil {
+		return err
+	}
+	return ca.CreatePartitions(topic, total, nil, false)
+}
+
 // refusedCreation says whether the controller has certainly not created the topic.
 func refusedCreation(err error) bool {
 	for _, k := range []sarama.KError{sarama.ErrInvalidTopic, sarama.ErrInvalidPartitions, sarama.ErrInvalidReplicationFactor,

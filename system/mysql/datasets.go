@@ -154,6 +154,26 @@ func (c *Catalog) SetDatasetLimits(ctx context.Context, id int64, limits port.Li
 	})
 }
 
+// WidenDataset implements [port.Catalog].
+func (c *Catalog) WidenDataset(ctx context.Context, id int64, partitions []int32) error {
+	return c.write(ctx, fmt.Sprintf("widen dataset %d", id), func(ctx context.Context, q querier) error {
+		var set string
+		err := q.QueryRowContext(ctx, "SELECT partition_set FROM datasets WHERE id = ? FOR UPDATE", id).Scan(&set)
+		if errors.Is(err, sql.ErrNoRows) {
+			return port.ErrNotFound
+		}
+		if err != nil {
+			return err
+		}
+		old, err := parseSet(set)
+		if err != nil {
+			return err
+		}
+		_, err = q.ExecContext(ctx, "UPDATE datasets SET partition_set = ? WHERE id = ?", formatSet(catalog.Union(old, partitions)), id)
+		return err
+	})
+}
+
 // DeleteDataset implements [port.Catalog].
 func (c *Catalog) DeleteDataset(ctx context.Context, id int64) error {
 	return c.write(ctx, fmt.Sprintf("delete dataset %d", id), func(ctx context.Context, q querier) error {

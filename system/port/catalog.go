@@ -100,6 +100,9 @@ type Catalog interface {
 	// Datasets lists a team's datasets by ID.
 	Datasets(ctx context.Context, team int64) ([]Dataset, error)
 	SetDatasetLimits(ctx context.Context, id int64, limits Limits) error
+	// WidenDataset adds partitions to a dataset's set, which never loses one: its events are still there. Those that it
+	// has already are passed over. ErrNotFound if the dataset is gone.
+	WidenDataset(ctx context.Context, id int64, partitions []int32) error
 	// DeleteDataset deletes a dataset and its columns. ErrNotFound if it is gone already.
 	DeleteDataset(ctx context.Context, id int64) error
 

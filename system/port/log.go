@@ -148,6 +148,10 @@ type PartitionState struct {
 type LogAdmin interface {
 	// CreateTopic returns nil also when the topic exists with the same shape, else ErrExists.
 	CreateTopic(ctx context.Context, spec TopicSpec) error
+	// GrowTopic gives a topic more partitions, total in all, and returns once each has a leader. What is there stays as it
+	// is, and the new ones are empty. It returns nil also when the topic has as many already. ErrRefused: it has more, for
+	// partitions cannot be taken away. ErrNoTopic: there is no such topic.
+	GrowTopic(ctx context.Context, topic string, total int32) error
 	// Describe returns the partitions of a topic in order, as the controller (or the freshest live broker) sees them.
 	Describe(ctx context.Context, topic string) ([]PartitionState, error)
 	// Brokers lists the ids of live brokers in ascending order, as the metadata has them.

@@ -255,6 +255,7 @@ func (r *memReader) Close()        {}
 
 type memAdmin memLog
 
+func (a *memAdmin) GrowTopic(context.Context, string, int32) error    { return nil }
 func (a *memAdmin) CreateTopic(context.Context, port.TopicSpec) error { return nil }
 func (a *memAdmin) Describe(context.Context, string) ([]port.PartitionState, error) {
 	return nil, nil

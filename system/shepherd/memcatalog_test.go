@@ -125,6 +125,18 @@ func (c *memCatalog) Datasets(_ context.Context, team int64) ([]port.Dataset, er
 	return list, c.away
 }
 
+func (c *memCatalog) WidenDataset(_ context.Context, id int64, partitions []int32) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	ds, ok := c.datasets[id]
+	if !ok {
+		return port.ErrNotFound
+	}
+	ds.Partitions = catalog.Union(ds.Partitions, partitions)
+	c.datasets[id] = ds
+	return nil
+}
+
 func (c *memCatalog) SetDatasetLimits(context.Context, int64, port.Limits) error { return nil }
 
 func (c *memCatalog) DeleteDataset(_ context.Context, id int64) error {
