@@ -136,7 +136,14 @@ func (l *lanes) events(ev *evidence.Evidence, at func(time.Duration) float64) {
 	kinds := []string{}
 	ticks := map[string][]tick{}
 	for _, e := range ev.Timeline {
-		if e.Kind != evidence.Announced || isRoutine(&e) {
+		switch e.Kind {
+		case evidence.Announced:
+			if isRoutine(&e) {
+				continue
+			}
+		case evidence.StepBegan, evidence.StepDone, evidence.StepFailed:
+			e.Event = "runbook"
+		default:
 			continue
 		}
 		known, ok := ticks[e.Event]

@@ -186,7 +186,7 @@ func (w *World) newRetriever(n system.Node) *role {
 
 func (w *World) newQuery(n system.Node) *role {
 	r := w.newRole(n)
-	layout := query.Layout{Partitions: w.topology.Kafka.Partitions, Retrievers: w.topology.Retrievers}
+	layout := query.Layout{Partitions: w.topology.Kafka.Partitions, Most: w.topology.Whole().Kafka.Partitions, Topic: system.EventsTopic, Retrievers: w.topology.Retrievers}
 	r.begin = func(p *sched.Process, ports port.Ports) (func(ctx context.Context) error, error) {
 		q, err := query.New(p, ports, w.topology.Query, layout, n.Name, w.opts.Planted)
 		if err != nil {

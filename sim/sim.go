@@ -53,7 +53,7 @@ type World struct {
 	home    *simnet.Node
 	sink    sink
 
-	topology  system.Topology
+	topology  system.Topology // as it begins
 	zookeeper *zookeeper.Ensemble
 	kafka     *kafka.Cluster
 	mysql     *mysql.Server

@@ -21,7 +21,7 @@ func (w *World) Start(ctx context.Context, t system.Topology) error {
 	w.topology = t
 	var zkNames, brokers []string
 	var roles []*role
-	for _, n := range t.Place(w.opts.Planted) {
+	for _, n := range t.Whole().Place(w.opts.Planted) {
 		switch n.Role {
 		case system.RoleZooKeeper:
 			zkNames = append(zkNames, n.Name)
@@ -35,7 +35,10 @@ func (w *World) Start(ctx context.Context, t system.Topology) error {
 			roles = append(roles, w.newShepherd(n))
 			w.ingests = append(w.ingests, w.ingest(n.Name))
 		case system.RoleRetriever:
-			roles = append(roles, w.newRetriever(n))
+			r := w.newRetriever(n)
+			if w.roles[n.Name] = r; !t.Waits(n) {
+				roles = append(roles, r)
+			}
 			w.holders[n.Name] = &holder{w: w, node: n.Name}
 		case system.RoleQuery:
 			roles = append(roles, w.newQuery(n))
@@ -100,6 +103,32 @@ func (w *World) Start(ctx context.Context, t system.Topology) error {
 			return err
 		}
 	}
+	return w.claimed(ctx, roles)
+}
+
+// StartNodes starts retrievers that there was room for and that did not run so far.
+func (w *World) StartNodes(ctx context.Context, names []string) error {
+	var roles []*role
+	for _, name := range names {
+		r := w.roles[name]
+		switch {
+		case r == nil:
+			return fmt.Errorf("there is no node %s", name)
+		case r.process != nil:
+			return fmt.Errorf("%s was started before", name)
+		}
+		roles = append(roles, r)
+	}
+	for _, r := range roles {
+		if err := r.start(); err != nil {
+			return err
+		}
+	}
+	return w.claimed(ctx, roles)
+}
+
+// claimed waits until all retrievers among roles have their partitions.
+func (w *World) claimed(ctx context.Context, roles []*role) error {
 	return w.until(ctx, "the retrievers to claim their partitions", func(ctx context.Context) (bool, error) {
 		for _, r := range roles {
 			if r.node.Role != system.RoleRetriever {

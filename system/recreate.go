@@ -23,7 +23,7 @@ func Recreate(ctx context.Context, c port.Catalog, f Fault, partitions int32) er
 	if err := c.DeleteDataset(ctx, old.ID); err != nil && !errors.Is(err, port.ErrNotFound) {
 		return fmt.Errorf("delete dataset %s: %w", f.Dataset, err)
 	}
-	made, _, err := c.CreateDataset(ctx, port.NewDataset{Team: team.ID, Name: old.Name, Spread: len(old.Partitions), Of: partitions})
+	made, _, err := c.CreateDataset(ctx, port.NewDataset{Team: team.ID, Name: old.Name, Spread: len(old.Partitions), Of: spreadOf(partitions, old.Partitions)})
 	if err != nil {
 		return fmt.Errorf("create dataset %s again: %w", f.Dataset, err)
 	}

@@ -59,6 +59,9 @@ type Kafka struct {
 	Partitions  int32 `json:"partitions"`
 	Replication int16 `json:"replication"`
 	MinISR      int   `json:"min_insync"`
+	// PartitionsLater is how many partitions the topic grows to while the run goes on; 0 if it does not. There are addresses
+	// for the retrievers of all of them from the start, but nothing runs before it is started.
+	PartitionsLater int32 `json:"partitions_later,omitempty"`
 	// ReplicaLagTimeMax is replica.lag.time.max.ms; SessionTimeout is zookeeper.session.timeout.ms.
 	ReplicaLagTimeMax time.Duration `json:"replica_lag_time_max"`
 	SessionTimeout    time.Duration `json:"session_timeout"`

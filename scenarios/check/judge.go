@@ -55,7 +55,7 @@ func Judge(e *evidence.Evidence) *Judgement {
 		return j
 	}
 	j.Run = e.Run
-	r := &run{e: e, plan: e.Plan}
+	r := &run{e: e, plan: grown(e)}
 	// What all checks build on comes first. If it breaks down, nothing else can be said.
 	if broken := guard(CheckEvidence, func() { r.prepare(j) }); broken != nil {
 		j.Results = append(j.Results, *broken)
@@ -98,18 +98,21 @@ func (r *run) checks(j *Judgement) []asked {
 	if r.plansFaults() {
 		list = append(list, asked{CheckFaults, CheckFaults, nil, r.judgeFaults})
 	}
+	if len(r.plan.Steps()) > 0 {
+		list = append(list, asked{plan.CheckRunbook, plan.CheckRunbook, nil, r.judgeRunbook})
+	}
 	preconditions := len(list)
 	ledgers := map[string]func() Result{
 		CheckDurability: r.judgeDurability, CheckDuplicates: r.judgeDuplicates, CheckPhantoms: r.judgePhantoms,
 		CheckCorruption: r.judgeCorruption, CheckAgreement: r.judgeAgreement,
-		CheckSLOCounts: r.judgeSLOCounts, CheckFencing: r.judgeFencing, CheckTelemetry: r.judgeTelemetry,
+		CheckSLOCounts: r.judgeSLOCounts, CheckFencing: r.judgeFencing, CheckTelemetry: r.judgeTelemetry, plan.CheckCoverage: r.judgeCoverage,
 		CheckQueries: r.judgeQueries, CheckPairs: r.judgePairs, CheckCommitted: r.judgeCommitted, CheckZones: r.judgeZones, CheckMemory: r.judgeMemory,
 	}
 	done := map[string]bool{}
 	for i := range r.plan.Checks {
 		c := &r.plan.Checks[i]
 		switch c.Name {
-		case CheckDurability, CheckDuplicates, CheckPhantoms, CheckCorruption, CheckAgreement, CheckPairs, CheckCommitted, CheckZones, CheckMemory, CheckQueries, CheckSLOCounts, CheckFencing, CheckTelemetry:
+		case CheckDurability, CheckDuplicates, CheckPhantoms, CheckCorruption, CheckAgreement, CheckPairs, CheckCommitted, CheckZones, CheckMemory, CheckQueries, CheckSLOCounts, CheckFencing, CheckTelemetry, plan.CheckCoverage:
 			names := []string{c.Name}
 			if c.Name == CheckDurability {
 				names = []string{CheckDurability, CheckDuplicates, CheckPhantoms, CheckCorruption, CheckAgreement}

@@ -246,7 +246,7 @@ func (r *run) nodesOf(f *plan.Fault) int {
 		case system.RoleShepherd:
 			return r.plan.System.Shepherds
 		case system.RoleRetriever:
-			return int(r.plan.System.Kafka.Partitions)
+			return int(r.e.Plan.System.Kafka.Partitions) // there may be more by then
 		}
 	case plan.SelectNode, plan.SelectLeader, plan.SelectZK, plan.SelectPeers, plan.SelectSubject:
 	}

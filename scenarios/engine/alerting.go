@@ -180,7 +180,7 @@ func (a *alerting) watch(ctx context.Context) {
 func (a *alerting) look(ctx context.Context, final bool) {
 	limited, cancel := a.r.w.Runtime().WithTimeout(ctx, sampleDeadline)
 	defer cancel()
-	ends := make([]int64, a.r.p.System.Kafka.Partitions)
+	ends := make([]int64, a.r.topology().Kafka.Partitions)
 	for p := range ends {
 		ends[p] = -1
 		if _, high, err := a.r.w.Log().Admin().Offsets(limited, system.EventsTopic, int32(p)); err == nil {
@@ -228,7 +228,7 @@ func (a *alerting) settle(ctx context.Context) {
 
 // behind says what is not counted or delivered yet; empty if all is.
 func (a *alerting) behind(ctx context.Context) string {
-	t := &a.r.p.System
+	t := a.r.topology()
 	ctx, cancel := a.r.w.Runtime().WithTimeout(ctx, sampleDeadline)
 	defer cancel()
 	if t.Beagles > 0 {

@@ -29,7 +29,7 @@ func (r *run) drain(ctx context.Context) {
 func (r *run) behind(ctx context.Context) string {
 	ctx, cancel := r.w.Runtime().WithTimeout(ctx, sampleDeadline)
 	defer cancel()
-	t := &r.p.System
+	t := r.topology()
 	for p := range t.Kafka.Partitions {
 		_, high, err := r.w.Log().Admin().Offsets(ctx, system.EventsTopic, p)
 		if err != nil {
@@ -58,7 +58,7 @@ func (r *run) collect(ctx context.Context) error {
 	r.ev.Log = make([]evidence.LogMark, 0, events)
 	// Every retriever of a pair holds all of it, and nearly all is in the object store too.
 	r.ev.Held = make([]evidence.HeldMark, 0, events*int64(1+max(1, len(r.p.System.Retrievers(0)))))
-	for p := range r.p.System.Kafka.Partitions {
+	for p := range r.topology().Kafka.Partitions {
 		a := auditor{r: r, partition: p}
 		if err := a.readLog(ctx); err != nil {
 			r.gap("log", fmt.Sprintf("%s/%d: %v", system.EventsTopic, p, err))

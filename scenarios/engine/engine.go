@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/ratel-sim/ratel/loadgen"
@@ -77,7 +78,7 @@ func Run(ctx context.Context, w World, p *plan.Plan, opts Options) (*evidence.Ev
 	if err != nil {
 		return nil, err
 	}
-	r := &run{w: w, p: p, opts: opts, ev: ev, placed: p.System.Place(bugs)}
+	r := &run{w: w, p: p, opts: opts, ev: ev, placed: p.System.Whole().Place(bugs)}
 	err = w.Drive(ctx, r.main)
 	r.seal(err)
 	if h, steps, ok := w.Trace(); ok {
@@ -133,7 +134,9 @@ type run struct {
 	asked   []evidence.Query // after everything has settled
 	placed  []system.Node    // where every node really is
 	poisons poisons
-	begun   bool // the load has begun: from here on there is evidence
+	// partitions is how many the events topic has since the runbook made it larger; 0 before.
+	partitions atomic.Int32
+	begun      bool // the load has begun: from here on there is evidence
 }
 
 func (r *run) main(ctx context.Context) error {
@@ -150,7 +153,7 @@ func (r *run) main(ctx context.Context) error {
 	r.w.Subscribe(r.rec)
 
 	r.alerts = newAlerting(r)
-	if err := errors.Join(r.alerts.leads(ctx), r.alerts.define(ctx)); err != nil {
+	if err := errors.Join(r.prepare(ctx), r.alerts.leads(ctx), r.alerts.define(ctx)); err != nil {
 		return err
 	}
 	load, err := r.startLoad(ctx)
@@ -175,8 +178,8 @@ func (r *run) main(ctx context.Context) error {
 	sampler := newSampler(r)
 	rtm.Go("sampler", func(context.Context) { sampler.run(sampleCtx) })
 
-	faults := newFaults(r)
-	if err := r.phases(ctx, faults); err != nil {
+	faults, book := newFaults(r), &runbook{r: r, turn: rt.NewMutex(rtm)}
+	if err := r.phases(ctx, faults, book); err != nil {
 		return err
 	}
 	r.load.Stop(ctx)
@@ -225,7 +228,7 @@ func (r *run) seal(err error) {
 }
 
 // phases carries the plan's phases out, one after the other, as far as its guards let it.
-func (r *run) phases(ctx context.Context, faults *faults) error {
+func (r *run) phases(ctx context.Context, faults *faults, book *runbook) error {
 	g := newGuards(ctx, r)
 	defer g.cancel()
 	for i := range r.p.Phases {
@@ -233,7 +236,7 @@ func (r *run) phases(ctx context.Context, faults *faults) error {
 			return nil
 		}
 		ph := &r.p.Phases[i]
-		if err := r.phase(g.ctx, ph, faults); err != nil {
+		if err := r.phase(g.ctx, ph, faults, book); err != nil {
 			if !g.hasAborted() {
 				return err
 			}
@@ -248,13 +251,14 @@ func (r *run) phases(ctx context.Context, faults *faults) error {
 }
 
 // phase carries one phase out. ctx ends early if a guard aborts the experiment: then the phase ends, and nothing of it begins.
-func (r *run) phase(ctx context.Context, ph *plan.Phase, faults *faults) error {
+func (r *run) phase(ctx context.Context, ph *plan.Phase, faults *faults, book *runbook) error {
 	rtm := r.w.Runtime()
 	began := r.rec.now()
 	r.rec.add(evidence.Entry{Kind: evidence.PhaseBegan, Phase: ph.Name, Pos: &ph.Pos})
 	r.progress(ph.Name, "phase "+ph.Name+" began")
 	phaseCtx, cancel := rtm.WithCancel(ctx)
 	defer cancel()
+	book.begin(phaseCtx, ph, faults)
 	for i := range ph.Faults {
 		faults.schedule(phaseCtx, ph, i)
 	}

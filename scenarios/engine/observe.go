@@ -237,7 +237,7 @@ func (s *sampler) sample(ctx context.Context) {
 
 // retrievers asks every retriever how it is. How far they are behind is unknown if one of them does not answer.
 func (s *sampler) retrievers(ctx context.Context, values map[string]float64) {
-	t := &s.r.p.System
+	t := s.r.topology()
 	var lag, local, memory float64
 	asked, whole := 0, true
 	for p := range t.Kafka.Partitions {
@@ -263,7 +263,7 @@ func (s *sampler) retrievers(ctx context.Context, values map[string]float64) {
 
 // beagles asks the catalog how far counting is. A partition without progress is counted from its start.
 func (s *sampler) beagles(ctx context.Context, values map[string]float64) {
-	t := &s.r.p.System
+	t := s.r.topology()
 	if t.Beagles == 0 {
 		return
 	}

@@ -54,13 +54,13 @@ func (r *run) nodes(ctx context.Context, sel plan.Selector, purpose, target, sub
 		}
 		return []string{sel.Node}, nil
 	case plan.SelectSubject:
-		if _, ok := r.p.System.Node(subject); !ok {
+		if _, ok := r.topology().Node(subject); !ok {
 			return nil, fmt.Errorf("%s: the event that the fault was aimed at is about no node (%q)", sel.Pos, subject)
 		}
 		return []string{subject}, nil
 	case plan.SelectAll, plan.SelectAny, plan.SelectPeers:
 		var names []string
-		for _, n := range r.p.System.Nodes() {
+		for _, n := range r.topology().Nodes() {
 			if n.Role == sel.Role && (sel.Kind != plan.SelectPeers || n.Name != target) {
 				names = append(names, n.Name)
 			}
@@ -88,7 +88,7 @@ func (r *run) nodes(ctx context.Context, sel plan.Selector, purpose, target, sub
 		}
 		var names []string
 		for _, n := range r.placed {
-			if n.Zone == zone {
+			if n.Zone == zone && !r.topology().Waits(n) {
 				names = append(names, n.Name)
 			}
 		}

@@ -253,7 +253,7 @@ func (c *commits) taken() []evidence.Commit {
 func (r *run) places(ctx context.Context) {
 	ctx, cancel := r.w.Runtime().WithTimeout(ctx, sampleDeadline)
 	defer cancel()
-	for p := range r.p.System.Kafka.Partitions {
+	for p := range r.topology().Kafka.Partitions {
 		for _, name := range r.p.System.Retrievers(p) {
 			if st, err := r.w.Holder(name).Status(ctx); err == nil {
 				r.ev.Places = append(r.ev.Places, evidence.Place{At: r.rec.now(), Retriever: name, Partition: p, Zone: st.Zone, Claimed: st.Claimed})

@@ -35,6 +35,9 @@ type World interface {
 	// Start brings the topology up and returns when every node is ready: the events topic exists with full ISRs,
 	// shepherds answer, and every retriever has claimed its partition.
 	Start(ctx context.Context, t system.Topology) error
+	// StartNodes starts nodes of the whole topology that do not run from the start ([system.Topology.Waits]), and returns
+	// when each is ready.
+	StartNodes(ctx context.Context, names []string) error
 	// Log is the harness's Kafka client: for observation and for reading the log back.
 	Log() port.Log
 	// ZooKeeperLeader names the node that leads the ensemble.

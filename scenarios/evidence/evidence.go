@@ -205,6 +205,10 @@ const (
 	NotDrained    EntryKind = "drain.timeout"
 	Announced     EntryKind = "announced" // a port.Event: Event is its kind
 	Poisoned      EntryKind = "poisoned"  // the harness's own bad record is at Offset of Topic's partition Part
+	// A step of the runbook, by its ID in Fault; Event is its kind, and Part, where Topic is given, how many partitions there are.
+	StepBegan  EntryKind = "step.began"
+	StepDone   EntryKind = "step.done"   // its effect was seen: Detail says how
+	StepFailed EntryKind = "step.failed" // Detail says why
 )
 
 // Entry is one thing that happened.

@@ -37,14 +37,14 @@ func (b *build) finish() (*plan.Plan, error) {
 	p := &b.plan
 	first, faults := len(p.Phases), false
 	for i, ph := range p.Phases {
-		if len(ph.Faults) > 0 && !faults {
+		if len(ph.Faults)+len(ph.Runbook) > 0 && !faults {
 			first, faults = i, true
 		}
 	}
 	for i := range p.Phases {
 		switch {
 		case b.stages[i]:
-		case len(p.Phases[i].Faults) > 0:
+		case len(p.Phases[i].Faults)+len(p.Phases[i].Runbook) > 0:
 			p.Phases[i].Stage = plan.During
 		case i < first:
 			p.Phases[i].Stage = plan.Before
@@ -52,6 +52,7 @@ func (b *build) finish() (*plan.Plan, error) {
 			p.Phases[i].Stage = plan.After
 		}
 	}
+	p.System.Kafka.PartitionsLater = p.GrowsTo()
 	p.Worlds = p.PossibleWorlds()
 	var list plan.Problems
 	if err := p.Validate(); errors.As(err, &list) {

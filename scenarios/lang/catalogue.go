@@ -12,13 +12,14 @@ const (
 	groupParts     = "Parts of the system"
 	groupSelectors = "Selectors"
 	groupFaults    = "Faults"
+	groupRunbook   = "Runbook"
 	groupChecks    = "Checks"
 	groupOthers    = "Others"
 )
 
 // Builtins lists all that a script can call, beside the language's own functions.
 func Builtins() []*Builtin {
-	return slices.Concat(steps(), parts(), selectors(), faults(), checks(), others())
+	return slices.Concat(steps(), parts(), selectors(), faults(), runbook(), checks(), others())
 }
 
 // predeclared are the builtins that are not methods.

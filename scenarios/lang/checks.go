@@ -35,6 +35,7 @@ func checks() []*Builtin {
 			"how long before the run's end each partition's progress must have been marked. Left out: 60s"),
 		within("alerts", plan.CheckAlerts, false, "Every alert is evaluated once per window, rightly; what fires is delivered, and nothing else is.",
 			"from a window's end to its evaluation, and to the delivery. Left out: 30s"),
+		simple("coverage", plan.CheckCoverage, "Partitions that the runbook added are followed by all their retrievers in the end, and events went to each."),
 		simple("fencing", plan.CheckFencing, "At any moment at most one trigger worker leads in effect: what is recorded carries epochs that never go down."),
 		simple("honest_telemetry", plan.CheckTelemetry, "What roles say about themselves is what the harness knows, nothing of it is missing without being counted, and every fault shows in it."),
 		{

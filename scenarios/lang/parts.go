@@ -102,6 +102,7 @@ func parts() []*Builtin {
 				{"dedup_records", "whole number", integer(int64(be.DedupRecords)), "how many of a partition's latest records are remembered to drop events that a producer's retry appended twice"},
 				{"fetch_wait", "duration", str("20ms"), "`fetch.max.wait.ms`: how long a fetch that finds nothing waits at the broker, and all others that share its connection with it; from 1ms to 2s"},
 				{"fetch_bytes", "whole number", integer(1 << 20), "`max.partition.fetch.bytes`: what a fetch brings at most; at least 1024"},
+				{"missing_progress", "string", str(beagle.MissingEarliest), "what is done with a partition that has no row of progress: `earliest` counts it from the log's start, `latest` from its end, `wait` not before the row is provisioned"},
 			},
 		},
 		{
@@ -214,6 +215,9 @@ func beaglePart(c *call) (starlark.Value, error) {
 		RebalanceTimeout: c.span("rebalance_timeout"), CommitEvery: c.span("commit_every"), CommitEvents: c.integer("commit_events"),
 		RefreshEvery: c.span("refresh_every"), MissFor: c.span("miss_for"), CacheSize: c.integer("cache_size"), DedupRecords: c.integer("dedup_records"),
 		FetchWait: c.span("fetch_wait"), FetchBytes: c.integer("fetch_bytes"),
+	}
+	if missing := c.str("missing_progress"); missing != beagle.MissingEarliest {
+		b.MissingProgress = missing
 	}
 	return made(c, b, plan.BeagleProblems(b)), nil
 }

@@ -117,7 +117,8 @@ func steps() []*Builtin {
 				{"length", "duration", nil, "how long it lasts; more than 0"},
 				{"faults", "list of faults", empty(), "what is done to the system; a fault heals when its phase ends unless it says otherwise"},
 				{"expect", "list of strings", empty(), "conditions on what is measured in this phase; see *Expectations*"},
-				{"stage", "string", none, "what the phase is to the service levels: `warmup` (not judged), `before`, `during` or `after`. Left out: `during` if it has faults, `before` if no earlier phase had, else `after`"},
+				{"runbook", "list of steps", empty(), "what is done to the system on purpose, one step after the other; see *Runbook*"},
+				{"stage", "string", none, "what the phase is to the service levels: `warmup` (not judged), `before`, `during` or `after`. Left out: `during` if it has faults or a runbook, `before` if no earlier phase had, else `after`"},
 			},
 		},
 		{
@@ -254,6 +255,7 @@ func phaseStep(c *call) (starlark.Value, error) {
 	ph := plan.Phase{Name: c.str("name"), Stage: plan.Stage(c.text("stage")), Pos: c.pos}
 	ph.Length = c.duration("length")
 	ph.Faults = things[plan.Fault](c, "faults", "a fault", `write faults = [kill(leader_of("events", 0))]`)
+	ph.Runbook = things[plan.Step](c, "runbook", "a runbook step", `write runbook = [add_partitions(8), start_retrievers(6, 8), open_partitions(6, 8)]`)
 	for i, v := range c.list("expect", `write expect = ["ack.p99 < 150ms"]`) {
 		c.expectation(&ph, i, v)
 	}

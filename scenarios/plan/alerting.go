@@ -161,6 +161,9 @@ func BeagleProblems(c beagle.Config) Problems {
 	if c.FetchBytes != 0 {
 		f.atLeast("fetch_bytes", int64(c.FetchBytes), 1<<10)
 	}
+	if c.MissingProgress != "" && !slices.Contains(beagle.MissingProgress(), c.MissingProgress) {
+		f.add("missing_progress", oneOf(c.MissingProgress, beagle.MissingProgress()), "partitions without progress cannot be treated as %q", c.MissingProgress)
+	}
 	return f.list
 }
 

@@ -98,6 +98,7 @@ func (p *Plan) withoutPositions() *Plan {
 	q.Guards = cloned(p.Guards, func(g *Guard) { g.Pos = Pos{} })
 	q.Phases = cloned(p.Phases, func(ph *Phase) {
 		ph.Pos = Pos{}
+		ph.Runbook = cloned(ph.Runbook, func(s *Step) { s.Pos = Pos{} })
 		ph.Expect = cloned(ph.Expect, func(e *Expectation) { e.Pos = Pos{} })
 		ph.Faults = cloned(ph.Faults, func(f *Fault) {
 			f.Pos, f.Target.Pos = Pos{}, Pos{}
@@ -131,6 +132,7 @@ func (p *Plan) Clone() *Plan {
 	q.Readers = cloned(p.Readers, func(r *Reader) { r.Shapes = slices.Clone(r.Shapes) })
 	q.Phases = cloned(p.Phases, func(ph *Phase) {
 		ph.Expect = cloned(ph.Expect, func(*Expectation) {})
+		ph.Runbook = cloned(ph.Runbook, func(*Step) {})
 		ph.Faults = cloned(ph.Faults, func(f *Fault) {
 			f.From = cloned(f.From, same)
 			if f.Aim != nil {

@@ -7,6 +7,7 @@ const (
 	MaxPhases      = 200
 	MaxFaults      = 100 // in one phase
 	MaxExpects     = 50  // in one phase
+	MaxSteps       = 50  // of the runbook, in one phase
 	MaxTraffic     = 16
 	MaxChecks      = 50
 	MaxZooKeepers  = 9

@@ -146,7 +146,9 @@ type Phase struct {
 	Stage  Stage         `json:"stage"`
 	Faults []Fault       `json:"faults,omitempty"`
 	Expect []Expectation `json:"expect,omitempty"`
-	Pos    Pos           `json:"pos"`
+	// Runbook is what is done to the system on purpose.
+	Runbook []Step `json:"runbook,omitempty"`
+	Pos     Pos    `json:"pos"`
 }
 
 // Fault is a fault to inject. Its target is resolved at the moment of injection.

@@ -107,6 +107,7 @@ func (ph Phase) Problems() Problems {
 	if len(ph.Expect) > MaxExpects {
 		f.add("expect", "", "%d expectations are more than %d", len(ph.Expect), MaxExpects)
 	}
+	ph.steps(f)
 	for i, ft := range ph.Faults {
 		own := ft.Problems()
 		if len(own) == 0 {
@@ -157,14 +158,16 @@ const (
 	CheckSLOCounts  = "slo_counts" // what was counted for each SLO and minute is what was sent
 	CheckProgress   = "progress"   // counting has reached the end of every partition, and only went forward
 	CheckAlerts     = "alerts"     // each window evaluated once, rightly and in time, and what fires delivered
+	CheckCoverage   = "coverage"   // partitions that were added are followed by all their retrievers, and used
 	CheckFencing    = "fencing"    // one effective leader at a time, by its epoch
 	CheckTelemetry  = "telemetry"  // what roles say about themselves is true, and every fault shows in it
 )
 
 // Names of checks that are judged whether a plan lists them or not: evidence always, faults.observed if there are
-// faults, expectations if a phase has some.
+// faults, runbook if there are steps, expectations if a phase has some.
 const (
 	CheckEvidence       = "evidence"
+	CheckRunbook        = "runbook" // every step of the plan's runbook was done, and seen to take effect
 	CheckFaultsObserved = "faults.observed"
 	CheckExpectations   = "expectations"
 	CheckGuard          = "guard" // for each guard
@@ -175,8 +178,8 @@ func CheckNames() []string {
 	return []string{
 		CheckDurability, CheckDuplicates, CheckPhantoms, CheckCorruption, CheckAgreement, CheckPairs, CheckCommitted, CheckZones,
 		CheckQueries, CheckFreshness, CheckMemory, CheckRecovers, CheckSLOIngest, CheckSLOFresh, CheckSLOQuery,
-		CheckSLOCounts, CheckProgress, CheckAlerts, CheckFencing, CheckTelemetry,
-		CheckEvidence, CheckFaultsObserved, CheckExpectations,
+		CheckSLOCounts, CheckProgress, CheckAlerts, CheckFencing, CheckTelemetry, CheckCoverage,
+		CheckEvidence, CheckRunbook, CheckFaultsObserved, CheckExpectations,
 	}
 }
 

@@ -131,6 +131,9 @@ func (p *Plan) phases(f *found, targets bool) {
 		}
 		seen[ph.Name] = true
 	}
+	if later := p.GrowsTo(); p.System.Kafka.PartitionsLater != later {
+		f.add("partitions_later", "", "kafka: partitions_later is %d, and the runbook's steps speak of up to %d partitions", p.System.Kafka.PartitionsLater, later)
+	}
 	p.gone(f)
 }
 
@@ -196,6 +199,11 @@ func (p *Plan) checks(f *found) {
 		}
 	}
 	p.alertingChecks(f)
+	for _, c := range p.Checks {
+		if c.Name == CheckCoverage && p.GrowsTo() == 0 {
+			f.list = append(f.list, Problem{Pos: c.Pos, What: fmt.Sprintf("check %q needs a runbook that adds partitions, and there is none", c.Name), Hint: "write runbook = [add_partitions(…)] in a phase"})
+		}
+	}
 	for _, c := range p.Checks {
 		if slices.Contains([]string{CheckQueries, CheckFreshness, CheckSLOFresh, CheckSLOQuery}, c.Name) && len(p.Readers) == 0 {
 			f.list = append(f.list, Problem{Pos: c.Pos, What: fmt.Sprintf("check %q needs somebody who queries, and there is nobody", c.Name), Hint: `write s.readers("dashboards", traffic = "…")`})

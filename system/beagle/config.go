@@ -3,6 +3,7 @@ package beagle
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/ratel-sim/ratel/system/duration"
@@ -35,7 +36,24 @@ type Config struct {
 	FetchWait time.Duration `json:"fetch_wait,omitempty"`
 	// FetchBytes bounds what a fetch brings (max.partition.fetch.bytes). 0 means 1 MiB.
 	FetchBytes int `json:"fetch_bytes,omitempty"`
+	// MissingProgress is what is done with a partition that has no row of progress: earliest, which is also what the empty
+	// string means, latest or wait.
+	MissingProgress string `json:"missing_progress,omitempty"`
 }
+
+// What is done with a partition that has no row of progress.
+const (
+	// MissingEarliest counts it from the log's start.
+	MissingEarliest = "earliest"
+	// MissingLatest counts it from where the log ends when it is taken over; what is there already is never counted.
+	MissingLatest = "latest"
+	// MissingWait does not count it before somebody has made the row. Where rows are always provisioned, one that is
+	// missing was lost, and to count from the log's start would count everything twice.
+	MissingWait = "wait"
+)
+
+// MissingProgress lists what may be done with a partition that has no row of progress.
+func MissingProgress() []string { return []string{MissingEarliest, MissingLatest, MissingWait} }
 
 // DefaultConfig is what a small cluster begins with.
 func DefaultConfig() Config {
@@ -71,6 +89,7 @@ func (c *Config) check() error {
 	need(c.DedupRecords >= 1 && c.DedupRecords <= 1<<26, "dedup_records", c.DedupRecords, fmt.Sprintf("1 to %d", 1<<26))
 	need(c.FetchWait >= 0 && c.FetchWait <= maxFetchWait, "fetch_wait", c.FetchWait, fmt.Sprintf("0 to %v", maxFetchWait))
 	need(c.FetchBytes >= 0, "fetch_bytes", c.FetchBytes, "0 or more")
+	need(c.MissingProgress == "" || slices.Contains(MissingProgress(), c.MissingProgress), "missing_progress", c.MissingProgress, "earliest, latest or wait")
 	return errors.Join(errs...)
 }
 

@@ -24,6 +24,8 @@ const (
 	idleRound        = 100 * time.Millisecond
 	// maxFetchWait is well below the client's patience.
 	maxFetchWait = 2 * time.Second
+	// missingPause is between two looks for the progress of a partition that has none.
+	missingPause = time.Second
 	// fetchFor bounds a fetch while nothing waits to be committed. It is longer than the client's own patience, so a slow
 	// answer is not given up for a mark of progress.
 	fetchFor = 5 * time.Second
@@ -96,8 +98,16 @@ func (p *partition) begin(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	for !there && p.b.cfg.MissingProgress == MissingWait {
+		if err := p.b.r.Sleep(ctx, missingPause); err != nil {
+			return err
+		}
+		if row, there, err = p.b.progress.of(ctx, p.id); err != nil {
+			return err
+		}
+	}
 	p.committed, p.next = row.Next, row.Next
-	if !there && p.b.bugs.Has(planted.ResetToLatest) {
+	if !there && (p.b.cfg.MissingProgress == MissingLatest || p.b.bugs.Has(planted.ResetToLatest)) {
 		if _, p.next, err = p.offsets(ctx); err != nil {
 			return err
 		}

@@ -34,7 +34,8 @@ type Config struct {
 	AskFor time.Duration
 	// RetryAfter is how long a catalog that did not answer is left alone. Default 500 ms.
 	RetryAfter time.Duration
-	// A dataset that is created on first use gets Spread of the Partitions of the log.
+	// A dataset that is created on first use gets Spread of the Partitions of the log, or of as many as any dataset is known
+	// to be on: that is how it is learnt that the log has grown and that its new partitions may be used.
 	Spread     int
 	Partitions int32
 	// Bugs plants known faults.
@@ -84,16 +85,17 @@ type Resolver struct {
 	announce func(kind, detail string)
 	columns  *columns
 
-	mu        sync.Mutex // never held across a blocking call
-	teams     *cache[string, port.Team]
-	datasets  *cache[place, port.Dataset]
-	lists     *lru[int64, []port.Dataset]
-	creating  map[place]*rt.Future[port.Dataset]
-	refreshes int
-	away      error // why, while the catalog does not answer
-	retryAt   time.Time
-	heard     time.Time           // when it last answered
-	woken     *rt.Queue[struct{}] // for Run
+	mu         sync.Mutex // never held across a blocking call
+	teams      *cache[string, port.Team]
+	datasets   *cache[place, port.Dataset]
+	lists      *lru[int64, []port.Dataset]
+	creating   map[place]*rt.Future[port.Dataset]
+	refreshes  int
+	away       error // why, while the catalog does not answer
+	retryAt    time.Time
+	heard      time.Time           // when it last answered
+	woken      *rt.Queue[struct{}] // for Run
+	spreadOver int32               // partitions that are in use
 }
 
 // New returns a resolver that knows nothing yet. announce, if not nil, is told of what port.EventCatalogAway,
@@ -108,6 +110,7 @@ func New(r rt.Runtime, c port.Catalog, cfg Config, announce func(kind, detail st
 		teams: newCache[string, port.Team](cfg.CacheSize), datasets: newCache[place, port.Dataset](cfg.CacheSize),
 		lists:    newLRU[int64, []port.Dataset](maxLists),
 		creating: map[place]*rt.Future[port.Dataset]{}, woken: rt.NewQueue[struct{}](r, 1),
+		spreadOver: cfg.Partitions,
 	}
 }
 
@@ -121,6 +124,23 @@ func (v *Resolver) Team(ctx context.Context, key string) (port.Team, error) {
 		return port.Team{}, fmt.Errorf("team of a key: %w", err)
 	}
 	return team, nil
+}
+
+// MaxPartitions bounds what is believed of the number of partitions that are in use.
+const MaxPartitions = 1 << 14
+
+// Partitions is how many partitions of the log are in use, as far as is known here.
+func (v *Resolver) Partitions() int32 {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.spreadOver
+}
+
+// learnPartitions hears of a dataset's set. Under the lock.
+func (v *Resolver) learnPartitions(ds *port.Dataset) {
+	if n := len(ds.Partitions); n > 0 && ds.Partitions[n-1] < MaxPartitions { // ascending
+		v.spreadOver = max(v.spreadOver, ds.Partitions[n-1]+1)
+	}
 }
 
 // Dataset finds a team's dataset by any spelling of its name. port.ErrNotFound: there is none. ErrAway: nobody knows at
@@ -206,7 +226,7 @@ func (v *Resolver) create(ctx context.Context, at place, name string, f *rt.Futu
 	ctx, cancel := v.r.WithTimeout(ctx, v.cfg.AskFor)
 	defer cancel()
 	asked := v.r.Now()
-	d := port.NewDataset{Team: at.team, Name: name, Spread: v.cfg.Spread, Of: v.cfg.Partitions}
+	d := port.NewDataset{Team: at.team, Name: name, Spread: v.cfg.Spread, Of: v.Partitions()}
 	ds, _, err := v.catalog.CreateDataset(ctx, d)
 	if err != nil && !certain(err) && !errors.Is(err, port.ErrRefused) && ctx.Err() == nil {
 		ds, _, err = v.catalog.CreateDataset(ctx, d)
@@ -240,7 +260,15 @@ func teamQuestion(v *Resolver, key string) question[string, port.Team] {
 
 func datasetQuestion(v *Resolver, at place) question[place, port.Dataset] {
 	return question[place, port.Dataset]{
-		ask: func(ctx context.Context) (port.Dataset, error) { return v.catalog.Dataset(ctx, at.team, at.slug) },
+		ask: func(ctx context.Context) (port.Dataset, error) {
+			ds, err := v.catalog.Dataset(ctx, at.team, at.slug)
+			if err == nil {
+				v.mu.Lock()
+				v.learnPartitions(&ds)
+				v.mu.Unlock()
+			}
+			return ds, err
+		},
 		key: func() place { return place{at.team, strings.Clone(at.slug)} },
 		changed: func(old, now port.Dataset, gone bool) string {
 			switch {

@@ -130,7 +130,7 @@ func (w *World) plan(t system.Topology, subnet netip.Prefix) error {
 		}
 		return err
 	}
-	for _, tn := range t.Place(w.opt.Planted) {
+	for _, tn := range t.Whole().Place(w.opt.Planted) {
 		if tn.Role == system.RoleObserver { // no container: see collector
 			continue
 		}
@@ -345,7 +345,7 @@ func (w *World) roleConfig(n *node) process.Config {
 		c.PeerListen = fmt.Sprintf(":%d", peerPort)
 	case system.RoleZooKeeper, system.RoleKafka, system.RoleMySQL, system.RoleS3, system.RoleBeagle, system.RoleTrigger:
 	}
-	for p := range w.topology.Kafka.Partitions {
+	for p := range w.topology.Whole().Kafka.Partitions {
 		c.Retrievers = append(c.Retrievers, w.topology.Retrievers(p))
 	}
 	for _, re := range w.of(system.RoleRetriever) {

@@ -41,6 +41,9 @@ func (w *World) Start(ctx context.Context, t system.Topology) error {
 	w.say("starting %d containers", len(w.order)+len(w.helpers))
 	var servers, roles []*node
 	for _, n := range w.order {
+		if t.Waits(n.Node) {
+			continue
+		}
 		switch n.Role {
 		case system.RoleZooKeeper, system.RoleKafka, system.RoleMySQL, system.RoleS3:
 			servers = append(servers, n)
@@ -74,6 +77,25 @@ func (w *World) Start(ctx context.Context, t system.Topology) error {
 	}
 	w.say("all are ready, %v after the start", time.Since(w.began).Round(100*time.Millisecond))
 	return nil
+}
+
+// StartNodes implements the engine's World: it starts retrievers that there was room for and that did not run so far.
+func (w *World) StartNodes(ctx context.Context, names []string) error {
+	nodes := make([]*node, len(names))
+	for i, name := range names {
+		if nodes[i] = w.nodes[name]; nodes[i] == nil {
+			return fmt.Errorf("there is no node %s", name)
+		}
+	}
+	return w.each(ctx, nodes, func(ctx context.Context, n *node) error {
+		if n.ctr != nil {
+			return fmt.Errorf("%s was started before", n.Name)
+		}
+		if err := w.createAndStart(ctx, n); err != nil {
+			return err
+		}
+		return w.awaitRole(ctx, n)
+	})
 }
 
 func (w *World) createAndStart(ctx context.Context, n *node) error {

@@ -46,7 +46,7 @@ type Config struct {
 	S3    S3     `json:"s3,omitzero"`
 	// Peers are the addresses (host:port) of the nodes that this one may call, by name.
 	Peers map[string]string `json:"peers,omitempty"`
-	// Retrievers are the names of the retrievers of each partition, by replica.
+	// Retrievers are the names of the retrievers of each partition, by replica, of those that there will be later, too.
 	Retrievers [][]string `json:"retrievers,omitempty"`
 	// Partitions is how many partitions the events topic has; Partition and Replica are what a retriever follows.
 	Partitions int32 `json:"partitions,omitempty"`
@@ -194,8 +194,8 @@ func (c Config) Check() error {
 		c.checkQueries(&k)
 	}
 	if c.Role == system.RoleRetriever {
-		if c.Partition < 0 || c.Partition >= c.Partitions {
-			k.bad("partition: %d, expected 0 to %d", c.Partition, c.Partitions-1)
+		if most := max(c.Partitions, int32(len(c.Retrievers))); c.Partition < 0 || c.Partition >= most {
+			k.bad("partition: %d, expected 0 to %d", c.Partition, most-1)
 		} else if int(c.Partition) < len(c.Retrievers) && !slices.Contains(c.Retrievers[c.Partition], c.Node) {
 			k.bad("retrievers: %s is not among those of its partition %d", c.Node, c.Partition)
 		}
@@ -208,8 +208,8 @@ func (c Config) Check() error {
 
 // checkRetrievers checks that every retriever is known and can be called.
 func (c Config) checkRetrievers(k *checker) {
-	if len(c.Retrievers) != int(c.Partitions) {
-		k.bad("retrievers: of %d partitions, expected %d", len(c.Retrievers), c.Partitions)
+	if len(c.Retrievers) < int(c.Partitions) { // of those that there will be later, too
+		k.bad("retrievers: of %d partitions, expected %d or more", len(c.Retrievers), c.Partitions)
 	}
 	for p, names := range c.Retrievers {
 		if len(names) == 0 {

@@ -238,7 +238,7 @@ func wire(n node, cfg Config, ports port.Ports, bugs planted.Set) (run func(cont
 		return re.Run, withPeers(retriever.Handler(re), re), nil
 	case system.RoleQuery:
 		q, err := query.New(n, ports, cfg.Query, query.Layout{
-			Partitions: cfg.Partitions,
+			Partitions: cfg.Partitions, Most: int32(len(cfg.Retrievers)), Topic: system.EventsTopic,
 			Retrievers: func(partition int32) []string { return cfg.Retrievers[partition] },
 		}, cfg.Node, bugs)
 		if err != nil {

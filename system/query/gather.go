@@ -48,7 +48,7 @@ type part struct {
 }
 
 func newGather(s *Server, q *spec.Query, datasets []int64) *gather {
-	g := &gather{s: s, q: q, encoded: spec.Encode(q), ids: datasets, datasets: map[int64]bool{}, sum: exec.New(q).Partial(), parts: make([]part, s.layout.Partitions)}
+	g := &gather{s: s, q: q, encoded: spec.Encode(q), ids: datasets, datasets: map[int64]bool{}, sum: exec.New(q).Partial(), parts: make([]part, s.partitionsNow())}
 	for _, id := range datasets {
 		g.datasets[id] = true
 	}
@@ -68,7 +68,7 @@ func (g *gather) run(ctx context.Context) {
 	turn := g.s.turn
 	g.s.mu.Unlock()
 	group, inner := rt.NewGroup(g.s.r, ctx)
-	for p := range g.s.layout.Partitions {
+	for p := range int32(len(g.parts)) {
 		group.Go(fmt.Sprintf("query partition %d", p), func(context.Context) error {
 			g.partition(inner, p, turn)
 			return nil
@@ -88,7 +88,7 @@ func (g *gather) partition(ctx context.Context, p int32, turn int) {
 		f = nil
 	}
 	g.mu.Unlock()
-	if ctx.Err() != nil {
+	if ctx.Err() != nil || f == nil && g.untouched(ctx, p) {
 		return
 	}
 	reads := g.old(ctx, p, f)

@@ -33,6 +33,10 @@ const (
 // Layout is where a query finds data.
 type Layout struct {
 	Partitions int32
+	// Most is how many partitions the topic may grow to: of so many the retrievers are known. Where it is more than
+	// Partitions, the node asks Kafka every now and then how many there are.
+	Most  int32
+	Topic string // needed only for that
 	// Retrievers names the nodes that follow a partition.
 	Retrievers func(partition int32) []string
 }
@@ -59,6 +63,8 @@ type Server struct {
 	known  map[int32]manifest.Manifest // as last read
 	totals Totals
 	took   []float64 // how many milliseconds queries took since the last tick, if somebody listens
+	// partitions is how many are asked.
+	partitions int32
 }
 
 var _ Querier = (*Server)(nil)
@@ -91,7 +97,7 @@ func New(r rt.Runtime, ports port.Ports, cfg Config, layout Layout, name string,
 	s := &Server{
 		r: r, ports: ports, cfg: cfg, layout: layout, name: name, bugs: bugs, manifests: manifest.NewStore(ports.Blobs),
 		pool: newPool(r, cfg), running: rt.NewSemaphore(r, maxRunning), reading: rt.NewSemaphore(r, maxReading), shelf: newShelf(cfg.MaxStored, name),
-		opened: opened{byKey: map[string]*segment.Segment{}}, failed: map[string]time.Time{}, known: map[int32]manifest.Manifest{},
+		opened: opened{byKey: map[string]*segment.Segment{}}, failed: map[string]time.Time{}, known: map[int32]manifest.Manifest{}, partitions: layout.Partitions,
 	}
 	// A dataset that was created again is found soon, because an answer about the old one would not be complete.
 	s.catalog = catalog.New(r, ports.Catalog, catalog.Config{CacheFor: time.Second, MissFor: time.Second, Partitions: layout.Partitions}, func(kind, detail string) {
@@ -103,6 +109,9 @@ func New(r rt.Runtime, ports port.Ports, cfg Config, layout Layout, name string,
 
 // Run keeps house until ctx ends. Queries are answered also without it.
 func (s *Server) Run(ctx context.Context) error {
+	if s.layout.Most > s.layout.Partitions {
+		s.r.Go("partitions", func(context.Context) { s.widen(ctx) })
+	}
 	for s.r.Sleep(ctx, tidyEvery) == nil {
 		s.shelf.tidy(s.r.Now())
 	}

@@ -31,7 +31,7 @@ type consignment struct {
 	set          []int32 // the dataset's partitions
 	first, count int     // in the request's events
 	value        []byte
-	tried        []bool // partitions that refused it; nil until one has
+	tried        []bool // partitions that refused it, up to the last that did
 	at           *shipment
 	future       *rt.Future[int64]
 	code         int // 0 while open
@@ -384,8 +384,8 @@ func (s *Shepherd) reship(ctx context.Context, c *consignment) bool {
 	if ctx.Err() != nil {
 		return false
 	}
-	if c.tried == nil {
-		c.tried = make([]bool, len(s.partitions))
+	if more := int(c.at.partition) + 1 - len(c.tried); more > 0 {
+		c.tried = append(c.tried, make([]bool, more)...)
 	}
 	c.tried[c.at.partition] = true
 	if s.reserve(c.owner, c.load()) != room {

@@ -19,6 +19,8 @@ type directory interface {
 	Team(ctx context.Context, key string) (port.Team, error)
 	// DatasetForWrite creates the dataset if it is not there.
 	DatasetForWrite(ctx context.Context, team int64, name string) (port.Dataset, error)
+	// Partitions is how many partitions are in use, as far as the catalog has said.
+	Partitions() int32
 	// LearnEvents hears of the columns of events. It neither blocks nor keeps anything.
 	LearnEvents(dataset int64, events []event.Event)
 	// Run writes what was learnt, until ctx ends.

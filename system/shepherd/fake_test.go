@@ -211,6 +211,8 @@ func (d *fakeDirectory) DatasetForWrite(_ context.Context, team int64, name stri
 	return ds, nil
 }
 
+func (d *fakeDirectory) Partitions() int32 { return 8 }
+
 func (d *fakeDirectory) LearnEvents(dataset int64, events []event.Event) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/ratel-sim/ratel/system/catalog"
 	"github.com/ratel-sim/ratel/system/port"
 )
 
@@ -36,6 +37,7 @@ func (s *Shepherd) pick(c *consignment) *shipment {
 	now := s.r.Now()
 	in := scan{s: s, tried: c.tried, now: now, probe: -1, least: -1}
 	s.mu.Lock()
+	s.widenLocked(c.set)
 	s.healthy = s.healthy[:0]
 	for _, i := range c.set {
 		if i >= 0 && int(i) < len(s.partitions) {
@@ -65,6 +67,16 @@ func (s *Shepherd) pick(c *consignment) *shipment {
 	return sh
 }
 
+// widenLocked makes room for partitions that the topic did not have when the shepherd began. A dataset's set names them
+// once they are ready to be used, and from then on they may be used for all.
+func (s *Shepherd) widenLocked(set []int32) {
+	if len(set) == 0 || int(set[len(set)-1]) < len(s.partitions) || set[len(set)-1] >= catalog.MaxPartitions { // ascending
+		return
+	}
+	more := int(set[len(set)-1]) + 1 - len(s.partitions)
+	s.partitions = append(s.partitions, make([]partition, more)...)
+}
+
 // scan is a look at partitions for a chunk. Those that are well are gathered in the shepherd's healthy.
 type scan struct {
 	s     *Shepherd
@@ -77,7 +89,7 @@ type scan struct {
 
 func (in *scan) lookLocked(i int32) {
 	s := in.s
-	if in.tried != nil && in.tried[i] {
+	if int(i) < len(in.tried) && in.tried[i] {
 		return
 	}
 	p := &s.partitions[i]

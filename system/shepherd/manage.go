@@ -190,7 +190,7 @@ func (h *handler) createDataset(ctx context.Context, w http.ResponseWriter, r *h
 		fail(w, http.StatusBadRequest, text)
 		return
 	}
-	ds, created, err := h.s.catalog.CreateDataset(ctx, port.NewDataset{Team: team.ID, Name: body.Name, Spread: h.s.cfg.Spread, Of: int32(len(h.s.partitions))})
+	ds, created, err := h.s.catalog.CreateDataset(ctx, port.NewDataset{Team: team.ID, Name: body.Name, Spread: h.s.cfg.Spread, Of: h.s.directory.Partitions()})
 	switch {
 	case err != nil:
 		failCatalog(w, "dataset "+strconv.Quote(body.Name), err)
