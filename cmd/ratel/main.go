@@ -114,7 +114,7 @@ The same checks judge both: nothing that was accepted may be lost, duplicated or
 		return usagef("%w\nRun '%s --help' for its flags", plainFlagError(err), cmd.CommandPath())
 	})
 	root.SetHelpCommand(helpCommand(root))
-	root.AddCommand(c.runCommand(), c.exploreCommand(), c.replayCommand(), c.checkCommand(), c.scenariosCommand(),
+	root.AddCommand(c.runCommand(), c.exploreCommand(), c.replayCommand(), c.checkCommand(), c.scenariosCommand(), c.lintCommand(),
 		c.bugsCommand(), c.upCommand(), c.downCommand(), c.webhooksCommand(), c.doctorCommand(), c.versionCommand(), c.roleCommand(), c.reaperCommand())
 	return root
 }

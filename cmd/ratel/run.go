@@ -106,6 +106,9 @@ func (c *cli) run(ctx context.Context, name string, f runFlags) error {
 			fmt.Fprintf(c.talk, "its faults have up to %d nodes at once (phase %s)\n", n, phase)
 		}
 	}
+	if !f.quiet {
+		tellLint(c.talk, "warning: ", p)
+	}
 	began := time.Now()
 	bar := newProgress(c, f.quiet)
 	logs, err := nodeLogs(f)
