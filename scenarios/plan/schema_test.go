@@ -129,7 +129,7 @@ func TestSchemaHasTheFieldsOfTheCode(t *testing.T) {
 		"beagle": reflect.TypeFor[beagle.Config](), "trigger": reflect.TypeFor[trigger.Config](), "telemetry": reflect.TypeFor[telemetry.Config](), "observer": reflect.TypeFor[observer.Config](), "objective": reflect.TypeFor[plan.Objective](), "alert": reflect.TypeFor[plan.Alert](),
 		"guard":  reflect.TypeFor[plan.Guard](),
 		"reader": reflect.TypeFor[plan.Reader](), "traffic": reflect.TypeFor[plan.Traffic](),
-		"phase": reflect.TypeFor[plan.Phase](), "fault": reflect.TypeFor[plan.Fault](), "aim": reflect.TypeFor[plan.Aim](), "selector": reflect.TypeFor[plan.Selector](),
+		"phase": reflect.TypeFor[plan.Phase](), "fault": reflect.TypeFor[plan.Fault](), "step": reflect.TypeFor[plan.Step](), "aim": reflect.TypeFor[plan.Aim](), "selector": reflect.TypeFor[plan.Selector](),
 		"expectation": reflect.TypeFor[plan.Expectation](), "check": reflect.TypeFor[plan.Check](), "check_args": reflect.TypeFor[plan.CheckArgs](),
 	}
 	for name, typ := range types {

@@ -19,6 +19,13 @@ func (w *admin) CreateTopic(ctx context.Context, spec port.TopicSpec) error {
 	return err
 }
 
+func (w *admin) GrowTopic(ctx context.Context, topic string, total int32) error {
+	op := w.m.begin()
+	err := w.in.GrowTopic(ctx, topic, total)
+	w.m.end(ctx, op, err)
+	return err
+}
+
 func (w *admin) Describe(ctx context.Context, topic string) ([]port.PartitionState, error) {
 	op := w.m.begin()
 	a, err := w.in.Describe(ctx, topic)

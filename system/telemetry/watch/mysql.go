@@ -75,6 +75,13 @@ func (w *catalog) SetDatasetLimits(ctx context.Context, id int64, limits port.Li
 	return err
 }
 
+func (w *catalog) WidenDataset(ctx context.Context, id int64, partitions []int32) error {
+	op := w.m.begin()
+	err := w.in.WidenDataset(ctx, id, partitions)
+	w.m.end(ctx, op, err)
+	return err
+}
+
 func (w *catalog) DeleteDataset(ctx context.Context, id int64) error {
 	op := w.m.begin()
 	err := w.in.DeleteDataset(ctx, id)
