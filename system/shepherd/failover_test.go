@@ -132,3 +132,17 @@ func TestSetOutsideOfTheTopic(t *testing.T) {
 		}
 	}
 }
+
+// TestGrownTopic: partitions that a dataset's set names are used once Kafka has them.
+func TestGrownTopic(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, 3, nil)
+	ofSet(b, 4)
+	if s := b.Accept(context.Background(), batchOf(1)).Statuses[0]; s.Code != Accepted || s.Partition > 2 {
+		t.Fatalf("%+v", s)
+	}
+	b.log.grow(5)
+	eventually(t, "the new partition is used", func() bool {
+		return b.Accept(context.Background(), batchOf(1)).Statuses[0].Partition == 4
+	})
+}

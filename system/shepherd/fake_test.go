@@ -51,7 +51,25 @@ func (f *fakeLog) NewProducer(cfg port.ProducerConfig) (port.Producer, error) {
 func (f *fakeLog) NewReader(port.ReaderConfig, string, int32, int64) (port.Reader, error) {
 	return nil, fmt.Errorf("a shepherd does not read")
 }
-func (f *fakeLog) Admin() port.LogAdmin { return nil }
+func (f *fakeLog) Admin() port.LogAdmin { return fakeAdmin{f: f} }
+
+func (f *fakeLog) grow(partitions int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.stored = append(f.stored, make([][]port.Record, partitions-len(f.stored))...)
+}
+
+// fakeAdmin knows how many partitions there are, and nothing else.
+type fakeAdmin struct {
+	port.LogAdmin
+	f *fakeLog
+}
+
+func (a fakeAdmin) Describe(context.Context, string) ([]port.PartitionState, error) {
+	a.f.mu.Lock()
+	defer a.f.mu.Unlock()
+	return make([]port.PartitionState, len(a.f.stored)), nil
+}
 
 func (f *fakeLog) Produce(_ string, partition int32, rec port.Record) *rt.Future[int64] {
 	f.mu.Lock()

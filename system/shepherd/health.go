@@ -1,11 +1,11 @@
 package shepherd
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"time"
 
-	"github.com/ratel-sim/ratel/system/catalog"
 	"github.com/ratel-sim/ratel/system/port"
 )
 
@@ -37,7 +37,7 @@ func (s *Shepherd) pick(c *consignment) *shipment {
 	now := s.r.Now()
 	in := scan{s: s, tried: c.tried, now: now, probe: -1, least: -1}
 	s.mu.Lock()
-	s.widenLocked(c.set)
+	s.widenLocked(c.set, now)
 	s.healthy = s.healthy[:0]
 	for _, i := range c.set {
 		if i >= 0 && int(i) < len(s.partitions) {
@@ -67,14 +67,31 @@ func (s *Shepherd) pick(c *consignment) *shipment {
 	return sh
 }
 
-// widenLocked makes room for partitions that the topic did not have when the shepherd began. A dataset's set names them
-// once they are ready to be used, and from then on they may be used for all.
-func (s *Shepherd) widenLocked(set []int32) {
-	if len(set) == 0 || int(set[len(set)-1]) < len(s.partitions) || set[len(set)-1] >= catalog.MaxPartitions { // ascending
+// widenEvery is how often Kafka is asked at most how many partitions there are.
+const widenEvery = 2 * time.Second
+
+// widenLocked looks after a dataset's set that names partitions which the topic did not have when the shepherd began. They
+// are used once Kafka has said that they are there; until then the rest of the set, or of the topic, is.
+func (s *Shepherd) widenLocked(set []int32, now time.Time) {
+	if len(set) == 0 || int(set[len(set)-1]) < len(s.partitions) || now.Before(s.askAgain) { // ascending
 		return
 	}
-	more := int(set[len(set)-1]) + 1 - len(s.partitions)
-	s.partitions = append(s.partitions, make([]partition, more)...)
+	s.askAgain = now.Add(widenEvery)
+	s.r.Go("partitions", s.widen)
+}
+
+func (s *Shepherd) widen(ctx context.Context) {
+	ctx, cancel := s.r.WithTimeout(ctx, widenEvery)
+	defer cancel()
+	parts, err := s.admin.Describe(ctx, Topic)
+	if err != nil {
+		return // whoever meets the set again asks again
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if more := len(parts) - len(s.partitions); more > 0 {
+		s.partitions = append(s.partitions, make([]partition, more)...)
+	}
 }
 
 // scan is a look at partitions for a chunk. Those that are well are gathered in the shepherd's healthy.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"sync"
+	"time"
 
 	"github.com/ratel-sim/ratel/system/event"
 	"github.com/ratel-sim/ratel/system/manage"
@@ -32,6 +33,7 @@ type Shepherd struct {
 	name     string
 
 	directory  directory
+	admin      port.LogAdmin
 	catalog    port.Catalog // behind the directory, for what is not cached
 	management *manage.API  // of what teams define; nil without a store for it
 
@@ -61,7 +63,8 @@ type Shepherd struct {
 	draining   bool
 	drained    *rt.Future[struct{}] // once draining: nothing is in flight and no request is being answered
 	totals     Totals
-	shedding   reporter // of what met the bound for all
+	askAgain   time.Time // Kafka is not asked for its partitions before
+	shedding   reporter  // of what met the bound for all
 }
 
 // dataset is what the shepherd keeps of a dataset that was written to lately, guarded by its lock.
@@ -125,7 +128,7 @@ func New(r rt.Runtime, ports port.Ports, cfg Config, partitions int32, name stri
 // newShepherd makes a shepherd of a configuration that was checked.
 func newShepherd(r rt.Runtime, ports port.Ports, cfg Config, partitions int32, name string, bugs planted.Set, d directory) (*Shepherd, error) {
 	s := &Shepherd{
-		r: r, cfg: cfg, events: ports.Events, name: name, directory: d, catalog: ports.Catalog, telemetry: ports.Telemetry,
+		r: r, cfg: cfg, events: ports.Events, name: name, directory: d, admin: ports.Log.Admin(), catalog: ports.Catalog, telemetry: ports.Telemetry,
 		partialAsSuccess: bugs.Has(planted.PartialAsSuccess), refusesAShare: bugs.Has(planted.RefusesAShare), stayInSet: bugs.Has(planted.NoFailoverOffDeadSet),
 		byHeartbeat: bugs.Has(planted.LivenessByHeartbeat), oneBound: bugs.Has(planted.ShedAllTenants), unbounded: bugs.Has(planted.UnboundedQueue),
 		tenants:  newRecent(cfg.CacheSize, (*tenant).busy),
