@@ -89,7 +89,7 @@ func taken(body []byte) error {
 		Error  string `json:"error"`
 	}
 	if json.Unmarshal(body, &statuses) != nil {
-		return nil
+		return nil //nolint:nilerr // it was taken, whatever else was said
 	}
 	missed, why := 0, ""
 	for _, s := range statuses {

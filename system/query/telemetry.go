@@ -27,7 +27,7 @@ func (s *Server) tick(f []telemetry.Field) []telemetry.Field {
 		telemetry.Int("queries", t.Queries), telemetry.Int("queries.partial", t.Partial), telemetry.Int("queries.failed", t.Refused), telemetry.Int("queries.open", st.Running),
 		telemetry.Float("query.p99_ms", p99), telemetry.Float("query.max_ms", worst), telemetry.Float("query.time_ms", t.Millis),
 		telemetry.Int("workers.busy", st.Workers), telemetry.Int("workers.cold", int64(t.ColdStarts)), telemetry.Int("rows.scanned", t.RowsScanned),
-		telemetry.Int("segments.read", int64(t.SegmentsRead)), telemetry.Int("segments.skipped", int64(t.SegmentsSkipped)),
+		telemetry.Int("segments.read", t.SegmentsRead), telemetry.Int("segments.skipped", t.SegmentsSkipped),
 		telemetry.Int("reads.hedged", int64(t.Hedged)), telemetry.Int("reads.reissued", int64(t.Reissued)),
 	)
 }
@@ -45,8 +45,8 @@ func (s *Server) tellQuery(req *Request, a *Answer) {
 	fields := [...]telemetry.Field{
 		telemetry.Text("dataset", req.Dataset), telemetry.Int("code", int64(a.Code)), telemetry.Bool("complete", a.Code == http.StatusOK && a.Complete),
 		telemetry.Int("missing", int64(len(a.Missing))), telemetry.Float("duration_ms", a.Stats.Millis), telemetry.Int("rows.scanned", a.Stats.RowsScanned),
-		telemetry.Int("segments.read", int64(a.Stats.SegmentsRead)), telemetry.Int("segments.skipped", int64(a.Stats.SegmentsSkipped)),
-		telemetry.Int("reads.hedged", int64(a.Stats.Hedged)), telemetry.Int("reads.reissued", int64(a.Stats.Reissued)), telemetry.Text("error", a.Error),
+		telemetry.Int("segments.read", a.Stats.SegmentsRead), telemetry.Int("segments.skipped", a.Stats.SegmentsSkipped),
+		telemetry.Int("reads.hedged", a.Stats.Hedged), telemetry.Int("reads.reissued", a.Stats.Reissued), telemetry.Text("error", a.Error),
 	}
 	told := fields[:]
 	if a.Error == "" {
