@@ -60,6 +60,7 @@ func (r *role) start() error {
 		Events:       &r.w.sink,
 	}
 	recorder := telemetry.New(p, ports.Observer, r.w.topology.Telemetry, telemetry.Identity{Node: r.node.Name, Role: string(r.node.Role), Zone: r.node.Zone})
+	recorder.Plant(r.w.opts.Planted)
 	ports.Telemetry = recorder
 	run, err := r.begin(p, watch.Ports(p, ports))
 	if err != nil {

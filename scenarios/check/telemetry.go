@@ -195,6 +195,12 @@ func (j *telemetryJudge) numbers(v *voice, whole bool) {
 			j.found("twice", s.at, v.node+" gave two events one number", fmt.Sprintf("%s, instance %s: two events have the number %d, taken at %s and %s", v.node, v.instance, s.seq, moment(v.events[i-1].at), moment(s.at)))
 			continue
 		}
+		if s.kind == telemetry.KindTick {
+			j.compared++
+			if most := j.r.plan.System.Telemetry.Queue; s.count("telemetry.waiting") > int64(most) {
+				j.found("waiting", s.at, v.node+" keeps more telemetry than it may", fmt.Sprintf("%s at %s: telemetry.waiting is %d, and its queue has room for %d", v.node, moment(s.time), s.count("telemetry.waiting"), most))
+			}
+		}
 		if s.kind == telemetry.KindTick && whole {
 			j.compared++
 			if sent := s.count("telemetry.sent"); sent > before {

@@ -70,6 +70,7 @@ func TestLiesOfTelemetryAreTold(t *testing.T) {
 		{"too few accepted", set("shepherd2", "events.accepted", 0), check.Fail, "is not what clients were answered"},
 		{"losses not counted", tick("retriever1", func(d map[string]any) { d["telemetry.dropped"], d["telemetry.failed"] = 0, 0 }), check.Fail, "does not say how much"},
 		{"sent too much", set("retriever2", "telemetry.sent", 1e9), check.Fail, "has taken what it has not"},
+		{"more waits than may", set("retriever2", "telemetry.waiting", 1e9), check.Fail, "more telemetry than it may"},
 		{"another lag", tick("retriever1", func(d map[string]any) { d["log.end"] = d["offset.next"].(float64) + 5; d["lag.records"] = 0 }), check.Fail, "another lag"},
 		{"beyond the log", tick("retriever1", func(d map[string]any) { d["log.end"], d["lag.records"] = 1e9, 1e9-d["offset.next"].(float64) }), check.Fail, "longer than it is"},
 		{"not fresh", tick("retriever1", func(d map[string]any) {

@@ -60,6 +60,11 @@ const (
 	SchemaWhileWaiting    = "N2"
 	ProgressOnlyWithSLOs  = "D1a"
 	EmptyPartitionCrashes = "D1b"
+
+	TelemetryBlocks       = "E4a"
+	TelemetryKept         = "E4b"
+	SampledTwice          = "E4c"
+	DependenciesUnwatched = "E4d"
 )
 
 // All lists every bug in a stable order.
@@ -101,6 +106,10 @@ func All() []Bug {
 		{ID: SchemaWhileWaiting, Name: "schema looked up while the client waits", Mechanism: "a batch with a column that was not seen before waits for the dataset's columns to be read from the metadata store, so its answer is as slow as that", Source: ours},
 		{ID: ProgressOnlyWithSLOs, Name: "progress not marked without SLOs", Mechanism: "a partition whose events have no SLOs never marks its progress; it looks stuck and is read from its start after every restart", Source: ours},
 		{ID: EmptyPartitionCrashes, Name: "an empty partition crashes the processor", Mechanism: "the first fetch of a partition without records is taken for an error that ends the worker", Source: ours},
+		{ID: TelemetryBlocks, Name: "a request waits for the observer", Mechanism: "a shepherd hands what it says about a request to the observer before it answers, so a slow observer makes slow clients", Source: ours},
+		{ID: TelemetryKept, Name: "unbounded telemetry queue", Mechanism: "what the observer did not take is kept and sent again, together with all that has come since, so an outage of the observer becomes memory", Source: ours},
+		{ID: SampledTwice, Name: "sampled twice", Mechanism: "a counter of everything is multiplied by the rate at which requests are sampled, so it claims more than happened", Source: "design class"},
+		{ID: DependenciesUnwatched, Name: "dependencies are not watched", Mechanism: "a role says nothing of how Kafka, ZooKeeper, MySQL and S3 answer it; the client's retries hide an outage, and no telemetry ever shows it", Source: ours},
 	}
 }
 

@@ -78,6 +78,7 @@ func Run(ctx context.Context, cfg Config, bugs planted.Set, log *slog.Logger) er
 		return err
 	}
 	ports.Telemetry = recorder(n, cfg, ports.Observer)
+	ports.Telemetry.Plant(bugs)
 	run, faces, err := wire(n, cfg, watch.Ports(n, ports), bugs)
 	if err != nil {
 		return err

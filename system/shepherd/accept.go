@@ -103,6 +103,7 @@ func (s *Shepherd) acceptFrom(ctx context.Context, t *tenant, req Request) Answe
 	s.count(a.Statuses)
 	s.end()
 	s.tellBatch(&told, t, req.Dataset, a.Statuses)
+	s.telemetry.Await(ctx)
 	return a
 }
 

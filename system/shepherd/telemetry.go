@@ -3,6 +3,7 @@ package shepherd
 import (
 	"time"
 
+	"github.com/ratel-sim/ratel/system/planted"
 	"github.com/ratel-sim/ratel/system/telemetry"
 )
 
@@ -17,8 +18,12 @@ func (s *Shepherd) tick(f []telemetry.Field) []telemetry.Field {
 		}
 	}
 	share := max(float64(s.inflight.events)/float64(s.cfg.MaxInFlightEvents), float64(s.inflight.bytes)/float64(s.cfg.MaxInFlightBytes))
+	accepted := s.totals.Accepted
+	if s.telemetry.Planted(planted.SampledTwice) {
+		accepted *= int64(s.telemetry.BatchRate())
+	}
 	return append(f,
-		telemetry.Int("events.accepted", s.totals.Accepted), telemetry.Int("events.refused", s.totals.Refused), telemetry.Int("events.unknown", s.totals.Unknown),
+		telemetry.Int("events.accepted", accepted), telemetry.Int("events.refused", s.totals.Refused), telemetry.Int("events.unknown", s.totals.Unknown),
 		telemetry.Int("events.throttled", s.totals.Throttled), telemetry.Int("events.malformed", s.totals.Malformed),
 		telemetry.Int("requests", s.begun), telemetry.Int("requests.open", s.requests),
 		telemetry.Int("inflight.events", s.inflight.events), telemetry.Int("inflight.bytes", s.inflight.bytes), telemetry.Float("inflight.share", share),

@@ -3,11 +3,13 @@ package telemetry
 import (
 	"context"
 	"fmt"
+	"math"
 	"strconv"
 	"sync"
 	"time"
 
 	"github.com/ratel-sim/ratel/system/event"
+	"github.com/ratel-sim/ratel/system/planted"
 	"github.com/ratel-sim/ratel/system/rt"
 )
 
@@ -32,6 +34,8 @@ type Recorder struct {
 	constant []byte // the fields that are in every event, as JSON
 	sources  []func([]Field) []Field
 	loops    []func(tell func(...Field))
+
+	bugs planted.Set
 
 	mu      sync.Mutex // never held across a blocking call
 	pending []byte     // a JSON array without its end
@@ -69,6 +73,16 @@ func New(r rt.Runtime, to Observer, cfg Config, id Identity) *Recorder {
 	}
 	return t
 }
+
+// Plant plants bugs. It is called before anything else, and only by what starts roles.
+func (t *Recorder) Plant(bugs planted.Set) {
+	if t != nil {
+		t.bugs = bugs
+	}
+}
+
+// Planted says whether a bug is planted in what a role says about itself.
+func (t *Recorder) Planted(bug string) bool { return t != nil && t.bugs.Has(bug) }
 
 // On says whether anything that is recorded is listened to. Ask before something is computed only to be recorded.
 func (t *Recorder) On() bool { return t != nil && t.to != nil }
@@ -109,6 +123,9 @@ func (t *Recorder) Record(kind string, rate int, fields ...Field) {
 	most, bytes := t.cfg.Queue-t.cfg.Queue/4, t.cfg.MaxBytes-t.cfg.MaxBytes/4
 	if kind == KindTick || kind == KindLoop {
 		most, bytes = t.cfg.Queue, t.cfg.MaxBytes
+	}
+	if t.bugs.Has(planted.TelemetryKept) {
+		most, bytes = math.MaxInt, math.MaxInt
 	}
 	t.seq++
 	before := len(t.pending)

@@ -1,6 +1,7 @@
 package watch
 
 import (
+	"github.com/ratel-sim/ratel/system/planted"
 	"github.com/ratel-sim/ratel/system/port"
 	"github.com/ratel-sim/ratel/system/rt"
 	"github.com/ratel-sim/ratel/system/telemetry"
@@ -10,7 +11,7 @@ import (
 // are returned as they are.
 func Ports(r rt.Runtime, p port.Ports) port.Ports {
 	to := p.Telemetry
-	if to == nil {
+	if to == nil || to.Planted(planted.DependenciesUnwatched) {
 		return p
 	}
 	meters := map[string]*meter{}
