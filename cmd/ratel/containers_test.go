@@ -129,7 +129,7 @@ func TestContainersScenarios(t *testing.T) {
 // TestAtLengthScenarios runs the scripts that the ordinary test of real servers has no time for.
 func TestAtLengthScenarios(t *testing.T) {
 	for _, name := range []string{"quiet", "recreate", "shepherd-loss", "leader-isolated", restartScript, "shepherd-spot", "blinking", "cold-counters", "dataset-churn", "schema-explosion", "poison-record", "trigger-pause", "trigger-isolated",
-		"broker-gray", "leader-pairs", "tail-idle"} {
+		"broker-gray", "leader-pairs", "tail-idle", "partition-skew", "scale-partitions", "dogfood-overload"} {
 		t.Run(name, func(t *testing.T) { sound(t, name) })
 	}
 }

@@ -179,8 +179,12 @@ func (r *run) leadershipMoved(ctx context.Context, node string, led []int32) str
 
 // sampler measures the system once a period.
 type sampler struct {
-	r *run
+	r    *run
+	ends [][]int64 // of the last samples, oldest first: where each partition ends
 }
+
+// shareOver is over how many samples a partition's share of the load is told.
+const shareOver = 5
 
 func newSampler(r *run) *sampler { return &sampler{r: r} }
 
@@ -240,6 +244,7 @@ func (s *sampler) retrievers(ctx context.Context, values map[string]float64) {
 	t := s.r.topology()
 	var lag, local, memory float64
 	asked, whole := 0, true
+	ends := make([]int64, t.Kafka.Partitions)
 	for p := range t.Kafka.Partitions {
 		for _, name := range t.Retrievers(p) {
 			st, err := s.r.w.Holder(name).Status(ctx)
@@ -248,6 +253,7 @@ func (s *sampler) retrievers(ctx context.Context, values map[string]float64) {
 				continue
 			}
 			asked++
+			ends[p] = max(ends[p], st.HighWater)
 			lag += float64(max(0, st.HighWater-st.Durable))
 			local = max(local, float64(st.LocalBytes))
 			memory = max(memory, float64(st.MemBytes)/float64(max(t.Retriever.MaxMemoryBytes, 1)))
@@ -255,9 +261,31 @@ func (s *sampler) retrievers(ctx context.Context, values map[string]float64) {
 	}
 	if whole {
 		values[evidence.RetrieverLag] = lag
+		s.shares(ends, values)
 	}
 	if asked > 0 {
 		values[evidence.RetrieverLocal], values[evidence.RetrieverMemory] = local, memory
+	}
+}
+
+// shares tells how uneven the partitions' load was lately; a partition that was added meanwhile began with nothing.
+func (s *sampler) shares(ends []int64, values map[string]float64) {
+	s.ends = append(s.ends, ends)
+	if len(s.ends) <= shareOver {
+		return
+	}
+	before := s.ends[0]
+	s.ends = s.ends[1:]
+	var most, all int64
+	for p, end := range ends {
+		if p < len(before) {
+			end -= before[p]
+		}
+		end = max(end, 0)
+		most, all = max(most, end), all+end
+	}
+	if all > 0 {
+		values[evidence.BusiestShare] = float64(most) / float64(all)
 	}
 }
 

@@ -7,6 +7,7 @@ const (
 	Offline         = "kafka.offline"           // partitions without a leader
 	BelowMinISR     = "kafka.below_min_isr"     // partitions whose ISR is below min.insync.replicas
 	BrokersLive     = "kafka.brokers"           // live brokers in the metadata
+	BusiestShare    = "kafka.busiest_share"     // largest share of the last seconds' records that one partition took
 	InFlightShare   = "shepherd.inflight_share" // largest share of its in-flight bounds that any shepherd has ever used
 	RetrieverMemory = "retriever.memory_share"  // largest share of its memory bound that any retriever uses
 	RetrieverLocal  = "retriever.local_bytes"   // largest local disk use of any retriever

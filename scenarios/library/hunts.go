@@ -47,6 +47,8 @@ func Hunts(bug string) []string {
 		return []string{"cold-counters"}
 	case planted.TelemetryBlocks, planted.TelemetryKept, planted.SampledTwice, planted.DependenciesUnwatched:
 		return []string{"dogfood-overload"}
+	case planted.NeverWidens:
+		return []string{"partition-skew"}
 	case planted.SchemaWhileWaiting:
 		return []string{"schema-explosion"}
 	case planted.PoisonRecord:

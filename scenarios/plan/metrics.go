@@ -42,6 +42,7 @@ func Metrics() []Metric {
 		{"kafka.offline", UnitCount, true, "partitions without a leader"},
 		{"kafka.below_min_isr", UnitCount, true, "partitions whose ISR is below min.insync.replicas"},
 		{"kafka.brokers", UnitCount, true, "live brokers"},
+		{"kafka.busiest_share", UnitRatio, true, "largest share of the records of the last five seconds that one partition took; with p partitions 1/p is even"},
 		{"retriever.lag", UnitCount, true, "records between the high watermarks and what the retrievers have durably, summed"},
 		{"retriever.local_bytes", UnitCount, true, "largest local disk use of any retriever, in bytes"},
 		{"retriever.memory_share", UnitRatio, true, "largest share of its memory bound that any retriever uses"},

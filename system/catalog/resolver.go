@@ -264,6 +264,9 @@ func datasetQuestion(v *Resolver, at place) question[place, port.Dataset] {
 			ds, err := v.catalog.Dataset(ctx, at.team, at.slug)
 			if err == nil {
 				v.mu.Lock()
+				if e := v.datasets.found.get(at); e != nil && e.value.ID == ds.ID && v.cfg.Bugs.Has(planted.NeverWidens) {
+					ds.Partitions = e.value.Partitions
+				}
 				v.learnPartitions(&ds)
 				v.mu.Unlock()
 			}

@@ -29,6 +29,7 @@ const (
 	NoFailoverOffDeadSet = "P8"
 	ShedAllTenants       = "P9"
 	StaleDatasetCache    = "P10"
+	NeverWidens          = "B1"
 	UnboundedQueue       = "A1"
 
 	AutoCommitEarly     = "C1"
@@ -79,6 +80,7 @@ func All() []Bug {
 		{ID: NoFailoverOffDeadSet, Name: "no failover off a dead partition set", Mechanism: "events stay with their dataset's set of partitions even while none of it can be written, so its tenants get nothing but errors", Source: ours},
 		{ID: ShedAllTenants, Name: "overload protection sheds all tenants", Mechanism: "one bound for everybody: what a stuck tenant has in flight takes the room of all others", Source: ours},
 		{ID: StaleDatasetCache, Name: "stale dataset cache", Mechanism: "a dataset that was deleted and created again keeps its old ID in a cache that is never looked after; its events go where no query looks", Source: "design class"},
+		{ID: NeverWidens, Name: "widened sets are not used", Mechanism: "a dataset keeps the partitions with which it was first seen; a customer that has grown stays on few of them, which saturate while the cluster idles", Source: ours},
 		{ID: UnboundedQueue, Name: "unbounded producer queue", Mechanism: "what waits for Kafka is not bounded, so a stall of Kafka becomes memory", Source: ours},
 		{ID: AutoCommitEarly, Name: "position committed before processing", Mechanism: "the position is made durable when records are fetched; after a crash, what was fetched and not yet stored is skipped", Source: "Kafka consumer configuration, enable.auto.commit"},
 		{ID: CommitBeforeDurable, Name: "offset committed before the snapshot is durable", Mechanism: "the manifest names an offset whose segments were not all uploaded; the next bootstrap skips them", Source: "design class"},
