@@ -124,6 +124,7 @@ func (p *producer) feed() {
 			continue
 		}
 		for _, m := range batch {
+			p.learn(m.topic, m.partition)
 			msg := &sarama.ProducerMessage{Topic: m.topic, Partition: m.partition, Value: m, Timestamp: m.rec.Time, Metadata: m}
 			if m.rec.Key != nil {
 				msg.Key = sarama.ByteEncoder(m.rec.Key)
@@ -134,6 +135,14 @@ func (p *producer) feed() {
 				return
 			}
 		}
+	}
+}
+
+// learn asks the cluster for a topic's partitions if the client does not know one: its own view is minutes old, the topic
+// may have grown since, and Sarama would refuse the record. If it is not there even so, or nobody answers, Sarama says so.
+func (p *producer) learn(topic string, partition int32) {
+	if known, err := p.client.Partitions(topic); err == nil && int(partition) >= len(known) {
+		_ = p.client.RefreshMetadata(topic)
 	}
 }
 
