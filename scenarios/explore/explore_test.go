@@ -121,7 +121,7 @@ func TestPlantedBugsAreCaught(t *testing.T) {
 		planted.TelemetryKept:           {check.CheckTelemetry},
 		planted.SampledTwice:            {check.CheckTelemetry},
 		planted.DependenciesUnwatched:   {check.CheckTelemetry},
-		planted.NeverWidens:             {"expect widened: kafka.busiest_share < 32% within 15s"},
+		planted.NeverWidens:             {"expect widened: kafka.busiest_share < 33% within 15s"},
 		planted.SchemaWhileWaiting:      {"expect slow: ack.p99 < 1s"},
 		planted.PoisonRecord:            {check.CheckProgress, check.CheckFreshness, check.CheckRecovers},
 		planted.LockWithoutFencing:      {check.CheckFencing},
