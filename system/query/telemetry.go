@@ -26,9 +26,9 @@ func (s *Server) tick(f []telemetry.Field) []telemetry.Field {
 	return append(f,
 		telemetry.Int("queries", t.Queries), telemetry.Int("queries.partial", t.Partial), telemetry.Int("queries.failed", t.Refused), telemetry.Int("queries.open", st.Running),
 		telemetry.Float("query.p99_ms", p99), telemetry.Float("query.max_ms", worst), telemetry.Float("query.time_ms", t.Millis),
-		telemetry.Int("workers.busy", st.Workers), telemetry.Int("workers.cold", int64(t.ColdStarts)), telemetry.Int("rows.scanned", t.RowsScanned),
+		telemetry.Int("workers.busy", st.Workers), telemetry.Int("workers.cold", t.ColdStarts), telemetry.Int("rows.scanned", t.RowsScanned),
 		telemetry.Int("segments.read", t.SegmentsRead), telemetry.Int("segments.skipped", t.SegmentsSkipped),
-		telemetry.Int("reads.hedged", int64(t.Hedged)), telemetry.Int("reads.reissued", int64(t.Reissued)),
+		telemetry.Int("reads.hedged", t.Hedged), telemetry.Int("reads.reissued", t.Reissued),
 	)
 }
 
