@@ -17,7 +17,7 @@ import (
 // laidOut is a world whose topology is planned but not started.
 func laidOut(t *testing.T, top system.Topology) *World {
 	t.Helper()
-	ports, err := hostports.Acquire(t.TempDir())
+	ports, err := hostports.Acquire()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,7 +85,7 @@ func TestEveryNodeHasItsOwnAddresses(t *testing.T) {
 
 func TestATopologyTooLargeForItsNetworkIsRefused(t *testing.T) {
 	t.Parallel()
-	ports, err := hostports.Acquire(t.TempDir())
+	ports, err := hostports.Acquire()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -273,7 +273,7 @@ func (w *World) claim(ctx context.Context) error {
 			return err
 		}
 	}
-	w.ports, err = hostports.Acquire(w.cache)
+	w.ports, err = hostports.Acquire()
 	return err
 }
 

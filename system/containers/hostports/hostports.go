@@ -2,19 +2,17 @@
 // replaced keeps its address.
 //
 // Ports come from below the range that the kernel gives to outgoing connections: while a node is down its port is free,
-// and an outgoing connection could otherwise take it. Each run holds a lock on a block of ports, so two runs on one
-// machine do not collide even while their nodes are down.
+// and an outgoing connection could otherwise take it. Each run has a block of ports to itself, so two runs on one machine do
+// not collide even while their nodes are down. It holds the block by listening on its first port: unlike a file, that is seen
+// by whoever shares the ports, whatever folder each works in.
 package hostports
 
 import (
-	"errors"
 	"fmt"
 	"net"
 	"os"
-	"path/filepath"
 
 	"github.com/ratel-sim/ratel/system/containers/docker"
-	"github.com/ratel-sim/ratel/system/containers/filelock"
 )
 
 const (
@@ -26,31 +24,27 @@ const (
 
 // Block is a run's own range of ports.
 type Block struct {
-	lock       *filelock.Lock
+	held       net.Listener
 	next, end  int
 	start      int
 	used, busy int
 }
 
-// Acquire takes a block that no other run on this machine has. dir holds the locks.
-func Acquire(dir string) (*Block, error) {
+// Acquire takes a block that no other run on this machine has.
+func Acquire() (*Block, error) {
 	// Runs begin at different places, so that a port just given back is not taken again at once.
 	offset := os.Getpid() % blocks
 	for i := range blocks {
-		n := (offset + i) % blocks
-		lock, err := filelock.Try(filepath.Join(dir, "ports", fmt.Sprintf("%d.lock", first+n*size)))
-		if errors.Is(err, filelock.ErrHeld) {
-			continue
+		start := first + (offset+i)%blocks*size
+		if held, err := net.Listen("tcp4", address(start)); err == nil {
+			return &Block{held: held, start: start, next: start + 1, end: start + size}, nil
 		}
-		if err != nil {
-			return nil, docker.Explain("reserve ports", err)
-		}
-		start := first + n*size
-		return &Block{lock: lock, start: start, next: start, end: start + size}, nil
 	}
 	return nil, &docker.Error{What: "no free block of ports", Why: fmt.Sprintf("%d other runs on this machine hold them all", blocks),
 		Fix: "wait for one of them to end"}
 }
+
+func address(port int) string { return fmt.Sprintf("127.0.0.1:%d", port) }
 
 // Take returns the next port of the block that nobody listens on.
 func (b *Block) Take() (int, error) {
@@ -69,7 +63,7 @@ func (b *Block) Take() (int, error) {
 
 // Free tells whether nobody listens on a loopback port now.
 func Free(port int) bool {
-	l, err := net.Listen("tcp4", fmt.Sprintf("127.0.0.1:%d", port))
+	l, err := net.Listen("tcp4", address(port))
 	if err != nil {
 		return false
 	}
@@ -77,4 +71,4 @@ func Free(port int) bool {
 }
 
 // Release gives the block back.
-func (b *Block) Release() { _ = b.lock.Release() }
+func (b *Block) Release() { _ = b.held.Close() }

@@ -12,13 +12,12 @@ import (
 
 func TestTwoRunsGetDifferentBlocksAndSkipPortsInUse(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	a, err := Acquire(dir)
+	a, err := Acquire()
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer a.Release()
-	b, err := Acquire(dir)
+	b, err := Acquire()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,7 +44,7 @@ func TestTwoRunsGetDifferentBlocksAndSkipPortsInUse(t *testing.T) {
 
 func TestExhaustedBlockSaysWhy(t *testing.T) {
 	t.Parallel()
-	b, err := Acquire(t.TempDir())
+	b, err := Acquire()
 	if err != nil {
 		t.Fatal(err)
 	}
