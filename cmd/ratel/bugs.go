@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -29,7 +30,8 @@ func (c *cli) bugsCommand() *cobra.Command {
 		Use:   "bugs",
 		Short: "Plant each known bug and say which check catches it, and how often the clean system is called bad",
 		Long: `Plant each registered bug in the simulated world, run the scenarios that are meant to catch it until a check fails, and print which check caught it, in which seed and
-after how much virtual time; with --all, run every scenario with every bug. Then run the system as it should be, and print how many seeds did not pass. A bug that no scenario catches, or a false alarm, makes the command fail.
+after how much virtual time; with --all, run every scenario with every bug. Likewise for the mistakes of a runbook, which are parameters of a scenario and which 'ratel lint' has to name before the run.
+Then run the system as it should be, and print how many seeds did not pass. What no scenario catches, a mistake that the linter does not name, or a false alarm, makes the command fail.
 
 ` + exitCodesHelp,
 		Example: "  ratel bugs\n  ratel bugs --seeds 5000 --clean 2000\n  ratel bugs --only K5",
@@ -38,8 +40,9 @@ after how much virtual time; with --all, run every scenario with every bug. Then
 			if format != formatText && format != formatJSON {
 				return usagef("--format %q: bugs prints %q or %q", format, formatText, formatJSON)
 			}
-			if _, err := planted.Parse(only...); err != nil {
-				return usagef("--only: %w", err)
+			mistakes, bugs := mistakesOf(only)
+			if _, err := planted.Parse(bugs...); err != nil {
+				return usagef("--only: %w; and of mistakes %s", err, mistakeIDs())
 			}
 			if list {
 				return c.listBugs()
@@ -47,7 +50,7 @@ after how much virtual time; with --all, run every scenario with every bug. Then
 			if seeds <= 0 || clean < 0 {
 				return usagef("--seeds must be at least 1 and --clean at least 0")
 			}
-			h := hunt{c: c, seeds: seeds, clean: clean, all: all || len(scenarios) > 0}
+			h := hunt{c: c, seeds: seeds, clean: clean, all: all || len(scenarios) > 0, mistakes: mistakes}
 			if err := h.scenarios(scenarios); err != nil {
 				return err
 			}
@@ -79,6 +82,9 @@ func (c *cli) listBugs() error {
 		}
 		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\n", b.ID, b.Name, where, b.Mechanism)
 	}
+	for _, m := range library.Mistakes() {
+		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\n", m.ID, m.Name, strings.TrimSpace(m.Scenario+setFlags(m.Set)), m.Mechanism)
+	}
 	return tw.Flush()
 }
 
@@ -88,6 +94,7 @@ type hunt struct {
 	seeds, clean int
 	all          bool
 	bugs         []planted.Bug
+	mistakes     []library.Mistake
 	sources      []explore.Scenario
 }
 
@@ -129,6 +136,8 @@ type huntRow struct {
 	Seeds    int     `json:"seeds"`
 	VirtualS float64 `json:"virtual_seconds"`
 	Reason   string  `json:"reason,omitempty"`
+	// Linted is what the linter says before the run; only of mistakes of a plan.
+	Linted []string `json:"linted,omitempty"`
 }
 
 type alarmRow struct {
@@ -164,6 +173,12 @@ func (h *hunt) run(cmd *cobra.Command, format string) error {
 			})
 		}
 	}
+	if err := h.plans(ctx, &res, caught); err != nil {
+		if ctx.Err() != nil {
+			return h.interrupted(ctx, res, format)
+		}
+		return err
+	}
 	alarms := 0
 	for _, s := range h.sources {
 		if h.clean == 0 {
@@ -190,6 +205,7 @@ func (h *hunt) run(cmd *cobra.Command, format string) error {
 			problems = append(problems, fmt.Errorf("%s (%s) was not caught by any scenario in %d seeds", b.ID, b.Name, h.seeds))
 		}
 	}
+	problems = append(problems, h.missed(res, caught)...)
 	if alarms > 0 {
 		problems = append(problems, fmt.Errorf("%d clean seeds did not pass", alarms))
 	}
@@ -225,6 +241,9 @@ func (h *hunt) print(res hunted, format string) error {
 			by, seed = r.Check, fmt.Sprint(r.Seed)
 		}
 		fmt.Fprintf(tw, "%s %s\t%s\t%s\t%s\t%d\t%s\t%s\n", r.Bug, r.Name, r.Scenario, by, seed, r.Seeds, seconds(r.VirtualS), r.Reason)
+		for _, line := range r.Linted {
+			fmt.Fprintf(tw, "  before the run: %s\n", line)
+		}
 	}
 	if len(res.Alarms) > 0 {
 		if err := tw.Flush(); err != nil {

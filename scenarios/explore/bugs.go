@@ -15,9 +15,9 @@ type Scenario struct {
 	Plan func(seed uint64) (*plan.Plan, error)
 }
 
-// Hunt is a planted bug under one scenario: whether a check caught it, and after how much.
+// Hunt is a planted bug, or a mistake of the plan itself, under one scenario: whether a check caught it, and after how much.
 type Hunt struct {
-	Bug      planted.Bug
+	Bug      planted.Bug // the zero Bug for a mistake of the plan
 	Scenario string
 	// Caught says that a check failed. Check, Seed and Reason tell which, in which seed and why.
 	Caught bool
@@ -34,12 +34,22 @@ type Hunt struct {
 
 // Find plants one bug and runs seeds from 1 on until a check fails or count seeds have passed.
 func Find(ctx context.Context, bug planted.Bug, s Scenario, count int, build string) Hunt {
-	h := Hunt{Bug: bug, Scenario: s.Name}
 	set, err := planted.Parse(bug.ID)
 	if err != nil {
-		h.Err = err
-		return h
+		return Hunt{Bug: bug, Scenario: s.Name, Err: err}
 	}
+	h := find(ctx, set, s, count, build)
+	h.Bug = bug
+	return h
+}
+
+// FindMistake runs seeds of a scenario whose plan is wrong from 1 on until a check fails or count seeds have passed.
+func FindMistake(ctx context.Context, s Scenario, count int, build string) Hunt {
+	return find(ctx, planted.Set{}, s, count, build)
+}
+
+func find(ctx context.Context, set planted.Set, s Scenario, count int, build string) Hunt {
+	h := Hunt{Scenario: s.Name}
 	began := time.Now()
 	// One worker: "seeds until caught" must not depend on how many cores there are.
 	Seeds(ctx, Options{Plan: s.Plan, From: 1, Count: count, Workers: 1, Planted: set, Build: build, Each: func(o Outcome) bool {

@@ -2,6 +2,7 @@ package explore_test
 
 import (
 	"context"
+	"maps"
 	"runtime"
 	"slices"
 	"strconv"
@@ -147,6 +148,35 @@ func TestPlantedBugsAreCaught(t *testing.T) {
 			}
 			t.Logf("%s caught by %s in seed %s after %v of virtual time: %s", bug.ID, h.Check, strconv.FormatUint(h.Seed, 10), h.Virtual, h.Reason)
 		})
+	}
+}
+
+// TestMistakesOfPlansAreCaught: a mistake of the runbook is told by the check that is there for it. `ratel bugs` runs them at the incident's own size, the linter's tests name them before the run.
+func TestMistakesOfPlansAreCaught(t *testing.T) {
+	t.Parallel()
+	where := map[string]string{"D1c": check.CheckProgress, "D1d": plan.CheckCoverage, "D1e": check.CheckProgress, "D1f": check.CheckSLOCounts}
+	for _, m := range library.Mistakes() {
+		t.Run(m.ID, func(t *testing.T) {
+			t.Parallel()
+			set := maps.Clone(m.Set)
+			set["partitions"], set["to"], set["missing"] = "10", "14", "1"
+			h := explore.FindMistake(context.Background(), explore.Scenario{Name: m.Scenario, Plan: planOf(t, m.Scenario, set)}, 1, "test")
+			if h.Err != nil {
+				t.Fatal(h.Err)
+			}
+			if !h.Caught || where[m.ID] == "" || !strings.HasPrefix(h.Check, where[m.ID]) {
+				t.Fatalf("%s (%s): caught %v by %q: %s", m.ID, m.Name, h.Caught, h.Check, h.Reason)
+			}
+		})
+	}
+}
+
+// TestIncidentsOwnSize: the plan without a mistake passes at that size too, so it is the mistakes that are caught.
+func TestIncidentsOwnSize(t *testing.T) {
+	t.Parallel()
+	o := explore.Options{Plan: planOf(t, "scale-partitions", map[string]string{"partitions": "40", "to": "56"})}
+	if out := explore.One(context.Background(), o, 1); out.Err != nil || out.Verdict != check.Pass {
+		t.Errorf("%v by %v: %s %v", out.Verdict, out.Caught, out.Reason, out.Err)
 	}
 }
 

@@ -58,3 +58,26 @@ func Hunts(bug string) []string {
 	}
 	return nil
 }
+
+// Mistake is a defect of a plan, not of the pipeline: a parameter of a scenario makes it, a check has to fail because of it, and the linter has to name it before the run.
+type Mistake struct {
+	ID, Name  string
+	Mechanism string // what follows from it
+	Scenario  string
+	Set       map[string]string // parameters of the scenario
+}
+
+// Mistakes lists those of the runbook of incident D1, at the size that it had.
+func Mistakes() []Mistake {
+	of := func(id, kind, name, mechanism string) Mistake {
+		return Mistake{ID: id, Name: name, Mechanism: mechanism, Scenario: "scale-partitions", Set: map[string]string{
+			"partitions": "40", "to": "56", "missing": "3", "mistake": kind,
+		}}
+	}
+	return []Mistake{
+		of("D1c", "topic", "progress rows of another topic", "the runbook writes _ into the topic's name, so the new partitions have no progress and are not counted"),
+		of("D1d", "retrievers", "retrievers for 53 of 56 partitions", "nobody stores what is sent to the last three, and no query sees it"),
+		of("D1e", "progress", "progress rows for 53 of 56 partitions", "nobody counts the last three"),
+		of("D1f", "latest", "new partitions are counted from their end", "what is sent to them before the workers notice them is never counted"),
+	}
+}

@@ -65,6 +65,24 @@ func TestMistakes(t *testing.T) {
 	}
 }
 
+// TestRegisteredMistakes: whatever mistake `ratel bugs` runs, the linter names before the run.
+func TestRegisteredMistakes(t *testing.T) {
+	t.Parallel()
+	for _, m := range library.Mistakes() {
+		s, err := library.Find(m.Scenario)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := s.Plan(m.Set, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(lint.Lint(p)) == 0 {
+			t.Errorf("%s (%s): nothing is said", m.ID, m.Name)
+		}
+	}
+}
+
 // TestOrder plants what the library's script has no parameter for.
 func TestOrder(t *testing.T) {
 	t.Parallel()
