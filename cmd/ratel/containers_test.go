@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -33,6 +34,15 @@ func binary(t *testing.T) string {
 // runReal runs a scenario on real servers and returns its judgement and exit code.
 func runReal(t *testing.T, args ...string) (*check.Judgement, int) {
 	t.Helper()
+	j, code, err := tryReal(t, args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return j, code
+}
+
+func tryReal(t *testing.T, args ...string) (*check.Judgement, int, error) {
+	t.Helper()
 	runs := t.TempDir()
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 	defer cancel()
@@ -47,13 +57,13 @@ func runReal(t *testing.T, args ...string) (*check.Judgement, int) {
 	t.Logf("ratel run %s: exit %d\n%s%s", strings.Join(args, " "), code, talk.Bytes(), out)
 	text, err := os.ReadFile(filepath.Join(runs, "latest", "verdict.json"))
 	if err != nil {
-		t.Fatalf("no verdict was written: %v", err)
+		return nil, code, fmt.Errorf("exit %d, and no verdict was written: %w", code, err)
 	}
 	var j check.Judgement
 	if err := json.Unmarshal(text, &j); err != nil {
-		t.Fatal(err)
+		return nil, code, fmt.Errorf("exit %d: verdict.json: %w", code, err)
 	}
-	return &j, code
+	return &j, code, nil
 }
 
 // failed lists the checks that failed.
@@ -73,13 +83,41 @@ func hurried(name string) bool {
 	return slices.Contains([]string{check.CheckSLOIngest, check.CheckSLOFresh, check.CheckSLOQuery, check.CheckExpect, check.CheckRecovers, check.CheckFreshness}, name)
 }
 
-// sound runs a script on real servers and wants everything kept that does not depend on how quick the machine is: nothing
-// lost, doubled, invented, damaged, or missing from an answer, every fault seen to take effect and to heal. Bounds on time
-// and shares that were missed are told.
+// conditional are the checks that a machine which stood still for some seconds can fail, too: what is due within a bound was
+// late, a guard stopped the experiment, a fault's effect was not seen in time. All others never may.
+func conditional(name string) bool {
+	return slices.Contains([]string{check.CheckEvidence, check.CheckTraffic, check.CheckFaults, check.CheckGuard, check.CheckAlerts, check.CheckProgress, check.CheckTelemetry}, name)
+}
+
+// sound runs a script as it is and fails the test where a result is not a pass, but for the bounds of hurried checks. A run that
+// did not come about, or that only conditional checks or missing evidence speak against, is said and done once more: that one
+// counts. What was lost, invented or counted wrong is never put down to the machine.
 func sound(t *testing.T, script string) *check.Judgement {
 	t.Helper()
+	j, against := runSound(t, script)
+	if len(against) == 0 {
+		return j
+	}
+	if j != nil && slices.ContainsFunc(against, func(r check.Result) bool { return r.Verdict == check.Fail && !conditional(r.Check) }) {
+		t.FailNow()
+	}
+	t.Logf("%s is run once more: nothing says that the pipeline did wrong, and a machine that stood still could explain it", script)
+	if j, against = runSound(t, script); len(against) > 0 {
+		t.FailNow()
+	}
+	return j
+}
+
+// runSound returns the judgement of one run, or nil if there is none, and the results that speak against it.
+func runSound(t *testing.T, script string) (*check.Judgement, []check.Result) {
+	t.Helper()
 	began := time.Now()
-	j, code := runReal(t, script)
+	j, code, err := tryReal(t, script)
+	if err != nil {
+		t.Logf("AGAINST %s: %v", script, err)
+		return nil, []check.Result{{}}
+	}
+	var against []check.Result
 	missed := 0
 	for _, r := range j.Results {
 		switch {
@@ -88,17 +126,15 @@ func sound(t *testing.T, script string) *check.Judgement {
 			missed++
 			t.Logf("missed on this machine: %s: %s", r.Name, r.Summary)
 		default:
-			t.Errorf("%v %s: %s", r.Verdict, r.Name, r.Summary)
+			against = append(against, r)
+			t.Logf("AGAINST %s: %v %s: %s", script, r.Verdict, r.Name, r.Summary)
 		}
 	}
-	if missed == 0 && !t.Failed() && code != exitPass {
-		t.Errorf("every check passes, and the exit code is %d", code)
-	}
-	if j.Ledger.Lost != 0 || j.Ledger.Accepted == 0 {
-		t.Errorf("ledger %+v", j.Ledger)
+	if len(against) == 0 && (missed == 0 && code != exitPass || j.Ledger.Lost != 0 || j.Ledger.Accepted == 0) {
+		t.Fatalf("%s: every check passes, the exit code is %d, the ledger %+v", script, code, j.Ledger)
 	}
 	t.Logf("%s: %v in %v", script, j.Verdict, time.Since(began).Round(time.Second))
-	return j
+	return j, against
 }
 
 // TestContainersBrokerLoss is the slice: the library's script on real Kafka and ZooKeeper, judged by the same checks.
