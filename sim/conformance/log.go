@@ -326,7 +326,7 @@ func acksNone(ctx context.Context, e *LogEnv) error {
 		return err
 	}
 	cfg := port.DefaultProducerConfig("conformance")
-	cfg.Acks = port.AcksNone
+	cfg.Acks, cfg.Idempotent = port.AcksNone, false
 	p, err := e.Log.NewProducer(cfg)
 	if err != nil {
 		return err

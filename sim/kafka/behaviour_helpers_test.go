@@ -118,3 +118,27 @@ func outOfISR(b *bench) string {
 	b.start(behind)
 	return behind
 }
+
+// appendsOfLostAnswer produces a record whose leader's answers are lost for a while, and counts it in the log.
+func (b *bench) appendsOfLostAnswer() int {
+	lead := b.leader()
+	if _, err := b.send(1); err != nil {
+		b.t.Error(err)
+	}
+	b.n.Cut(lead, "client") // requests arrive, answers do not
+	f := b.p.Produce(topic, 0, record(7))
+	b.sleep(6 * time.Second)
+	b.n.HealAll()
+	offset, err := f.Wait(b.ctx)
+	b.must(err)
+	n := 0
+	for _, rec := range b.c.Replicas(topic, 0)[0].Records {
+		if string(rec.Value) == string(record(7).Value) {
+			n++
+			if n == 1 && rec.Offset > offset {
+				b.t.Errorf("answered with offset %d, and the record is at %d", offset, rec.Offset)
+			}
+		}
+	}
+	return n
+}

@@ -256,9 +256,8 @@ type logClient struct {
 
 // NewProducer implements port.Log.
 func (l *logClient) NewProducer(cfg port.ProducerConfig) (port.Producer, error) {
-	if cfg.ReadTimeout <= cfg.RequestTimeout || cfg.DialTimeout <= 0 || cfg.RetryMax < 0 || cfg.MaxBatchBytes <= 0 {
-		return nil, fmt.Errorf("kafka: producer %q: ReadTimeout %v must exceed RequestTimeout %v, DialTimeout %v and MaxBatchBytes %d must be positive, RetryMax %d not negative",
-			cfg.ClientID, cfg.ReadTimeout, cfg.RequestTimeout, cfg.DialTimeout, cfg.MaxBatchBytes, cfg.RetryMax)
+	if err := cfg.Check(); err != nil {
+		return nil, err
 	}
 	return newProducer(l.c, l.node, l.p, cfg), nil
 }

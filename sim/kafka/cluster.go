@@ -154,6 +154,8 @@ type Cluster struct {
 	refList []*tpRef
 	rnd     *rand.Rand // of the machines; clients have their own
 	clients int
+	// producerIDs is how many were given out.
+	producerIDs int64
 	// operator never dies: what waits for a broker from outside waits on it.
 	operator *sched.Process
 	// states is every partition's state as last written to ZooKeeper, by index: the truth, for observers only. No

@@ -15,6 +15,7 @@ type batch struct {
 	bytes int
 	sum   uint64        // of the content
 	recs  []port.Record // shared with the request that brought them; offsets follow from base
+	seq   sequence      // as its producer has numbered it
 }
 
 func (b *batch) next() int64 { return b.base + int64(len(b.recs)) }
@@ -36,11 +37,13 @@ type replicaLog struct {
 	checkpoint int64
 	// flushed is the end of what has been synced to the device.
 	flushed int64
+	// producers is what the batches say of those that wrote them: derived from them, on every replica alike.
+	producers producerStates
 }
 
 // append writes records as one new batch at the end: what a leader does.
-func (l *replicaLog) append(recs []port.Record, bytes int, sum uint64, epoch int32) *batch {
-	b := &batch{base: l.end, epoch: epoch, bytes: bytes, sum: sum, recs: recs}
+func (l *replicaLog) append(recs []port.Record, bytes int, sum uint64, epoch int32, seq sequence) *batch {
+	b := &batch{base: l.end, epoch: epoch, bytes: bytes, sum: sum, recs: recs, seq: seq}
 	l.add(b)
 	return b
 }
@@ -50,6 +53,7 @@ func (l *replicaLog) add(b *batch) {
 	l.noteEpoch(b.epoch, b.base)
 	l.batches = append(l.batches, b)
 	l.end = b.next()
+	l.producers.add(b)
 }
 
 // noteEpoch enters an epoch's start into the cache unless the epoch is known already.
@@ -107,6 +111,7 @@ func (l *replicaLog) truncate(offset int64) {
 		l.end = l.batches[n-1].next()
 	}
 	l.dropEpochs()
+	l.producers = statesOf(l.batches)
 	l.flushed = min(l.flushed, l.end)
 	l.checkpoint = min(l.checkpoint, l.end)
 }

@@ -39,7 +39,7 @@ func TestLogAgainstList(t *testing.T) {
 				held, want = append(held, got), append(want, sums(got))
 			default:
 				sum++
-				l.append(make([]port.Record, 1), 10, sum, epoch)
+				l.append(make([]port.Record, 1), 10, sum, epoch, sequence{})
 				list = append(list, item{epoch, sum})
 			}
 			if l.end != int64(len(list)) {
@@ -98,7 +98,7 @@ func TestDivergedLogsMeet(t *testing.T) {
 			if rapid.Bool().Draw(t, "election") {
 				epoch++
 			}
-			follower.add(leader.append(make([]port.Record, 1), 10, sum, epoch))
+			follower.add(leader.append(make([]port.Record, 1), 10, sum, epoch, sequence{}))
 		}
 		common := leader.end
 		for range rapid.IntRange(0, 6).Draw(t, "epochs") { // each epoch has one leader, of which the other hears nothing
@@ -110,7 +110,7 @@ func TestDivergedLogsMeet(t *testing.T) {
 			l.noteEpoch(epoch, l.end)
 			for range rapid.IntRange(0, 3).Draw(t, "records") {
 				sum++
-				l.append(make([]port.Record, 1), 10, sum, epoch)
+				l.append(make([]port.Record, 1), 10, sum, epoch, sequence{})
 			}
 		}
 		epoch++

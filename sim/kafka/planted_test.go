@@ -128,3 +128,44 @@ func TestSameSeedSameHash(t *testing.T) {
 		}
 	}
 }
+
+// TestNumbersKeepTheLogStraight: what a producer sends again is in the log once and in its place only if its batches are
+// numbered.
+func TestNumbersKeepTheLogStraight(t *testing.T) {
+	t.Parallel()
+	n := seeds(t, 20)
+	for _, test := range []struct {
+		name               string
+		producer           func(*port.ProducerConfig)
+		repeats, overtakes bool
+		never              func(c *chaos) int
+		whatNever          string
+	}{
+		{name: "numbered"},
+		{name: "retries alone repeat", producer: func(c *port.ProducerConfig) { c.Idempotent = false }, repeats: true,
+			never: func(c *chaos) int { return c.overtaken }, whatNever: "out of order with one batch in flight"},
+		{name: "with many in flight, retries overtake", producer: func(c *port.ProducerConfig) { c.Idempotent, c.InFlight = false, 5 }, repeats: true, overtakes: true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			repeated, overtaken := 0, 0
+			for seed := range n {
+				c, err := runChaos(uint64(seed), nil, func(c *chaos) { c.producer = test.producer })
+				if err != nil {
+					t.Errorf("seed %d: %v", seed, err)
+				}
+				for _, v := range c.violations {
+					t.Errorf("seed %d: %s", seed, v)
+				}
+				if test.never != nil && test.never(c) > 0 {
+					t.Errorf("seed %d: %d records %s", seed, test.never(c), test.whatNever)
+				}
+				repeated, overtaken = repeated+c.repeated, overtaken+c.overtaken
+			}
+			t.Logf("%d records twice, %d out of order in %d seeds", repeated, overtaken, n)
+			if test.repeats != (repeated > 0) || test.overtakes != (overtaken > 0) {
+				t.Errorf("%d records twice, %d out of order in %d seeds", repeated, overtaken, n)
+			}
+		})
+	}
+}

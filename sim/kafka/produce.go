@@ -99,7 +99,8 @@ func (w *produceWait) settle(result code) {
 	}
 }
 
-// appendAsLeader writes a batch to the leader's log. An error means that nothing was written.
+// appendAsLeader writes a batch to the leader's log. An error means that nothing was written. A batch that the log has
+// already is answered with where it is.
 func (p *partition) appendAsLeader(in *producePart, acks port.Acks) (code, int64) {
 	if acks == port.AcksAll && len(p.isr) < p.minISR {
 		return codeNotEnoughReplicas, noOffset
@@ -107,7 +108,10 @@ func (p *partition) appendAsLeader(in *producePart, acks port.Acks) (code, int64
 	if in.bytes > p.b.cfg.MaxMessageBytes {
 		return codeMessageTooLarge, noOffset
 	}
-	return codeNone, p.log.append(in.recs, in.bytes, in.sum, p.leaderEpoch).base
+	if old, c := p.log.producers.admit(in.seq, len(in.recs)); c != codeNone || old != noOffset {
+		return c, old
+	}
+	return codeNone, p.log.append(in.recs, in.bytes, in.sum, p.leaderEpoch, in.seq).base
 }
 
 // durable says whether a write that the high watermark has passed is on enough replicas.

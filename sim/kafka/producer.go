@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"slices"
 
 	simnet "github.com/ratel-sim/ratel/sim/net"
 	"github.com/ratel-sim/ratel/sim/sched"
@@ -12,7 +13,8 @@ import (
 	"github.com/ratel-sim/ratel/system/rt"
 )
 
-// maxOpenRequests is how many produce requests may be unanswered per broker (Sarama's Net.MaxOpenRequests).
+// maxOpenRequests is how many produce requests may be unanswered per broker (Sarama's Net.MaxOpenRequests): an idempotent
+// producer has one.
 const maxOpenRequests = 5
 
 // producer batches records per partition and sends one request per leader, as Sarama's AsyncProducer does: one batch of
@@ -28,6 +30,13 @@ type producer struct {
 	idle    *rt.Future[struct{}]
 	closed  bool
 	all     []*producePartition // in order of their first record
+	strays  []*producePartition // batches that are on their way alone
+
+	// Of an idempotent producer.
+	id          int64 // 0: it has none yet
+	epoch       int16
+	identifying bool
+	refusals    int // how often in a row no broker gave it one
 }
 
 // producePartition is what waits for one partition.
@@ -37,8 +46,10 @@ type producePartition struct {
 	futs   []*rt.Future[int64]
 	sizes  []int
 	sums   []uint64
-	batch  *sending        // in flight, or waiting for its next attempt
-	queued *brokerProducer // whose list it is in
+	batch  *sending          // in flight, or waiting for its next attempt
+	next   int32             // the next record's sequence number
+	of     *producePartition // set while its batch is on its way alone
+	queued *brokerProducer   // whose list it is in
 }
 
 // sending is a batch on its way.
@@ -50,6 +61,7 @@ type sending struct {
 	sum      uint64
 	attempts int
 	maybe    bool // an attempt may have been appended
+	seq      sequence
 }
 
 // brokerProducer gathers what goes to one leader.
@@ -59,14 +71,18 @@ type brokerProducer struct {
 	bytes    int
 	linger   timer
 	inflight int
-	due      bool // the linger is over, but too many requests are open
+	due      bool // the linger is over, but too many requests are open, or the producer has no ID yet
 }
 
 func newProducer(c *Cluster, node *simnet.Node, p *sched.Process, cfg port.ProducerConfig) *producer {
-	return &producer{
+	made := &producer{
 		k: c.newClient(node, p, cfg.DialTimeout, cfg.ReadTimeout), r: p, cfg: cfg, parts: map[refKey]*producePartition{},
 		brokers: make([]*brokerProducer, len(c.brokers)+1), crc: crc32.MakeTable(crc32.Castagnoli),
 	}
+	if cfg.Idempotent {
+		made.identify()
+	}
+	return made
 }
 
 // Produce implements port.Producer.
@@ -163,8 +179,13 @@ func (p *producer) flush(bp *brokerProducer) {
 	if len(bp.ready) == 0 {
 		return
 	}
-	if bp.inflight >= maxOpenRequests {
+	if bp.inflight >= p.openRequests() {
 		bp.due = true
+		return
+	}
+	if p.cfg.Idempotent && p.id == 0 {
+		bp.due = true
+		p.identify()
 		return
 	}
 	o := &outgoing{p: p, bp: bp}
@@ -176,14 +197,19 @@ func (p *producer) flush(bp *brokerProducer) {
 	req := &o.req
 	req.acks, req.timeout, req.parts = p.cfg.Acks, p.cfg.RequestTimeout, req.inline[:0]
 	size, sum := headerBytes, uint64(0)
-	for _, pp := range parts {
+	for i, pp := range parts {
 		pp.queued = nil
 		if pp.batch == nil {
 			p.cut(pp)
+			if p.cfg.InFlight > 1 {
+				pp = p.alone(pp)
+				parts[i] = pp
+			}
 		}
 		s := pp.batch
+		p.number(pp)
 		s.attempts++
-		req.parts = append(req.parts, producePart{pp.ref, s.recs, s.bytes, s.sum})
+		req.parts = append(req.parts, producePart{pp.ref, s.recs, s.bytes, s.sum, s.seq})
 		size += perPartBytes + s.bytes
 		sum = sum*31 + s.sum
 	}
@@ -247,6 +273,10 @@ func (p *producer) answered(parts []*producePartition, body any, err error) {
 		case codeMessageTooLarge:
 			pp.batch.attempts = p.cfg.RetryMax + 1 // the answer would be the same again
 			p.retry(pp, fmt.Errorf("%w: broker answered %v", port.ErrTooLarge, out.code), false)
+		case codeOutOfOrderSequenceNumber, codeInvalidProducerEpoch:
+			// Nothing was appended now, which says nothing of the attempts before. Sarama does not send it again.
+			pp.batch.attempts = p.cfg.RetryMax + 1
+			p.retry(pp, fmt.Errorf("broker answered %v", out.code), true)
 		case codeNotEnoughReplicas:
 			p.retry(pp, fmt.Errorf("broker answered %v", out.code), false)
 		default:
@@ -310,6 +340,9 @@ func (p *producer) giveUp(pp *producePartition, why error) {
 	s := pp.batch
 	pp.batch = nil
 	p.open -= len(s.futs)
+	if s.seq.producer != 0 {
+		p.bump()
+	}
 	err := fmt.Errorf("kafka: produce to %s/%d after %d attempts: %w (%w)", pp.ref.topic, pp.ref.part, s.attempts, outcome(s.maybe), why)
 	for _, f := range s.futs {
 		f.Complete(noOffset, err)
@@ -326,7 +359,7 @@ func outcome(maybe bool) error {
 
 // finished goes on with a partition's next batch.
 func (p *producer) finished(pp *producePartition) {
-	p.schedule(pp, 0, true) // they have waited long enough
+	p.schedule(p.joined(pp), 0, true) // they have waited long enough
 	if p.open == 0 && p.idle != nil {
 		p.idle.Complete(struct{}{}, nil)
 	}
@@ -342,7 +375,7 @@ func (p *producer) Close(ctx context.Context) error {
 	}
 	if p.open > 0 {
 		err = fmt.Errorf("kafka: producer closed with %d records in flight: %w", p.open, err)
-		for _, pp := range p.all {
+		for _, pp := range slices.Concat(p.all, p.strays) {
 			p.abandon(pp)
 		}
 	}

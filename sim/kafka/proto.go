@@ -52,6 +52,8 @@ const (
 	codeRebalanceInProgress
 	codeMemberIDRequired
 	codeFencedInstanceID
+	codeOutOfOrderSequenceNumber
+	codeInvalidProducerEpoch
 )
 
 var codeNames = [...]string{
@@ -62,7 +64,7 @@ var codeNames = [...]string{
 	"INVALID_PARTITIONS", "INVALID_TOPIC_EXCEPTION", "INVALID_REQUIRED_ACKS", "UNKNOWN_SERVER_ERROR",
 	"COORDINATOR_NOT_AVAILABLE", "COORDINATOR_LOAD_IN_PROGRESS", "NOT_COORDINATOR", "ILLEGAL_GENERATION",
 	"INCONSISTENT_GROUP_PROTOCOL", "INVALID_GROUP_ID", "UNKNOWN_MEMBER_ID", "INVALID_SESSION_TIMEOUT",
-	"REBALANCE_IN_PROGRESS", "MEMBER_ID_REQUIRED", "FENCED_INSTANCE_ID",
+	"REBALANCE_IN_PROGRESS", "MEMBER_ID_REQUIRED", "FENCED_INSTANCE_ID", "OUT_OF_ORDER_SEQUENCE_NUMBER", "INVALID_PRODUCER_EPOCH",
 }
 
 // String implements fmt.Stringer.
@@ -89,6 +91,7 @@ type (
 		recs  []port.Record
 		bytes int
 		sum   uint64
+		seq   sequence
 	}
 	produceResponse struct {
 		parts  []producedPart
@@ -99,6 +102,9 @@ type (
 		code code
 		base int64
 	}
+
+	initProducerIDRequest  struct{}
+	initProducerIDResponse struct{ producer int64 }
 
 	fetchRequest struct {
 		replica     int32 // the follower's broker id, or noBroker for a consumer

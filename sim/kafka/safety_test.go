@@ -18,6 +18,9 @@ import (
 type chaos struct {
 	*world
 	acks       port.Acks
+	producer   func(*port.ProducerConfig) // nil: as the pipeline's
+	repeated   int                        // records of the final log that are in it already
+	overtaken  int                        // records of the final log behind one that was sent later
 	parts      int
 	faults     func(ctx context.Context, c *chaos, r *rand.Rand) // until ctx ends or it returns
 	lasting    time.Duration
@@ -59,7 +62,10 @@ func runChaos(seed uint64, cfg func(*Config), prepare func(*chaos)) (*chaos, err
 
 func (c *chaos) body(ctx context.Context) {
 	cfg := port.DefaultProducerConfig("chaos")
-	cfg.Acks = c.acks
+	cfg.Acks, cfg.Idempotent = c.acks, c.acks == port.AcksAll
+	if c.producer != nil {
+		c.producer(&cfg)
+	}
 	cfg.RetryMax = 10 + int(c.s.Rand("retries").Int64N(60))
 	p, err := c.log.NewProducer(cfg)
 	if err != nil {
@@ -78,7 +84,7 @@ func (c *chaos) body(ctx context.Context) {
 			value := fmt.Sprintf("%d-%d", part, i)
 			open++
 			c.produced++
-			p.Produce(topic, int32(part), port.Record{Value: []byte(value)}).OnDone(func(offset int64, err error) {
+			p.Produce(topic, int32(part), port.Record{Value: []byte(value), Number: uint64(i + 1)}).OnDone(func(offset int64, err error) {
 				open--
 				switch {
 				case err == nil:
@@ -168,6 +174,9 @@ func (c *chaos) judge(ctx context.Context) {
 				c.violate("partition %d: %s ends at %d with high watermark %d, %s at %d (ISR %v, replica %d)", part, rep.Broker, rep.End, rep.HighWatermark, reps[0].Broker, reps[0].End, st.ISR, i)
 			}
 		}
+		if len(reps) > 0 {
+			c.judgeOrder(part, reps[0].Records)
+		}
 		for offset, value := range c.acked[part] {
 			if final[offset] != value {
 				c.violate("partition %d: acknowledged %q at offset %d, where the log has %q", part, value, offset, final[offset])
@@ -186,6 +195,23 @@ func (c *chaos) judge(ctx context.Context) {
 		if !c.eventually(ctx, 10*time.Second, func() bool { return len(c.seen[part]) == len(final) }) {
 			c.violate("partition %d: %d records in the log, %d seen by the consumer", part, len(final), len(c.seen[part]))
 		}
+	}
+}
+
+// judgeOrder: an idempotent producer's records are in the log once each, in the order in which they were sent.
+func (c *chaos) judgeOrder(part int, records []port.Fetched) {
+	seen, last := map[uint64]bool{}, uint64(0)
+	for _, rec := range records {
+		switch {
+		case seen[rec.Number]:
+			c.repeated++
+		case rec.Number < last:
+			c.overtaken++
+		}
+		seen[rec.Number], last = true, max(last, rec.Number)
+	}
+	if c.producer == nil && c.acks == port.AcksAll && c.repeated+c.overtaken > 0 {
+		c.violate("partition %d: %d records twice, %d out of order", part, c.repeated, c.overtaken)
 	}
 }
 

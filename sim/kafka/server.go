@@ -222,6 +222,8 @@ func (c *srvConn) dispatch() {
 		b.epochEnds(c, r)
 	case *listOffsetsRequest:
 		b.listOffsets(c, r)
+	case *initProducerIDRequest:
+		c.initProducerID()
 	case *metadataRequest:
 		b.answerMetadata(c, r)
 	case *leaderAndISRRequest:

@@ -104,9 +104,8 @@ func (l *Log) base(clientID string, dialTimeout, readTimeout time.Duration) *sar
 
 // producerConfig translates the port's settings.
 func (l *Log) producerConfig(p port.ProducerConfig) (*sarama.Config, error) {
-	if p.ReadTimeout <= p.RequestTimeout || p.DialTimeout <= 0 || p.RetryMax < 0 || p.MaxBatchBytes <= 0 {
-		return nil, fmt.Errorf("kafka: producer %q: ReadTimeout %v must exceed RequestTimeout %v, DialTimeout %v and MaxBatchBytes %d must be positive, RetryMax %d not negative",
-			p.ClientID, p.ReadTimeout, p.RequestTimeout, p.DialTimeout, p.MaxBatchBytes, p.RetryMax)
+	if err := p.Check(); err != nil {
+		return nil, err
 	}
 	c := l.base(p.ClientID, p.DialTimeout, p.ReadTimeout)
 	c.Producer.RequiredAcks = sarama.RequiredAcks(p.Acks)
@@ -116,6 +115,10 @@ func (l *Log) producerConfig(p port.ProducerConfig) (*sarama.Config, error) {
 	c.Producer.Retry.Max, c.Producer.Retry.Backoff = p.RetryMax, p.RetryBackoff
 	// What bridges a leader election is the retry of the metadata: a partition without leader fails its whole backlog.
 	c.Metadata.Retry.Max, c.Metadata.Retry.Backoff = p.RetryMax, p.RetryBackoff
+	if p.Idempotent {
+		c.Producer.Idempotent, c.Net.MaxOpenRequests = true, 1
+		c.Producer.Transaction.Retry.Max = 0 // of asking for a producer ID: see connect
+	}
 	c.Producer.MaxMessageBytes = p.MaxBatchBytes
 	c.Producer.Flush.Frequency = p.Linger
 	c.Producer.Flush.Bytes = p.MaxBatchBytes / 2

@@ -23,8 +23,9 @@ func broker(t *testing.T, extra map[string]sarama.MockResponse) *sarama.MockBrok
 	t.Helper()
 	b := sarama.NewMockBroker(quiet{t}, 1)
 	handlers := map[string]sarama.MockResponse{
-		"ApiVersionsRequest": versions(t),
-		"MetadataRequest":    sarama.NewMockMetadataResponse(t).SetController(1).SetBroker(b.Addr(), 1).SetLeader(topic, 0, 1),
+		"ApiVersionsRequest":    versions(t),
+		"InitProducerIDRequest": sarama.NewMockInitProducerIDResponse(t).SetProducerID(7),
+		"MetadataRequest":       sarama.NewMockMetadataResponse(t).SetController(1).SetBroker(b.Addr(), 1).SetLeader(topic, 0, 1),
 	}
 	for k, v := range extra {
 		handlers[k] = v
@@ -41,7 +42,7 @@ func versions(t *testing.T) sarama.MockResponse {
 		{ApiKey: 3, MinVersion: 0, MaxVersion: 7}, {ApiKey: 18, MinVersion: 0, MaxVersion: 3},
 		{ApiKey: 8, MinVersion: 0, MaxVersion: 9}, {ApiKey: 9, MinVersion: 0, MaxVersion: 9}, {ApiKey: 10, MinVersion: 0, MaxVersion: 4},
 		{ApiKey: 11, MinVersion: 0, MaxVersion: 9}, {ApiKey: 12, MinVersion: 0, MaxVersion: 4}, {ApiKey: 13, MinVersion: 0, MaxVersion: 5},
-		{ApiKey: 14, MinVersion: 0, MaxVersion: 5},
+		{ApiKey: 14, MinVersion: 0, MaxVersion: 5}, {ApiKey: 22, MinVersion: 0, MaxVersion: 4},
 	})
 }
 
@@ -126,9 +127,13 @@ func TestConfigIsRefused(t *testing.T) {
 	l := testLog(t, "127.0.0.1:1")
 	for name, change := range map[string]func(*port.ProducerConfig){
 		"read timeout not above the request timeout": func(c *port.ProducerConfig) { c.ReadTimeout = c.RequestTimeout },
-		"no dial timeout":  func(c *port.ProducerConfig) { c.DialTimeout = 0 },
-		"negative retries": func(c *port.ProducerConfig) { c.RetryMax = -1 },
-		"no batch size":    func(c *port.ProducerConfig) { c.MaxBatchBytes = 0 },
+		"no dial timeout":                func(c *port.ProducerConfig) { c.DialTimeout = 0 },
+		"negative retries":               func(c *port.ProducerConfig) { c.RetryMax = -1 },
+		"idempotent without retries":     func(c *port.ProducerConfig) { c.RetryMax = 0 },
+		"idempotent with acks=1":         func(c *port.ProducerConfig) { c.Acks = port.AcksLeader },
+		"idempotent with many in flight": func(c *port.ProducerConfig) { c.InFlight = 2 },
+		"nothing in flight":              func(c *port.ProducerConfig) { c.InFlight = 0 },
+		"no batch size":                  func(c *port.ProducerConfig) { c.MaxBatchBytes = 0 },
 	} {
 		c := port.DefaultProducerConfig("x")
 		change(&c)
@@ -155,12 +160,12 @@ func TestDurableSettings(t *testing.T) {
 	}
 	if c.Producer.RequiredAcks != sarama.WaitForAll || !c.Producer.Return.Successes || !c.Producer.Return.Errors ||
 		c.Metadata.AllowAutoTopicCreation || c.Version != sarama.V3_9_1_0 || c.Producer.Timeout >= c.Net.ReadTimeout ||
-		c.Metadata.Retry.Max < c.Producer.Retry.Max {
+		c.Metadata.Retry.Max < c.Producer.Retry.Max || !c.Producer.Idempotent || c.Net.MaxOpenRequests != 1 {
 		t.Errorf("not the durable settings: %+v, metadata %+v", c.Producer, c.Metadata)
 	}
 	for acks, want := range map[port.Acks]sarama.RequiredAcks{port.AcksNone: sarama.NoResponse, port.AcksLeader: sarama.WaitForLocal, port.AcksAll: sarama.WaitForAll} {
 		p := port.DefaultProducerConfig("x")
-		p.Acks = acks
+		p.Acks, p.Idempotent = acks, acks == port.AcksAll
 		if c, err := l.producerConfig(p); err != nil || c.Producer.RequiredAcks != want {
 			t.Errorf("acks %d: %v, %v", acks, c.Producer.RequiredAcks, err)
 		}
@@ -208,9 +213,10 @@ func TestProduceThatDiesUnanswered(t *testing.T) {
 	t.Cleanup(other.Close)
 	for _, b := range []*sarama.MockBroker{leader, other} {
 		b.SetHandlerByMap(map[string]sarama.MockResponse{
-			"ApiVersionsRequest": versions(t),
-			"MetadataRequest":    sarama.NewMockMetadataResponse(t).SetController(2).SetBroker(leader.Addr(), 1).SetBroker(other.Addr(), 2).SetLeader(topic, 0, 1),
-			"ProduceRequest":     sarama.NewMockProduceResponse(t).SetVersion(7),
+			"ApiVersionsRequest":    versions(t),
+			"InitProducerIDRequest": sarama.NewMockInitProducerIDResponse(t).SetProducerID(7),
+			"MetadataRequest":       sarama.NewMockMetadataResponse(t).SetController(2).SetBroker(leader.Addr(), 1).SetBroker(other.Addr(), 2).SetLeader(topic, 0, 1),
+			"ProduceRequest":        sarama.NewMockProduceResponse(t).SetVersion(7),
 		})
 	}
 	var dead atomic.Bool

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/IBM/sarama"
 
@@ -37,11 +38,18 @@ func (p *produced) Encode() ([]byte, error) {
 func (p *produced) Length() int { return len(p.rec.Value) }
 
 // producer implements port.Producer over a sarama.AsyncProducer.
+//
+// If it is idempotent, Sarama numbers a batch when it first sends it, has one batch of a partition in flight, and sends it
+// again as it is. When it gives a batch up, for whatever reason, it begins a new epoch with all numbers at 0: that heals an
+// OUT_OF_ORDER_SEQUENCE_NUMBER, and brokers refuse what may still be on its way under the epoch before. A new producer ID
+// would lose that, so there is one for as long as the producer lives; 32,767 epochs later Sarama asks for another.
 type producer struct {
 	r        rt.Runtime
 	maxBytes int
-	client   sarama.Client
-	async    sarama.AsyncProducer
+	seeds    []string
+	config   *sarama.Config
+	client   sarama.Client        // made by the feeder, like async
+	async    sarama.AsyncProducer // nil until a broker has answered, if it is idempotent
 
 	mu     sync.Mutex
 	work   sync.Cond // queue has something, or closed
@@ -60,27 +68,64 @@ func (l *Log) NewProducer(cfg port.ProducerConfig) (port.Producer, error) {
 	if err != nil {
 		return nil, err
 	}
-	client, err := sarama.NewClient(l.seeds, c)
+	p := &producer{r: l.r, maxBytes: cfg.MaxBatchBytes, seeds: l.seeds, config: c, open: map[*produced]struct{}{}, stop: make(chan struct{})}
+	p.work.L = &p.mu
+	p.fed.Add(1)
+	go p.feed()
+	return p, nil
+}
+
+// connect makes Sarama's producer. An idempotent one needs an ID, for which Sarama asks one broker only, again and again
+// over the same connection even if that is broken; so each attempt has a client of its own, which begins at a random broker.
+// It returns false if the producer was closed first.
+func (p *producer) connect() bool {
+	for tries := 0; ; tries++ {
+		client, async, err := p.attempt()
+		if err == nil {
+			p.client, p.async = client, async
+			go p.successes()
+			go p.errors()
+			return true
+		}
+		if tries >= p.config.Producer.Retry.Max {
+			tries = -1
+			p.refuse(fmt.Errorf("no broker gave the producer an ID: %w", err))
+		}
+		select {
+		case <-p.stop:
+			return false
+		case <-time.After(p.config.Producer.Retry.Backoff):
+		}
+	}
+}
+
+func (p *producer) attempt() (sarama.Client, sarama.AsyncProducer, error) {
+	client, err := sarama.NewClient(p.seeds, p.config)
 	if err != nil {
-		return nil, fmt.Errorf("kafka: producer %q: %w", cfg.ClientID, err)
+		return nil, nil, err
 	}
 	async, err := sarama.NewAsyncProducerFromClient(client)
 	if err != nil {
 		_ = client.Close()
-		return nil, fmt.Errorf("kafka: producer %q: %w", cfg.ClientID, err)
+		return nil, nil, err
 	}
-	p := &producer{r: l.r, maxBytes: cfg.MaxBatchBytes, client: client, async: async, open: map[*produced]struct{}{}, stop: make(chan struct{})}
-	p.work.L = &p.mu
-	p.fed.Add(1)
-	go p.feed()
-	go p.successes()
-	go p.errors()
-	return p, nil
+	return client, async, nil
+}
+
+// refuse settles what waits to be handed to Sarama: it was never sent.
+func (p *producer) refuse(why error) {
+	p.mu.Lock()
+	waiting := p.queue
+	p.queue = nil
+	p.mu.Unlock()
+	for _, m := range waiting {
+		p.settle(m, -1, fmt.Errorf("kafka: produce to %s/%d: %w: %w", m.topic, m.partition, port.ErrRefused, why))
+	}
 }
 
 // Produce implements [port.Producer].
 func (p *producer) Produce(topic string, partition int32, rec port.Record) *rt.Future[int64] {
-	size := len(rec.Key) + len(rec.Value) + recordOverhead
+	size := len(rec.Key) + len(rec.Value) + recordOverhead + sizeOfNumber(rec.Number)
 	if size > p.maxBytes {
 		return rt.Resolved[int64](p.r, -1, fmt.Errorf("kafka: produce to %s/%d: record of %d bytes exceeds the batch size of %d: %w: %w",
 			topic, partition, size, p.maxBytes, port.ErrRefused, port.ErrTooLarge))
@@ -101,6 +146,9 @@ func (p *producer) Produce(topic string, partition int32, rec port.Record) *rt.F
 // feed hands records to Sarama, whose input blocks when its buffers are full.
 func (p *producer) feed() {
 	defer p.fed.Done()
+	if !p.connect() {
+		return
+	}
 	for {
 		p.mu.Lock()
 		for len(p.queue) == 0 && !p.closed {
@@ -125,7 +173,8 @@ func (p *producer) feed() {
 		}
 		for _, m := range batch {
 			p.learn(m.topic, m.partition)
-			msg := &sarama.ProducerMessage{Topic: m.topic, Partition: m.partition, Value: m, Timestamp: m.rec.Time, Metadata: m}
+			// Sarama leaves the offset as it is if a broker says only that it has the batch already.
+			msg := &sarama.ProducerMessage{Topic: m.topic, Partition: m.partition, Value: m, Timestamp: m.rec.Time, Metadata: m, Offset: -1, Headers: numberHeader(m.rec.Number)}
 			if m.rec.Key != nil {
 				msg.Key = sarama.ByteEncoder(m.rec.Key)
 			}
@@ -150,7 +199,7 @@ func (p *producer) successes() {
 	for msg := range p.async.Successes() {
 		m := msg.Metadata.(*produced)
 		offset := msg.Offset
-		if p.client.Config().Producer.RequiredAcks == sarama.NoResponse {
+		if p.config.Producer.RequiredAcks == sarama.NoResponse {
 			offset = -1 // the broker did not say
 		}
 		p.settle(m, offset, nil)
@@ -163,7 +212,7 @@ func (p *producer) errors() {
 		if !ok {
 			continue
 		}
-		p.settle(m, -1, fmt.Errorf("kafka: produce to %s/%d: %w", m.topic, m.partition, classify(failed.Err, int(m.encoded.Load()), p.client.Config().Producer.Retry.Max > 0)))
+		p.settle(m, -1, fmt.Errorf("kafka: produce to %s/%d: %w", m.topic, m.partition, classify(failed.Err, int(m.encoded.Load()), p.config.Producer.Retry.Max > 0)))
 	}
 }
 
@@ -210,6 +259,9 @@ func (p *producer) Close(ctx context.Context) error {
 	// outcome has been given as unknown.
 	go func() {
 		p.fed.Wait()
+		if p.async == nil {
+			return
+		}
 		p.async.AsyncClose()
 		_ = p.client.Close()
 	}()

@@ -205,7 +205,7 @@ func unpack(block *sarama.FetchResponseBlock, offset int64) (port.Batch, int64) 
 			if b.LogAppendTime {
 				at = b.MaxTimestamp
 			}
-			out.Records = append(out.Records, port.Fetched{Offset: o, Record: port.Record{Key: rec.Key, Value: rec.Value, Time: at}})
+			out.Records = append(out.Records, port.Fetched{Offset: o, Record: port.Record{Key: rec.Key, Value: rec.Value, Time: at, Number: numberOf(rec.Headers)}})
 			next = max(next, o+1)
 		}
 	}

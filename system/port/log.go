@@ -3,6 +3,7 @@ package port
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/ratel-sim/ratel/system/rt"
@@ -35,6 +36,9 @@ type Record struct {
 	Key   []byte
 	Value []byte
 	Time  time.Time // CreateTime
+	// Number, if it is not 0, is the record's number in the order in which its sender has sent all of its records. It travels as
+	// a header, and tells whoever reads the log whether a producer's retries have changed the order.
+	Number uint64
 }
 
 // ProducerConfig is what the pipeline sets on its Kafka producer. Defaults are in [DefaultProducerConfig].
@@ -48,9 +52,30 @@ type ProducerConfig struct {
 	RetryBackoff   time.Duration
 	Linger         time.Duration // how long records are gathered into a batch
 	MaxBatchBytes  int
+	// Idempotent numbers the batches so that the brokers drop what a retry sends again, and refuse what comes out of order
+	// (KIP-98). It needs AcksAll, at least one retry, and InFlight 1.
+	Idempotent bool
+	// InFlight is how many batches of one partition may be on their way at once, 1 to 5. With more than one and without
+	// Idempotent, a batch that is sent again may come after one that was sent later. Sarama sends one at a time whatever this says.
+	InFlight int
 }
 
-// DefaultProducerConfig is the durable setting: acks=all, retries that outlast a leader election.
+// Check says what no producer can be made of; nil if there is nothing.
+func (c ProducerConfig) Check() error {
+	switch {
+	case c.ReadTimeout <= c.RequestTimeout || c.DialTimeout <= 0 || c.RetryMax < 0 || c.MaxBatchBytes <= 0:
+		return fmt.Errorf("kafka: producer %q: ReadTimeout %v must exceed RequestTimeout %v, DialTimeout %v and MaxBatchBytes %d must be positive, RetryMax %d not negative",
+			c.ClientID, c.ReadTimeout, c.RequestTimeout, c.DialTimeout, c.MaxBatchBytes, c.RetryMax)
+	case c.InFlight < 1 || c.InFlight > 5:
+		return fmt.Errorf("kafka: producer %q: InFlight is %d, expected 1 to 5", c.ClientID, c.InFlight)
+	case c.Idempotent && (c.Acks != AcksAll || c.RetryMax < 1 || c.InFlight != 1):
+		return fmt.Errorf("kafka: producer %q: an idempotent producer needs acks=all, a retry at least and one batch in flight, not acks=%d, %d retries and %d batches",
+			c.ClientID, c.Acks, c.RetryMax, c.InFlight)
+	}
+	return nil
+}
+
+// DefaultProducerConfig is the durable setting: acks=all, idempotent, retries that outlast a leader election.
 func DefaultProducerConfig(clientID string) ProducerConfig {
 	return ProducerConfig{
 		ClientID:       clientID,
@@ -62,6 +87,8 @@ func DefaultProducerConfig(clientID string) ProducerConfig {
 		RetryBackoff:   100 * time.Millisecond,
 		Linger:         2 * time.Millisecond,
 		MaxBatchBytes:  900_000,
+		Idempotent:     true,
+		InFlight:       1,
 	}
 }
 

@@ -302,7 +302,11 @@ func (s *Shepherd) ship(c *consignment) bool {
 		return false
 	}
 	c.at = sh
-	c.future = s.producer.Produce(Topic, sh.partition, port.Record{Value: c.value, Time: sh.sent})
+	// Numbers are in the order of the calls; Produce returns at once.
+	s.sending.Lock()
+	s.sent++
+	c.future = s.producer.Produce(Topic, sh.partition, port.Record{Value: c.value, Time: sh.sent, Number: s.sent})
+	s.sending.Unlock()
 	c.future.OnDone(sh.done)
 	return true
 }

@@ -49,6 +49,9 @@ type Shepherd struct {
 
 	scratch sync.Pool // of *[]byte: memory for encoding
 
+	sending sync.Mutex // held while a record gets its number and is handed to the producer, never across anything that blocks
+	sent    uint64     // records
+
 	mu         sync.Mutex // never held across a blocking call, a produce or an announcement
 	rand       *rand.Rand
 	next       event.ID // of the next event
@@ -143,7 +146,7 @@ func newShepherd(r rt.Runtime, ports port.Ports, cfg Config, partitions int32, n
 	pc := port.DefaultProducerConfig(s.name)
 	pc.MaxBatchBytes = max(pc.MaxBatchBytes, maxRecordBytes)
 	if bugs.Has(planted.AcksLeader) {
-		pc.Acks = port.AcksLeader
+		pc.Acks, pc.Idempotent = port.AcksLeader, false
 	}
 	var err error
 	if s.producer, err = ports.Log.NewProducer(pc); err != nil {
