@@ -24,7 +24,7 @@ func (p *partition) record(ctx context.Context, rec *port.Fetched) error {
 	if rec.Offset > p.next {
 		p.missed(rec.Offset, "the log has no records there")
 	}
-	c, err := p.decoder.Decode(rec.Value)
+	c, err := p.decoder.Borrow(rec.Value)
 	if err != nil {
 		if p.b.bugs.Has(planted.PoisonRecord) {
 			return err

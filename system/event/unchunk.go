@@ -7,6 +7,7 @@ import (
 	"math"
 	"slices"
 	"time"
+	"unsafe"
 )
 
 // openChunk checks a chunk's frame and returns what the checksum covers.
@@ -50,8 +51,22 @@ func (r *Decoder) Decode(data []byte) (Chunk, error) {
 	if err != nil {
 		return Chunk{}, err
 	}
+	return r.decode(body, string(body))
+}
+
+// Borrow is Decode without the copy: the chunk's strings are data's own bytes, which must not be changed as long as one of
+// them is used. Whoever keeps a string clones it, or all of data is kept with it.
+func (r *Decoder) Borrow(data []byte) (Chunk, error) {
+	body, err := openChunk(data)
+	if err != nil {
+		return Chunk{}, err
+	}
+	return r.decode(body, unsafe.String(unsafe.SliceData(body), len(body)))
+}
+
+// decode decodes a chunk's body; text is the same bytes.
+func (r *Decoder) decode(body []byte, text string) (Chunk, error) {
 	d := chunkReader{b: body}
-	text := string(body)
 	id, name, ok := d.dataset()
 	count, fields, counted := d.counts()
 	if !ok || !counted {

@@ -231,7 +231,7 @@ func (re *Retriever) record(ctx context.Context, st *state, rec *port.Fetched) e
 			return err
 		}
 	}
-	c, err := re.decoder.Decode(rec.Value)
+	c, err := re.decoder.Borrow(rec.Value)
 	if err != nil {
 		if re.bugs.Has(planted.PoisonRecord) {
 			return fmt.Errorf("offset %d: %w: %w", rec.Offset, errPoison, err)

@@ -126,7 +126,7 @@ func (s *store) records(ctx context.Context, offset int64, limit int) (out []pag
 		}
 		start, fileEnd := s.fileAt(position)
 		before := position
-		position, err = readFrames(ctx, s.disk, start, position, min(fileEnd, durable.end), func(f *frame) (bool, error) {
+		position, err = readFrames(ctx, s.disk, start, position, min(fileEnd, durable.end), true, func(f *frame) (bool, error) {
 			if f.offset < offset || !f.holds() {
 				return true, nil
 			}
@@ -227,8 +227,9 @@ func sortRows(rows []datasetRow) {
 	})
 }
 
-// readFrames calls f with the frames of one file between two positions until f returns false, and returns the position behind the last.
-func readFrames(ctx context.Context, disk port.Disk, start, from, to int64, f func(f *frame) (more bool, err error)) (int64, error) {
+// readFrames calls f with the frames of one file between two positions until f returns false, and returns the position behind
+// the last. f may keep payloads if keep says so.
+func readFrames(ctx context.Context, disk port.Disk, start, from, to int64, keep bool, f func(f *frame) (more bool, err error)) (int64, error) {
 	name := fileName(start)
 	file, err := disk.Open(ctx, name)
 	if err != nil {
@@ -236,9 +237,14 @@ func readFrames(ctx context.Context, disk port.Disk, start, from, to int64, f fu
 	}
 	defer file.Close()
 	size := int64(pageBlock)
+	var block []byte
 	for from < to {
 		at := fileHeader + from - start
-		block := make([]byte, min(size, to-from)) // a new one, because f may have kept payloads of the last
+		if n := min(size, to-from); keep || int64(cap(block)) < n {
+			block = make([]byte, n)
+		} else {
+			block = block[:n]
+		}
 		if _, err := readFull(ctx, file, block, at); err != nil {
 			return from, fmt.Errorf("%s: read at byte %d: %w", name, at, err)
 		}

@@ -1,11 +1,11 @@
 package retriever
 
 import (
-	"bytes"
 	"cmp"
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/ratel-sim/ratel/system/event"
@@ -145,6 +145,7 @@ func (p *part) use(key builderKey, dataset event.Dataset) {
 		}
 		p.builders[key] = b
 		if !slices.ContainsFunc(p.datasets, func(d event.Dataset) bool { return d.ID == dataset.ID }) {
+			dataset.Name = strings.Clone(dataset.Name)
 			p.datasets = append(p.datasets, dataset)
 		}
 	}
@@ -177,19 +178,16 @@ func (p *part) bytes() int64 {
 
 // encode makes the segments of offsets first to next-1, one after another in data.
 func (p *part) encode(next int64, o segment.Options, name func(segment.Info) string) (infos []segment.Info, data []byte, err error) {
-	var all [][]byte
 	for _, key := range p.keys() {
-		b, info, err := p.builders[key].Encode(p.first, next, o)
+		var info segment.Info
+		data, info, err = p.builders[key].AppendEncoded(data, p.first, next, o)
 		if err != nil {
 			return nil, nil, fmt.Errorf("encode the segment of dataset %d, hour %d, offsets %d to %d: %w", key.dataset, key.hour, p.first, next, err)
 		}
 		info.Key = name(info)
-		infos, all = append(infos, info), append(all, b)
+		infos = append(infos, info)
 	}
-	if len(all) == 1 {
-		return infos, all[0], nil
-	}
-	return infos, bytes.Join(all, nil), nil
+	return infos, data, nil
 }
 
 // datasetOf finds a dataset by its ID.

@@ -36,11 +36,12 @@ func (re *Retriever) ranges(ctx context.Context) ([]Range, error) {
 		return nil, nil
 	}
 	var ranges []Range
+	var data []byte // of one segment after the other
 	for i := range seals {
 		s := &seals[i]
 		sound := true
 		for j := range s.Segments {
-			_, err := re.readSegment(ctx, s, j)
+			read, err := re.readSegmentInto(ctx, data, s, j)
 			switch {
 			case errors.Is(err, port.ErrCorrupt):
 				re.found(s.Segments[j].Key, err)
@@ -49,6 +50,7 @@ func (re *Retriever) ranges(ctx context.Context) ([]Range, error) {
 			case err != nil:
 				return nil, err
 			}
+			data = read
 		}
 		if sound { // every segment's bytes have the length and the checksum that its Info says
 			ranges = append(ranges, SealRange(&s.Seal))
@@ -61,7 +63,7 @@ func (re *Retriever) ranges(ctx context.Context) ([]Range, error) {
 	for position < durable.end {
 		start, fileEnd := st.store.fileAt(position)
 		var err error
-		position, err = readFrames(ctx, re.disk, start, position, min(fileEnd, durable.end), func(f *frame) (bool, error) {
+		position, err = readFrames(ctx, re.disk, start, position, min(fileEnd, durable.end), false, func(f *frame) (bool, error) {
 			if f.holds() {
 				chunk, _, ok := f.chunk(nil)
 				if !ok {

@@ -204,12 +204,17 @@ func (re *Retriever) pinLocked() (st *state, seals []localSeal, release func()) 
 // readSegment reads the i-th segment of a local seal and verifies its checksum. Errors that match port.ErrCorrupt name
 // its key: it is damaged, cut off or gone.
 func (re *Retriever) readSegment(ctx context.Context, s *localSeal, i int) ([]byte, error) {
+	return re.readSegmentInto(ctx, nil, s, i)
+}
+
+// readSegmentInto is readSegment into the memory of data, if that is large enough.
+func (re *Retriever) readSegmentInto(ctx context.Context, data []byte, s *localSeal, i int) ([]byte, error) {
 	info := &s.Segments[i]
 	off := int64(0)
 	for j := range i {
 		off += s.Segments[j].Bytes
 	}
-	data, err := readRange(ctx, re.disk, s.pack, off, info.Bytes)
+	data, err := readRange(ctx, re.disk, data, s.pack, off, info.Bytes)
 	if err == nil && crc32.Checksum(data, castagnoli) != info.CRC {
 		err = fmt.Errorf("%s, byte %d: %w", s.pack, off, port.ErrCorrupt)
 	}
@@ -219,8 +224,9 @@ func (re *Retriever) readSegment(ctx context.Context, s *localSeal, i int) ([]by
 	return data, nil
 }
 
-// readRange reads a part of a file. A file that is gone or too short is damaged.
-func readRange(ctx context.Context, disk port.Disk, name string, off, length int64) ([]byte, error) {
+// readRange reads a part of a file, into the memory of data if that is large enough. A file that is gone or too short is
+// damaged.
+func readRange(ctx context.Context, disk port.Disk, data []byte, name string, off, length int64) ([]byte, error) {
 	file, err := disk.Open(ctx, name)
 	if errors.Is(err, port.ErrNotExist) {
 		return nil, fmt.Errorf("%s: %w: the file is gone", name, port.ErrCorrupt)
@@ -236,7 +242,10 @@ func readRange(ctx context.Context, disk port.Disk, name string, off, length int
 	if size < off+length {
 		return nil, fmt.Errorf("%s: %w: it has %d bytes, %d are expected", name, port.ErrCorrupt, size, off+length)
 	}
-	data := make([]byte, length)
+	if data = data[:0]; int64(cap(data)) < length {
+		data = make([]byte, length)
+	}
+	data = data[:length]
 	if _, err := readFull(ctx, file, data, off); err != nil {
 		return nil, fmt.Errorf("%s: read %d bytes at byte %d: %w", name, length, off, err)
 	}

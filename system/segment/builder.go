@@ -19,6 +19,7 @@ type Builder struct {
 	cur     heads
 	started int // rows in done
 	text    int // bytes of strings in the growing block
+	likely  int // how many rows it will probably have
 
 	columns []*column          // in order of appearance
 	byName  map[string]*column // also those of the builder whose memory this one has, which are not in use
@@ -39,6 +40,18 @@ type heads struct {
 	time, rate  []int64
 }
 
+// grow doubles the room, which append would do only for short slices: a builder of thousands of rows would be copied many
+// times. A view keeps the memory from before. likely is for how many rows there will be room at least.
+func (h *heads) grow(likely int) {
+	n := max(len(h.time), likely)
+	h.offset = slices.Grow(h.offset, n)
+	h.index = slices.Grow(h.index, n)
+	h.source = slices.Grow(h.source, n)
+	h.seq = slices.Grow(h.seq, n)
+	h.time = slices.Grow(h.time, n)
+	h.rate = slices.Grow(h.rate, n)
+}
+
 // About how many bytes a row and a column take beside their values.
 const (
 	rowBytes    = 48
@@ -47,7 +60,7 @@ const (
 
 // NewBuilder makes an empty builder. hour is event time in Unix seconds / 3600.
 func NewBuilder(partition int32, dataset, hour int64) *Builder {
-	return &Builder{partition: partition, dataset: dataset, hour: hour, byName: map[string]*column{}}
+	return &Builder{partition: partition, dataset: dataset, hour: hour, byName: map[string]*column{}, likely: firstCells}
 }
 
 // againColumns is the most columns of a builder whose memory is used again.
@@ -56,10 +69,15 @@ const againColumns = 1000
 // Again makes an empty builder that has the memory of one that is done with, if nobody else can have a view of it. The old
 // one must not be used after that.
 func Again(old *Builder, partition int32, dataset, hour int64) *Builder {
+	likely := min(max(old.rows, firstCells), blockRows)
 	if old.viewed || len(old.columns) > againColumns {
-		return NewBuilder(partition, dataset, hour)
+		b := NewBuilder(partition, dataset, hour)
+		if len(old.columns) <= againColumns {
+			b.likely = likely // parts of a log are mostly alike
+		}
+		return b
 	}
-	b := &Builder{partition: partition, dataset: dataset, hour: hour, byName: old.byName, columns: old.columns[:0], sorted: old.sorted[:0]}
+	b := &Builder{likely: likely, partition: partition, dataset: dataset, hour: hour, byName: old.byName, columns: old.columns[:0], sorted: old.sorted[:0]}
 	h := &old.cur
 	b.cur = heads{offset: h.offset[:0], index: h.index[:0], source: h.source[:0], seq: h.seq[:0], time: h.time[:0], rate: h.rate[:0]}
 	for name, c := range b.byName { // order: each for itself
@@ -91,6 +109,9 @@ func (b *Builder) AppendEvent(offset int64, index int32, e *event.Event) {
 		b.minTime, b.maxTime = min(b.minTime, now), max(b.maxTime, now)
 	}
 	h := &b.cur
+	if at == cap(h.time) {
+		h.grow(b.likely)
+	}
 	h.offset = append(h.offset, offset)
 	h.index = append(h.index, index)
 	h.source = append(h.source, e.ID.Source)
@@ -131,7 +152,7 @@ func (b *Builder) AppendEvent(offset int64, index int32, e *event.Event) {
 func (b *Builder) find(name string) *column {
 	c := b.byName[name]
 	if c == nil {
-		c = &column{name: strings.Clone(name)}
+		c = &column{name: strings.Clone(name), likely: b.likely}
 		b.byName[c.name] = c
 	}
 	if c.seen == 0 {

@@ -1,6 +1,10 @@
 package segment
 
-import "github.com/ratel-sim/ratel/system/event"
+import (
+	"slices"
+
+	"github.com/ratel-sim/ratel/system/event"
+)
 
 // A column whose strings hardly repeat keeps them as they are: a dictionary would cost a hash for each and save nothing.
 const (
@@ -16,6 +20,8 @@ type column struct {
 	done []*cells // by block; shorter if the column was not there lately, nil where it was not at all
 	cur  cells    // of the block that grows
 	seen int      // rows up to and with the last that has a cell
+	// likely is how many rows a block will probably have.
+	likely int
 
 	dict     dictionary
 	dictText int    // bytes in dict
@@ -78,23 +84,23 @@ func (c *column) next(a *arena, row int, v *event.Value) (text int, ok bool) {
 	case event.Int:
 		n := v.Int()
 		c.stats.minInt, c.stats.maxInt = min(c.stats.minInt, n), max(c.stats.maxInt, n)
-		cur.ints = append(cur.ints, n)
+		cur.ints = push(cur.ints, n, c.likely)
 	case event.Float:
 		n := v.Float()
 		c.stats.float(n)
-		cur.floats = append(cur.floats, n)
+		cur.floats = push(cur.floats, n, c.likely)
 	case event.String:
 		c.stats.count[k]++
 		s, code, more := c.keep(a, v.Str())
 		if cur.raw {
-			cur.strs = append(cur.strs, s)
+			cur.strs = push(cur.strs, s, c.likely)
 		} else {
-			cur.codes = append(cur.codes, code)
+			cur.codes = push(cur.codes, code, c.likely)
 		}
 		cur.n++
 		return more, true
 	case event.Bool:
-		cur.bools = append(cur.bools, v.Bool())
+		cur.bools = push(cur.bools, v.Bool(), c.likely)
 	case event.Null:
 		return 0, false
 	}
@@ -103,10 +109,18 @@ func (c *column) next(a *arena, row int, v *event.Value) (text int, ok bool) {
 	return 0, true
 }
 
+// push is append, but a slice that is full doubles, and has room for as many as are likely.
+func push[T any](s []T, v T, likely int) []T {
+	if len(s) == cap(s) {
+		s = slices.Grow(s, max(len(s), likely))
+	}
+	return append(s, v)
+}
+
 // again empties the column and keeps its memory.
 func (c *column) again() {
 	c.dict.empty()
-	*c = column{name: c.name, cur: c.cur.again(), dict: c.dict}
+	*c = column{name: c.name, likely: c.likely, cur: c.cur.again(), dict: c.dict}
 }
 
 // keep is a copy of s, its code if there is a dictionary, and how many bytes it added.

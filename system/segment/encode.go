@@ -50,8 +50,13 @@ type encoder struct {
 // Encode writes the rows as a Parquet file of the offsets [first, next). The bytes depend on the rows, their order and the
 // arguments alone. The Info is complete but for its Key. Errors: no rows; a page that is too large for the format.
 func (b *Builder) Encode(first, next int64, o Options) ([]byte, Info, error) {
+	return b.AppendEncoded(nil, first, next, o)
+}
+
+// AppendEncoded is [Builder.Encode], the file appended to dst.
+func (b *Builder) AppendEncoded(dst []byte, first, next int64, o Options) ([]byte, Info, error) {
 	if b.rows == 0 {
-		return nil, Info{}, errors.New("encoding a segment: it has no rows; append some first")
+		return dst, Info{}, errors.New("encoding a segment: it has no rows; append some first")
 	}
 	e := encoders.Get().(*encoder)
 	defer encoders.Put(e)
@@ -59,13 +64,11 @@ func (b *Builder) Encode(first, next int64, o Options) ([]byte, Info, error) {
 	info := b.info(sorted)
 	info.First, info.Next = first, next
 	if err := e.encode(b, sorted, &info, o); err != nil {
-		return nil, Info{}, fmt.Errorf("encoding a segment of partition %d, dataset %d, hour %d: %w", b.partition, b.dataset, b.hour, err)
+		return dst, Info{}, fmt.Errorf("encoding a segment of partition %d, dataset %d, hour %d: %w", b.partition, b.dataset, b.hour, err)
 	}
-	data := make([]byte, len(e.out))
-	copy(data, e.out)
-	info.Bytes = int64(len(data))
-	info.CRC = crc32.Checksum(data, castagnoli)
-	return data, info, nil
+	info.Bytes = int64(len(e.out))
+	info.CRC = crc32.Checksum(e.out, castagnoli)
+	return append(dst, e.out...), info, nil
 }
 
 func (e *encoder) encode(b *Builder, sorted []*column, info *Info, o Options) error {

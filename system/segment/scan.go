@@ -16,13 +16,54 @@ import (
 	"github.com/ratel-sim/ratel/system/segment/parquet"
 )
 
-// decoders hold the memory of decoders that are done. Nothing of it is in what a scan hands out.
+// decoders hold the memory of decoders that are done. Blocks are made of it, which are good until visit returns.
 var decoders = sync.Pool{New: func() any { return new(unpacker) }}
 
-// unpacker decompresses pages.
+// unpacker decompresses pages, and lends scans their memory.
 type unpacker struct {
-	zstd *zstd.Decoder
-	raw  []byte
+	zstd    *zstd.Decoder
+	raw     []byte
+	scanner scanner
+	readers []fieldReader
+}
+
+// lend gives a scan the memory of one before it. Strings and dictionaries are not among it: those may be kept.
+func (u *unpacker) lend(s *Segment, columns []string) (*scanner, []fieldReader) {
+	sc, n := &u.scanner, len(columns)
+	w := &sc.w
+	w.Columns, w.nulls = resize(w.Columns, n), resize(w.nulls, n)
+	clear(w.Columns)
+	clear(w.nulls)
+	w.Offset, w.Index, w.Time, w.SampleRate, w.source, w.seq = w.Offset[:0], w.Index[:0], w.Time[:0], w.SampleRate[:0], w.source[:0], w.seq[:0]
+	*sc = scanner{s: s, u: u, w: *w, words: sc.words, codes: sc.codes, identity: sc.identity}
+	if u.readers = u.readers[:cap(u.readers)]; len(u.readers) < n {
+		u.readers = append(u.readers, make([]fieldReader, n-len(u.readers))...)
+	}
+	readers := u.readers[:n]
+	for i := range readers {
+		r := &readers[i]
+		r.field, r.dict = nil, nil
+		if at, ok := slices.BinarySearchFunc(s.fields, columns[i], func(f field, name string) int { return strings.Compare(f.name, name) }); ok {
+			r.field = &s.fields[at]
+		}
+	}
+	return sc, readers
+}
+
+// maxLent is the most columns of a scan whose memory is kept for the next.
+const maxLent = 256
+
+// giveBack ends a scan.
+func (u *unpacker) giveBack() {
+	u.scanner.s, u.scanner.u = nil, nil
+	clear(u.scanner.w.Columns)
+	for i := range u.readers {
+		u.readers[i].field, u.readers[i].dict = nil, nil
+	}
+	if len(u.readers) > maxLent {
+		u.scanner, u.readers = scanner{}, nil
+	}
+	decoders.Put(u)
 }
 
 // open is a page's bytes before compression. They are good until the next call.
@@ -70,14 +111,8 @@ type scanner struct {
 
 func (s *Segment) scan(ctx context.Context, columns []string, heads Heads, whole bool, visit func(*wideBlock) error) error {
 	u := decoders.Get().(*unpacker)
-	defer decoders.Put(u)
-	sc := scanner{s: s, u: u, w: wideBlock{Block: Block{Columns: make([]Vector, len(columns))}, nulls: make([][]bool, len(columns))}}
-	readers := make([]fieldReader, len(columns))
-	for i, name := range columns {
-		if at, ok := slices.BinarySearchFunc(s.fields, name, func(f field, name string) int { return strings.Compare(f.name, name) }); ok {
-			readers[i].field = &s.fields[at]
-		}
-	}
+	defer u.giveBack()
+	sc, readers := u.lend(s, columns)
 	for n := range s.rows {
 		if err := ctx.Err(); err != nil {
 			return err

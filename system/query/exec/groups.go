@@ -192,8 +192,8 @@ type grouper struct {
 	pairers []pairer // pairers[i] pairs what came before with breakdown i+1
 	local   []int32  // by code: the group plus one, 0 not looked up yet, -1 left out
 	// last has groups found before by the codes of all columns, which often mean the same in the next block: the group plus
-	// one, 0 for none. Combinations that fall on one place displace each other.
-	last [lastGroups]int32
+	// one, 0 for none. Combinations that fall on one place displace each other. It is nil until there is a group.
+	last []int32
 	key  []byte
 	tmp  []event.Value
 }
@@ -241,6 +241,9 @@ func (g *grouper) lookUp(t *table, code uint32) int32 {
 		c = g.pairers[i].left[c]
 	}
 	values[0] = g.coders[0].value(c)
+	if g.last == nil {
+		g.last = make([]int32, lastGroups)
+	}
 	last := &g.last[(place>>32+uint64(c))%lastGroups]
 	if *last > 0 && g.same(t, *last-1, values) {
 		return *last
