@@ -15,6 +15,7 @@ const (
 	CheckPhantoms   = plan.CheckPhantoms   // nothing is stored that was never sent or was refused
 	CheckCorruption = plan.CheckCorruption // what is stored is what was sent
 	CheckAgreement  = plan.CheckAgreement  // receipts, Kafka's log and the retrievers tell the same
+	CheckSkips      = "skips"              // who passes over a record that cannot be decoded says so; judged with durability if such records are planned
 	CheckRecovers   = plan.CheckRecovers   // after the last healing everything is well again within a bound
 	CheckSLOIngest  = plan.CheckSLOIngest  // the share of good events in each stage
 	CheckPairs      = plan.CheckPairs      // both of each pair have stored the same

@@ -3,6 +3,7 @@ package check
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"time"
@@ -85,11 +86,17 @@ type cover struct {
 	counts map[uint32]float64
 }
 
+// covers says whether a query that was answered asked for all events by producer.
+func (r *run) covers(i int) bool {
+	q, a := &r.e.Queries[i], r.ask.questions[i]
+	return q.Shape == plan.QueryCover && a != nil && q.Result != nil && q.Code == http.StatusOK && len(a.Breakdowns) == 1 && a.Breakdowns[0] == loadgen.FieldProducer && len(a.Filters) == 0
+}
+
 // coverOf reads an answer that says it is complete to a query that counts all events by producer; nil if it is none. A partial
 // answer does not say which events it lacks, so it says nothing of freshness; the service level of queries counts it.
 func (r *run) coverOf(i int) *cover {
 	q, a := &r.e.Queries[i], r.ask.questions[i]
-	if q.Shape != plan.QueryCover || !q.Complete || a == nil || q.Result == nil || q.Code != http.StatusOK || len(a.Breakdowns) != 1 || a.Breakdowns[0] != loadgen.FieldProducer || len(a.Filters) > 0 {
+	if !q.Complete || !r.covers(i) {
 		return nil
 	}
 	at := slices.IndexFunc(a.Calculations, func(c calculation) bool { return c.Op == "COUNT" })
@@ -132,6 +139,9 @@ func (r *run) measureFreshness() {
 	lanes := map[string]map[uint32]*lane{}
 	a.lanes, a.lastCover = lanes, map[string]time.Duration{}
 	for i := range r.e.Queries {
+		if r.covers(i) {
+			a.covering = append(a.covering, i)
+		}
 		c := r.coverOf(i)
 		if c == nil {
 			continue
@@ -143,6 +153,7 @@ func (r *run) measureFreshness() {
 		a.covers = append(a.covers, *c)
 		a.lastCover[q.Dataset] = max(a.lastCover[q.Dataset], q.Sent)
 	}
+	slices.SortStableFunc(a.covering, func(x, y int) int { return cmp.Compare(r.e.Queries[x].Sent, r.e.Queries[y].Sent) })
 	slices.SortStableFunc(a.covers, func(x, y cover) int { return cmp.Compare(r.e.Queries[x.query].Sent, r.e.Queries[y.query].Sent) })
 	for _, c := range a.covers {
 		q := &r.e.Queries[c.query]
@@ -198,6 +209,7 @@ func (r *run) judgeFreshness(a plan.CheckArgs) Result {
 		r.place(&f)
 		res.Findings = append(res.Findings, f)
 	}
+	blind := r.blindStretches(within)
 	switch doubt := r.freshnessDoubt(); {
 	case r.ask.broken == "" && r.opsMissing == "" && len(res.Findings) > 0:
 		res.Verdict, res.Summary = Fail, res.Findings[0].Title
@@ -206,11 +218,60 @@ func (r *run) judgeFreshness(a plan.CheckArgs) Result {
 		for i := range res.Findings {
 			res.Findings[i].Verdict = Inconclusive
 		}
+	case len(blind) > 0:
+		res.Findings, res.Summary = blind, blind[0].Title
 	default:
 		res.Verdict = Pass
 		res.Summary = fmt.Sprintf("accepted events were visible after %s at the latest (p50 %s, p99 %s of %s), bound %s", short(all.Max), short(all.P50), short(all.P99), plural(all.Events, "answer"), a.Within)
 	}
 	return res
+}
+
+// blindStretches are those longer than the bound in which a dataset was asked about, and no answer counted everything. What is promised under a
+// fault is an honest partial answer; without one, or where answers are still partial when the load ends, nobody knows when events became visible.
+func (r *run) blindStretches(within time.Duration) []Finding {
+	type stretch struct {
+		from, to time.Duration
+		partial  int64
+	}
+	var found []Finding
+	open := map[string]*stretch{}
+	end := func(dataset string, s *stretch, last bool) {
+		excused := slices.ContainsFunc(r.faults, func(f FaultSpan) bool { return f.Injected <= s.from && (s.from <= f.Over || f.Over == None) })
+		if s.partial < minCovers || s.to-s.from <= within || excused && !last {
+			return
+		}
+		f := Finding{Verdict: Inconclusive, At: s.from, Count: s.partial}
+		f.Title = fmt.Sprintf("for %s no answer counted everything: all were partial, so when events became visible is not known", short(s.to-s.from))
+		f.Evidence = []string{fmt.Sprintf("dataset %s, from %s to %s", dataset, moment(s.from), moment(s.to))}
+		r.place(&f)
+		found = append(found, f)
+	}
+	for _, i := range r.ask.covering {
+		q := &r.e.Queries[i]
+		if r.loadEnded != None && q.Sent > r.loadEnded {
+			break // in the end all is asked once more, and settled
+		}
+		if ph := r.phaseAt(q.Sent); ph >= 0 && r.phases[ph].Stage == plan.Warmup {
+			continue
+		}
+		s := open[q.Dataset]
+		switch {
+		case q.Complete && s != nil:
+			s.to = q.Sent
+			end(q.Dataset, s, false)
+			delete(open, q.Dataset)
+		case !q.Complete && s == nil:
+			open[q.Dataset] = &stretch{q.Sent, q.Sent, 1}
+		case !q.Complete:
+			s.to = q.Sent
+			s.partial++
+		}
+	}
+	for _, dataset := range slices.Sorted(maps.Keys(open)) {
+		end(dataset, open[dataset], true)
+	}
+	return found
 }
 
 // freshnessDoubt says why nothing can be said of freshness; "" if something can.

@@ -105,7 +105,7 @@ func (r *run) checks(j *Judgement) []asked {
 	ledgers := map[string]func() Result{
 		CheckDurability: r.judgeDurability, CheckDuplicates: r.judgeDuplicates, CheckPhantoms: r.judgePhantoms,
 		CheckCorruption: r.judgeCorruption, CheckAgreement: r.judgeAgreement,
-		CheckSLOCounts: r.judgeSLOCounts, CheckFencing: r.judgeFencing, CheckTelemetry: r.judgeTelemetry, plan.CheckCoverage: r.judgeCoverage,
+		CheckSLOCounts: r.judgeSLOCounts, CheckFencing: r.judgeFencing, CheckTelemetry: r.judgeTelemetry, plan.CheckCoverage: r.judgeCoverage, CheckSkips: r.judgeSkips,
 		CheckQueries: r.judgeQueries, CheckPairs: r.judgePairs, CheckCommitted: r.judgeCommitted, CheckZones: r.judgeZones, CheckMemory: r.judgeMemory,
 	}
 	done := map[string]bool{}
@@ -116,6 +116,9 @@ func (r *run) checks(j *Judgement) []asked {
 			names := []string{c.Name}
 			if c.Name == CheckDurability {
 				names = []string{CheckDurability, CheckDuplicates, CheckPhantoms, CheckCorruption, CheckAgreement}
+				if r.poisons() {
+					names = append(names, CheckSkips)
+				}
 			}
 			for _, name := range names {
 				if !done[name] {

@@ -10,6 +10,7 @@ import (
 	"github.com/ratel-sim/ratel/scenarios/evidence"
 	"github.com/ratel-sim/ratel/scenarios/plan"
 	"github.com/ratel-sim/ratel/system"
+	"github.com/ratel-sim/ratel/system/query"
 )
 
 // pipeHoles are holes in the evidence of which the check must say that it cannot tell.
@@ -184,5 +185,45 @@ func TestARecreatedDatasetIsForgotten(t *testing.T) {
 	}
 	if res := result(make(false), CheckQueries); res.Verdict != Fail {
 		t.Errorf("remembered: %v: %s", res.Verdict, res.Summary)
+	}
+}
+
+// TestPartialAnswersAreNoProofOfFreshness: what a partial answer lacks may be just what is waited for. Under a fault that is what is promised; in quiet, or to the end, it is a hole in the evidence.
+func TestPartialAnswersAreNoProofOfFreshness(t *testing.T) {
+	t.Parallel()
+	s := defaultPipe()
+	s.partial, s.before, s.during, s.after, s.every = 0, 40*time.Second, 40*time.Second, 40*time.Second, 250*time.Millisecond
+	for name, c := range map[string]struct {
+		from, to time.Duration
+		want     Verdict
+	}{
+		"none":                      {0, 0, Pass},
+		"during the fault":          {s.before + 2*time.Second, s.before + s.during - time.Second, Pass},
+		"before it":                 {5 * time.Second, 35 * time.Second, Inconclusive},
+		"for less than the bound":   {5 * time.Second, 14 * time.Second, Pass},
+		"from the fault to the end": {s.before + 2*time.Second, end, Inconclusive},
+		"all the time":              {0, end, Inconclusive},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			e := s.history()
+			for i := range e.Plan.Checks {
+				if c := &e.Plan.Checks[i]; c.Name == plan.CheckFreshness {
+					c.Args.Within = plan.Duration(12 * time.Second)
+				}
+			}
+			for i := range e.Queries {
+				q := &e.Queries[i]
+				if q.Shape == plan.QueryCover && q.Sent >= c.from && q.Sent < c.to {
+					q.Complete, q.Missing = false, []query.Missing{{Partition: 0, From: 0, To: 1 << 40, Why: "no retriever answered"}}
+					for k := range q.Result.Rows { // just what was waited for
+						q.Result.Rows[k].Values = nil
+					}
+				}
+			}
+			if res := result(Judge(e), CheckFreshness); res.Verdict != c.want {
+				t.Errorf("%v, want %v: %s", res.Verdict, c.want, res.Summary)
+			}
+		})
 	}
 }

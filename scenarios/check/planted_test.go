@@ -66,7 +66,8 @@ func poisonLog(e *evidence.Evidence, offset int64) {
 func TestPoisonIsNoCorruption(t *testing.T) {
 	t.Parallel()
 	e := defaultShape().history()
-	poisonLog(e, 1<<30)
+	poisonLog(e, poisonAt)
+	announceSkip(e, "retriever6", 5, "offset 1073741824: the chunk's checksum does not match")
 	e.Held = append(e.Held, evidence.HeldMark{Retriever: e.Held[len(e.Held)-1].Retriever, Partition: 5, Offset: 1 << 30, State: evidence.Foreign})
 	j := Judge(e)
 	for _, r := range j.Results {
@@ -182,7 +183,8 @@ var plantings = []struct {
 	{name: "unreadable in the log", plant: func(e *evidence.Evidence) { e.Log[9].State = evidence.Unreadable },
 		verdict: Fail, check: CheckCorruption, own: Fail, says: "1 unreadable event in Kafka's log"},
 	{name: "unreadable beside the harness's own", plant: func(e *evidence.Evidence) {
-		poisonLog(e, 1<<30)
+		poisonLog(e, poisonAt)
+	announceSkip(e, "retriever6", 5, "offset 1073741824: the chunk's checksum does not match")
 		e.Log = append(e.Log, evidence.LogMark{Partition: 5, Offset: 1<<30 + 1, State: evidence.Unreadable})
 	}, verdict: Fail, check: CheckCorruption, own: Fail, says: "1 unreadable event in Kafka's log"},
 	{name: "corrupt where the harness's own is", plant: func(e *evidence.Evidence) {

@@ -125,6 +125,7 @@ func TestPlantedBugsAreCaught(t *testing.T) {
 		planted.NeverWidens:             {"expect widened: kafka.busiest_share < 33% within 15s"},
 		planted.SchemaWhileWaiting:      {"expect slow: ack.p99 < 1s"},
 		planted.PoisonRecord:            {check.CheckProgress, check.CheckFreshness, check.CheckRecovers},
+		planted.SkipsInSilence:          {check.CheckSkips},
 		planted.LockWithoutFencing:      {check.CheckFencing},
 		planted.LivenessByHeartbeat:     {check.CheckSLOIngest},
 		planted.SeriesAssignment:        {"expect steady: beagle.idle == 0"},

@@ -51,7 +51,7 @@ func Hunts(bug string) []string {
 		return []string{"partition-skew"}
 	case planted.SchemaWhileWaiting:
 		return []string{"schema-explosion"}
-	case planted.PoisonRecord:
+	case planted.PoisonRecord, planted.SkipsInSilence:
 		return []string{"poison-record"}
 	case planted.OldDataDropped:
 		return []string{"retriever-loss"}

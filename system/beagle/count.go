@@ -29,8 +29,10 @@ func (p *partition) record(ctx context.Context, rec *port.Fetched) error {
 		if p.b.bugs.Has(planted.PoisonRecord) {
 			return err
 		}
-		p.announce(port.EventRecordSkipped, fmt.Sprintf("offset %d: %v", rec.Offset, err))
-		p.totals.Skipped++
+		if !p.b.bugs.Has(planted.SkipsInSilence) {
+			p.announce(port.EventRecordSkipped, fmt.Sprintf("offset %d: %v", rec.Offset, err))
+			p.totals.Skipped++
+		}
 		p.next = rec.Offset + 1
 		return nil
 	}

@@ -54,6 +54,7 @@ const (
 	ZombieCommits         = "C5"
 	ResetToLatest         = "C6"
 	PoisonRecord          = "C16"
+	SkipsInSilence        = "C16b"
 	SLOByProcessingTime   = "C17"
 	RangeAssignment       = "B2"
 	SeriesAssignment      = "B6"
@@ -101,6 +102,7 @@ func All() []Bug {
 		{ID: ZombieCommits, Name: "zombie after max.poll.interval", Mechanism: "a worker that was paused until it was evicted commits what it had gathered on top of its successor's progress", Source: "Kafka consumer configuration, max.poll.interval.ms"},
 		{ID: ResetToLatest, Name: "reset to latest", Mechanism: "a partition without progress is counted from its end, so what was there before is skipped", Source: "KIP-1327"},
 		{ID: PoisonRecord, Name: "poison record", Mechanism: "a record that cannot be read is tried again for ever; its partition is counted and stored no further", Source: "design class"},
+		{ID: SkipsInSilence, Name: "poison is skipped in silence", Mechanism: "a record that cannot be read is passed over and nobody is told, so what it held is missed by nobody until it is asked for", Source: "design class"},
 		{ID: SLOByProcessingTime, Name: "SLO counted by processing time", Mechanism: "an event counts in the minute in which it is read, so a backlog lands in the wrong minutes", Source: "design class"},
 		{ID: RangeAssignment, Name: "range assignment beside paired leaders", Mechanism: "ranges of partitions give one worker several that are led by one broker, to which it has one connection: they wait for one another", Source: ours},
 		{ID: SeriesAssignment, Name: "partitions assigned in series", Mechanism: "workers are filled one after the other, so the last of a group that was scaled out have no work and drag down the average by which it is scaled", Source: ours},
