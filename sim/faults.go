@@ -24,8 +24,12 @@ func (w *World) Inject(ctx context.Context, f system.Fault) error {
 	}
 	switch f.Kind {
 	case system.FaultIsolate:
+		delete(w.dropped, f.String()) // of one like it that was healed before
 		w.links(f, w.net.Cut)
 		return nil
+	case system.FaultErrors, system.FaultSlow:
+		delete(w.dropped, f.String())
+		w.before[f.String()] = w.disturbed(f)
 	case system.FaultRecreate:
 		return system.Recreate(ctx, w.catalog, f, w.topology.Kafka.Partitions)
 	case system.FaultStarve:
@@ -34,7 +38,7 @@ func (w *World) Inject(ctx context.Context, f system.Fault) error {
 	case system.FaultPause:
 		w.paused[f.Node]++
 		return w.freeze(n)
-	case system.FaultKill, system.FaultStop, system.FaultReplace, system.FaultErrors, system.FaultSlow, system.FaultPoison:
+	case system.FaultKill, system.FaultStop, system.FaultReplace, system.FaultPoison:
 	}
 	switch n.Role {
 	case system.RoleZooKeeper:
@@ -88,8 +92,8 @@ type server interface {
 	Wipe()
 	SetErrors(rate float64)
 	SetSlow(delay time.Duration)
-	// Disturbed counts the requests that errors and slowness have hit.
-	Disturbed() int64
+	// Disturbed counts the requests that errors and slowness have ever hit.
+	Disturbed() (failed, slowed int64)
 }
 
 func faultServer(s server, f system.Fault) error {
@@ -164,7 +168,9 @@ func (w *World) Heal(_ context.Context, f system.Fault) error {
 	case system.FaultStarve:
 		w.feed(n, f)
 		return nil
-	case system.FaultKill, system.FaultStop, system.FaultReplace, system.FaultIsolate, system.FaultErrors, system.FaultSlow, system.FaultRecreate, system.FaultPoison:
+	case system.FaultErrors, system.FaultSlow:
+		w.dropped[f.String()] = w.disturbed(f) - w.before[f.String()]
+	case system.FaultKill, system.FaultStop, system.FaultReplace, system.FaultIsolate, system.FaultRecreate, system.FaultPoison:
 	}
 	switch n.Role {
 	case system.RoleZooKeeper:
@@ -201,13 +207,22 @@ func (w *World) Dropped(_ context.Context, f system.Fault) (int64, error) {
 	if s := w.starved[f.String()]; s != nil {
 		return s.turns, nil
 	}
-	if f.Kind == system.FaultErrors || f.Kind == system.FaultSlow {
-		return w.serverOf(f).Disturbed(), nil
-	}
 	if n, healed := w.dropped[f.String()]; healed {
 		return n, nil
 	}
+	if f.Kind == system.FaultErrors || f.Kind == system.FaultSlow {
+		return w.disturbed(f) - w.before[f.String()], nil
+	}
 	return w.held(f), nil
+}
+
+// disturbed counts the requests that faults of f's kind have ever hit on its server.
+func (w *World) disturbed(f system.Fault) int64 {
+	failed, slowed := w.serverOf(f).Disturbed()
+	if f.Kind == system.FaultErrors {
+		return failed
+	}
+	return slowed
 }
 
 func (w *World) held(f system.Fault) int64 {

@@ -34,7 +34,8 @@ type Host struct {
 	rand *rand.Rand
 	rate float64
 	slow time.Duration
-	hit  int64
+	// Requests that errors and slowness have hit since the machine is there.
+	failed, slowed int64
 }
 
 // New adds the machine to the network. Nothing runs until [Host.Start].
@@ -115,13 +116,14 @@ func (h *Host) SetSlow(delay time.Duration) { h.slow = max(delay, 0) }
 // Slow is how much longer the next request takes.
 func (h *Host) Slow() time.Duration {
 	if h.slow > 0 {
-		h.hit++
+		h.slowed++
 	}
 	return h.slow
 }
 
-// Disturbed counts the requests that errors and slowness have hit.
-func (h *Host) Disturbed() int64 { return h.hit }
+// Disturbed counts the requests that errors, and those that slowness has hit, since the machine is there. What one fault has hit is the
+// difference to when it began.
+func (h *Host) Disturbed() (failed, slowed int64) { return h.failed, h.slowed }
 
 // Fate is what becomes of a request.
 type Fate uint8
@@ -138,7 +140,7 @@ func (h *Host) Fate() Fate {
 	if h.rate == 0 || h.rand.Float64() >= h.rate {
 		return Served
 	}
-	h.hit++
+	h.failed++
 	if h.rand.Uint64()&1 == 0 {
 		return Refused
 	}

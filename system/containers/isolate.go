@@ -127,7 +127,7 @@ func (w *World) recut(ctx context.Context, n *node) error {
 // fail or wait, or how often a starved process was frozen. What was dropped in a network namespace that ended with its process is not counted.
 func (w *World) Dropped(ctx context.Context, f system.Fault) (int64, error) {
 	if w.isObserver(f.Node) {
-		return w.collector.disturbed(), nil
+		return w.collector.disturbed(f), nil
 	}
 	n, err := w.node(f.Node)
 	if err != nil {

@@ -26,8 +26,8 @@ type collector struct {
 	mu     sync.Mutex
 	server *http.Server // nil while it is down
 	faults map[string]system.Fault
-	resume chan struct{} // closed when a pause ends; nil: not paused
-	hit    int64         // requests that errors and slowness have disturbed
+	resume chan struct{}    // closed when a pause ends; nil: not paused
+	hits   map[string]int64 // by fault: requests that its errors or slowness have disturbed, also after it was healed
 }
 
 // Observe implements the engine's World: sink is told what the observer takes. It is called before Start.
@@ -47,7 +47,7 @@ func (w *World) startCollector(ctx context.Context) error {
 	if w.observed == nil {
 		w.observed = deaf{}
 	}
-	w.collector = &collector{w: w, address: netip.AddrPortFrom(w.gateway, 0), faults: map[string]system.Fault{}}
+	w.collector = &collector{w: w, address: netip.AddrPortFrom(w.gateway, 0), faults: map[string]system.Fault{}, hits: map[string]int64{}}
 	return w.collector.start(ctx)
 }
 
@@ -106,8 +106,10 @@ func (c *collector) faulty(inner http.Handler) http.Handler {
 		}
 		probe := req.Method == http.MethodGet
 		fails := !probe && rate > 0 && rand.Float64() < rate //nolint:gosec // which request fails is no secret
-		if !probe && (delay > 0 || fails) {
-			c.hit++
+		for k, f := range c.faults {
+			if !probe && (f.Kind == system.FaultSlow || f.Kind == system.FaultErrors && fails) {
+				c.hits[k]++
+			}
 		}
 		c.mu.Unlock()
 		if resume != nil {
@@ -159,7 +161,7 @@ func (c *collector) inject(f system.Fault) error {
 			c.resume = make(chan struct{})
 		}
 	case system.FaultErrors, system.FaultSlow:
-		c.hit = 0 // its effect is its own
+		c.hits[key(f)] = 0 // also of one like it that was healed before
 	case system.FaultIsolate, system.FaultRecreate:
 	}
 	return nil
@@ -195,11 +197,11 @@ func (c *collector) heal(ctx context.Context, f system.Fault) error {
 	return nil
 }
 
-// disturbed counts the requests that errors and slowness have hit.
-func (c *collector) disturbed() int64 {
+// disturbed counts the requests that a fault of errors or slowness has hit.
+func (c *collector) disturbed(f system.Fault) int64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.hit
+	return c.hits[key(f)]
 }
 
 func (c *collector) probe(ctx context.Context) (system.Reach, string) {
