@@ -6,12 +6,14 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/ratel-sim/ratel/scenarios/engine"
 	"github.com/ratel-sim/ratel/scenarios/evidence"
 	"github.com/ratel-sim/ratel/scenarios/lang"
 	"github.com/ratel-sim/ratel/scenarios/plan"
 	"github.com/ratel-sim/ratel/sim"
+	"github.com/ratel-sim/ratel/system"
 )
 
 // planOf builds a plan from the steps between the traffic and the checks.
@@ -184,5 +186,102 @@ func TestProgressTellsPhases(t *testing.T) {
 	slices.Sort(want)
 	if !slices.Equal(notes, want) {
 		t.Errorf("notes %q", notes)
+	}
+}
+
+// sluggish takes its time to inject, as a real node does that hangs while it is stopped.
+type sluggish struct {
+	*sim.World
+
+	takes time.Duration
+}
+
+func (w *sluggish) Inject(ctx context.Context, f system.Fault) error {
+	if err := w.Runtime().Sleep(ctx, w.takes); err != nil {
+		return err
+	}
+	return w.World.Inject(ctx, f)
+}
+
+// TestInjectionThatOutlastsTheLoad: what has begun to strike when the last phase ends is seen, healed and over before anything is drained or read back.
+func TestInjectionThatOutlastsTheLoad(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		fault string
+		took  time.Duration
+	}{
+		"a little late":                   {`kill(node("retriever1"), at = "2900ms")`, time.Second},
+		"long after all has else settled": {`kill(node("kafka1"), at = "2900ms")`, 25 * time.Second},
+		"two nodes":                       {`kill(any_of("retriever", 2), at = "2900ms")`, 9 * time.Second},
+		"permanent":                       {`kill(node("shepherd2"), at = "2900ms", permanent = True)`, 9 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := planOf(t, `s.phase("fault", "3s", faults = [`+c.fault+`])`)
+			ev, err := engine.Run(context.Background(), &sluggish{sim.New(sim.Options{Seed: 5}), c.took}, p, engine.Options{Seed: 5})
+			if err != nil {
+				t.Fatal(err)
+			}
+			injected, drained := entry(t, ev, evidence.FaultInjected), entry(t, ev, evidence.Drained)
+			if ended := entry(t, ev, evidence.LoadEnded); injected.At <= ended.At {
+				t.Fatalf("injected at %v, before the load ended at %v: nothing is tested", injected.At, ended.At)
+			}
+			got := kinds(ev, "fault/0")
+			// It heals at once, so its effect may have been too short to be seen; then faults.observed is inconclusive.
+			if !slices.Contains(got, evidence.FaultObserved) && !slices.Contains(got, evidence.FaultUnseen) || slices.Contains(got, evidence.HealObserved) == p.Phases[0].Faults[0].Permanent {
+				t.Errorf("what happened to the fault: %v", got)
+			}
+			for _, e := range ev.Timeline {
+				if e.Fault == "fault/0" && e.At > drained.At {
+					t.Errorf("%s after all was drained", e.Kind)
+				}
+			}
+			if len(ev.Gaps) > 0 {
+				t.Errorf("gaps: %+v", ev.Gaps)
+			}
+		})
+	}
+}
+
+// TestHealsWithTheLastPhase: a script may end with a fault. It heals with its phase, and is back before anything is drained or read back.
+func TestHealsWithTheLastPhase(t *testing.T) {
+	t.Parallel()
+	ev := run(t, planOf(t, `s.phase("before", "3s")
+		s.phase("fault", "6s", faults = [replace(node("retriever1")), kill(node("kafka1"), at = "1s", for_ = "4999ms")])`), 3)
+	drained := entry(t, ev, evidence.Drained)
+	for _, id := range []string{"fault/0", "fault/1"} {
+		if got := kinds(ev, id); !slices.Equal(got[len(got)-2:], []evidence.EntryKind{evidence.FaultHealed, evidence.HealObserved}) {
+			t.Errorf("what happened to %s: %v", id, got)
+		}
+	}
+	if back := entry(t, ev, evidence.HealObserved); back.At > drained.At || len(ev.Gaps) > 0 {
+		t.Errorf("back at %v, drained at %v, gaps %v", back.At, drained.At, ev.Gaps)
+	}
+}
+
+// deliberate takes its time to say who leads ZooKeeper.
+type deliberate struct{ *sim.World }
+
+func (w deliberate) ZooKeeperLeader(context.Context) (string, error) {
+	if err := w.Runtime().Sleep(context.Background(), 4*time.Second); err != nil {
+		return "", err
+	}
+	return w.World.ZooKeeperLeader(context.Background())
+}
+
+// TestTargetThatIsFoundTooLate: a fault whose target is only known when its phase is over is not injected into whatever comes then.
+func TestTargetThatIsFoundTooLate(t *testing.T) {
+	t.Parallel()
+	p := planOf(t, `s.phase("fault", "3s", faults = [kill(zk_leader(), at = "1s")])
+		s.phase("after", "10s")`)
+	ev, err := engine.Run(context.Background(), deliberate{sim.New(sim.Options{Seed: 5})}, p, engine.Options{Seed: 5})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := kinds(ev, "fault/0"); !slices.Equal(got, []evidence.EntryKind{evidence.FaultUnseen}) {
+		t.Errorf("what happened to the fault: %v", got)
+	}
+	if why := entry(t, ev, evidence.FaultUnseen).Detail; !strings.Contains(why, "its phase was over") {
+		t.Errorf("why: %s", why)
 	}
 }

@@ -17,16 +17,13 @@ import (
 type faults struct {
 	r *run
 
-	mu      sync.Mutex
-	active  []*strike
-	over    []*plan.Phase // phases that have ended: what strikes late heals at once
-	aborted bool          // nothing more is injected, and everything heals
-	busy    int           // injections and healings in progress
-	tasks   *rt.Semaphore // one unit for every observation in progress
+	mu       sync.Mutex
+	active   []*strike
+	over     []*plan.Phase // phases that have ended: nothing of theirs strikes any more, and what was striking then heals at once
+	aborted  bool          // nothing more is injected, and everything heals
+	busy     int           // injections and healings in progress
+	watching int           // observations in progress
 }
-
-// maxObservations is more than any plan can have in progress at once.
-const maxObservations = 1 << 20
 
 // strike is one planned fault that has been injected, on all nodes that its target was resolved to.
 type strike struct {
@@ -38,7 +35,7 @@ type strike struct {
 }
 
 func newFaults(r *run) *faults {
-	return &faults{r: r, tasks: rt.NewSemaphore(r.w.Runtime(), maxObservations)}
+	return &faults{r: r}
 }
 
 // schedule starts the task of one planned fault of a phase that begins now. ctx ends with the phase.
@@ -105,8 +102,8 @@ func (f *faults) inject(ctx context.Context, s *strike, subject string) {
 	}
 	rtm := f.r.w.Runtime()
 	strike := func(target system.Fault) {
-		if !f.begin() {
-			note(evidence.FaultUnseen, "", "not injected: the experiment was aborted")
+		if why := f.begin(s.phase); why != "" {
+			note(evidence.FaultUnseen, "", "not injected: "+why)
 			return
 		}
 		defer f.end()
@@ -165,11 +162,15 @@ func (f *faults) inject(ctx context.Context, s *strike, subject string) {
 
 // observe runs an observation beside the run; settle waits for all of them.
 func (f *faults) observe(name string, watch func(ctx context.Context)) {
-	if !f.tasks.TryAcquire(1) {
-		panic("engine: more observations in progress than a plan can have")
-	}
+	f.mu.Lock()
+	f.watching++
+	f.mu.Unlock()
 	f.r.w.Runtime().Go(name, func(ctx context.Context) {
-		defer f.tasks.Release(1)
+		defer func() {
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			f.watching--
+		}()
 		watch(ctx)
 	})
 }
@@ -201,14 +202,18 @@ func (f *faults) abort() {
 	}
 }
 
-// begin notes that an injection or healing is in progress; false if nothing may be injected any more.
-func (f *faults) begin() bool {
+// begin notes that an injection is in progress, or says why it may not begin any more.
+func (f *faults) begin(ph *plan.Phase) (why string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if !f.aborted {
-		f.busy++
+	switch {
+	case f.aborted:
+		return "the experiment was aborted"
+	case slices.Contains(f.over, ph):
+		return "its phase was over before its target was known"
 	}
-	return !f.aborted
+	f.busy++
+	return ""
 }
 
 func (f *faults) end() {
@@ -260,9 +265,15 @@ func (f *faults) heal(s *strike) {
 	}
 }
 
-// settle waits until every observation in progress has ended; each has its own deadline.
+// settle waits until every injection, healing and observation in progress has ended; each has its own deadline. All phases are over by then, so
+// nothing more begins to strike; but what takes long to inject may strike only now, and is healed and seen to be back like all else.
 func (f *faults) settle(ctx context.Context) {
-	if f.tasks.Acquire(ctx, maxObservations) == nil {
-		f.tasks.Release(maxObservations)
+	for {
+		f.mu.Lock()
+		quiet := f.busy == 0 && f.watching == 0
+		f.mu.Unlock()
+		if quiet || f.r.w.Runtime().Sleep(ctx, effectPollPeriod) != nil {
+			return
+		}
 	}
 }
