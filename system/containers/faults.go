@@ -154,9 +154,8 @@ func (w *World) revive(ctx context.Context, n *node) error {
 	if err := w.start(ctx, n); err != nil {
 		return err
 	}
-	if n.Role == system.RoleKafka {
-		began := time.Now()
-		w.rejoins.Go(func() { w.nurse(n, began) })
+	if supervised(n) {
+		w.rejoins.Go(func() { w.nurse(n) })
 	}
 	return nil
 }
@@ -177,46 +176,6 @@ func (w *World) awaitDeregistered(ctx context.Context, n *node) error {
 		}
 	}
 	return nil
-}
-
-// nurse starts a broker again that exited early because its old registration was still there.
-func (w *World) nurse(n *node, began time.Time) {
-	const watched, pauseBetween = 30 * time.Second, 250 * time.Millisecond
-	ctx := w.logs.ctx
-	for time.Since(began) < watched {
-		if w.wall.Sleep(ctx, pauseBetween) != nil {
-			return
-		}
-		if !w.nurseOnce(ctx, n) {
-			return
-		}
-	}
-}
-
-// nurseOnce looks after a broker once and tells whether it is still to be looked after.
-func (w *World) nurseOnce(ctx context.Context, n *node) bool {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if len(n.down) > 0 || n.ctr == nil {
-		return false // it is meant to be down
-	}
-	st, err := w.engine.State(ctx, n.ctr.GetContainerID())
-	if err != nil {
-		return false
-	}
-	if st.Running {
-		if st.Paused {
-			return true
-		}
-		reach, _ := w.probe(ctx, n)
-		return reach != system.Answers
-	}
-	w.say("%s exited with code %d while it was starting; starting it again", n.Name, st.ExitCode)
-	if err := w.start(ctx, n); err != nil {
-		w.say("%v", err)
-		return false
-	}
-	return true
 }
 
 // lost forgets what a process's end has undone: a pause ends with it, and its network namespace goes.

@@ -39,27 +39,32 @@ func (w *World) Start(ctx context.Context, t system.Topology) error {
 		return err
 	}
 	w.say("starting %d containers", len(w.order)+len(w.helpers))
-	var servers, roles []*node
+	var servers, brokers, roles []*node
 	for _, n := range w.order {
 		if t.Waits(n.Node) {
 			continue
 		}
 		switch n.Role {
-		case system.RoleZooKeeper, system.RoleKafka, system.RoleMySQL, system.RoleS3:
+		case system.RoleZooKeeper, system.RoleMySQL, system.RoleS3:
 			servers = append(servers, n)
+		case system.RoleKafka:
+			brokers = append(brokers, n)
 		case system.RoleShepherd, system.RoleRetriever, system.RoleQuery, system.RoleBeagle, system.RoleTrigger:
 			roles = append(roles, n)
 		}
 	}
-	// All servers at once: a ZooKeeper node is not ready before it has a quorum, and a broker waits for ZooKeeper by
-	// itself. The roles' containers are made meanwhile but started later: they would only spin.
-	if err := w.each(ctx, servers, w.createAndStart); err != nil {
+	// Servers at once, for a ZooKeeper node is not ready before it has a quorum; brokers when it has one, for they do not wait for ever. Their
+	// containers and the roles' are made meanwhile but started later: roles would only spin.
+	if err := w.together(ctx,
+		func(ctx context.Context) error { return w.each(ctx, servers, w.createAndStart) },
+		func(ctx context.Context) error { return w.each(ctx, brokers, w.create) },
+	); err != nil {
 		return err
 	}
 	if err := w.together(ctx,
 		func(ctx context.Context) error { return w.each(ctx, w.helpers, w.createAndStart) },
 		func(ctx context.Context) error { return w.each(ctx, roles, w.create) },
-		w.awaitKafka,
+		func(ctx context.Context) error { return w.startKafka(ctx, brokers) },
 		func(ctx context.Context) error { return w.each(ctx, w.of(system.RoleMySQL), w.prepareMySQL) },
 		func(ctx context.Context) error { return w.each(ctx, w.of(system.RoleS3), w.prepareS3) },
 	); err != nil {
@@ -181,10 +186,10 @@ func (w *World) makeNetwork(ctx context.Context) (netip.Prefix, error) {
 // gatewayOf is this machine's address in a network: its first.
 func gatewayOf(subnet netip.Prefix) netip.Addr { return subnet.Masked().Addr().Next() }
 
-// await asks until a node is ready; when it exits instead, that is told at once, with its last words.
+// await asks until a node is ready; when it exits instead, it is started again if it is supervised, and else that is told at once, with its last words.
 func (w *World) await(ctx context.Context, n *node, what string, ready func(ctx context.Context) (string, bool)) error {
 	var detail string
-	for {
+	for tried := 1; ; {
 		askCtx, cancel := context.WithTimeout(ctx, askDeadline)
 		var ok bool
 		detail, ok = ready(askCtx)
@@ -193,6 +198,13 @@ func (w *World) await(ctx context.Context, n *node, what string, ready func(ctx 
 			return nil
 		}
 		if st, err := w.engine.State(ctx, n.ctr.GetContainerID()); err == nil && !st.Running && st.Status != "created" {
+			if supervised(n) && tried < startTries && ctx.Err() == nil {
+				if err := w.startAgain(ctx, n, st.ExitCode, tried, startTries); err != nil {
+					return err
+				}
+				tried++
+				continue
+			}
 			return fmt.Errorf("node %s exited with code %d instead of getting ready; its last output:\n%s", n.Name, st.ExitCode, w.engine.Tail(context.WithoutCancel(ctx), n.ctr.GetContainerID(), 20))
 		}
 		if err := pause(ctx, readyPoll); err != nil {
@@ -212,9 +224,17 @@ func (w *World) awaitAnswer(ctx context.Context, n *node) error {
 	})
 }
 
-// awaitKafka waits for the ensemble and the cluster, makes the events topic and waits for full ISRs.
-func (w *World) awaitKafka(ctx context.Context) error {
-	if err := w.each(ctx, append(w.of(system.RoleZooKeeper), w.of(system.RoleKafka)...), w.awaitAnswer); err != nil {
+// startKafka waits for the ensemble, starts the brokers, makes the events topic and waits for full ISRs.
+func (w *World) startKafka(ctx context.Context, brokers []*node) error {
+	if err := w.each(ctx, w.of(system.RoleZooKeeper), w.awaitAnswer); err != nil {
+		return err
+	}
+	if err := w.each(ctx, brokers, func(ctx context.Context, n *node) error {
+		if err := w.start(ctx, n); err != nil {
+			return err
+		}
+		return w.awaitAnswer(ctx, n)
+	}); err != nil {
 		return err
 	}
 	k := w.topology.Kafka
