@@ -34,23 +34,21 @@ func (w *World) startAgain(ctx context.Context, n *node, code, tried, tries int)
 	return w.start(ctx, n)
 }
 
-// lastWords is the line that says most about why a server ended: its last error, else its last line.
+// lastWords are the lines that say most about why a server ended: its first error of those that it printed last, with the exception behind it; else its last line.
 func lastWords(text string) string {
-	last := ""
+	grave, last := "", ""
 	for line := range strings.Lines(text) {
-		if line = strings.TrimSpace(line); line == "" {
-			continue
-		}
-		// What follows an error are its stack's frames and the log of an orderly end.
-		if grave := isGrave(line); grave || last == "" || !isGrave(last) {
+		switch line = strings.TrimSpace(line); {
+		case line == "":
+		case grave != "" && strings.Contains(line, "Exception: "):
+			return grave + " " + line
+		case grave == "" && (strings.Contains(line, "ERROR") || strings.Contains(line, "FATAL")):
+			grave, last = line, line
+		case grave == "":
 			last = line
 		}
 	}
 	return last
-}
-
-func isGrave(line string) bool {
-	return strings.Contains(line, "ERROR") || strings.Contains(line, "FATAL")
 }
 
 // nurse starts a revived broker again that exits before it has answered: because its old registration was still there, or because ZooKeeper was away.
