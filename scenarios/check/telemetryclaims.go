@@ -131,8 +131,9 @@ func (j *telemetryJudge) followed(v *voice, s *said, acked [][]ack) {
 	if lag := s.count("lag.records"); lag != max(0, end-next) {
 		j.found("lag", s.at, v.node+" says another lag than its offsets", fmt.Sprintf("%s: lag.records is %d, offset.next %d and log.end %d", where, lag, next, end))
 	}
-	if durable > next {
-		j.found("durable", s.at, v.node+" says that it holds durably what it has not read", fmt.Sprintf("%s: offset.durable is %d and offset.next %d", where, durable, next))
+	// What the other of the pair has put into S3 is durable whether this one has read it or not.
+	if snapshot := s.count("snapshot.next"); durable > max(next, snapshot) {
+		j.found("durable", s.at, v.node+" says that it holds durably what it has not read", fmt.Sprintf("%s: offset.durable is %d, offset.next %d and snapshot.next %d", where, durable, next, snapshot))
 	}
 	if j.r.logMissing == "" {
 		if final := j.r.logIndex.end(n.Partition); next > final || end > final {

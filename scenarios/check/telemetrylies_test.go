@@ -73,6 +73,9 @@ func TestLiesOfTelemetryAreTold(t *testing.T) {
 		{"more waits than may", set("retriever2", "telemetry.waiting", 1e9), check.Fail, "more telemetry than it may"},
 		{"another lag", tick("retriever1", func(d map[string]any) { d["log.end"] = d["offset.next"].(float64) + 5; d["lag.records"] = 0 }), check.Fail, "another lag"},
 		{"beyond the log", tick("retriever1", func(d map[string]any) { d["log.end"], d["lag.records"] = 1e9, 1e9-d["offset.next"].(float64) }), check.Fail, "longer than it is"},
+		{"durable before it is read", tick("retriever1", func(d map[string]any) {
+			d["offset.durable"] = max(d["offset.next"].(float64), d["snapshot.next"].(float64)) + 1
+		}), check.Fail, "has not read"},
 		{"not fresh", tick("retriever1", func(d map[string]any) {
 			d["offset.next"], d["log.end"], d["lag.records"], d["offset.durable"], d["fresh.age_ms"] = 0, 0, 0, 0, 0
 		}), check.Fail, "not as fresh"},

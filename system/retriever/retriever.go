@@ -186,6 +186,7 @@ func (re *Retriever) Status(context.Context) (Status, error) {
 		return st, nil
 	}
 	t := re.st.store.published()
+	st.Next = max(st.Next, t.next) // a sync publishes what is durable before the batch that it was part of counts as read
 	st.Durable, st.Held, st.Duplicates, st.Corrupt, st.Missed = max(t.next, st.Committed), t.held, t.duplicates, t.corrupt, t.missed
 	for i := range re.st.index.seals {
 		st.Held += re.st.index.seals[i].Rows()
