@@ -109,9 +109,9 @@ func (c *columns) see(k *known, name string, types port.ColumnTypes, now time.Ti
 		c.pending++
 	}
 	if !there {
-		name = strings.Clone(name) // not the whole request that it is a part of
 		c.names++
 	}
+	name = strings.Clone(name) // it is a part of the request, and a map takes over the text also of a key that it has
 	k.types[name] = have | types
 	k.pending[name] |= types
 	return true

@@ -250,6 +250,33 @@ func TestColumnsAreLearned(t *testing.T) {
 	})
 }
 
+// TestColumnsOutliveTheRequest: what a request's names are parts of is used for the next one.
+func TestColumnsOutliveTheRequest(t *testing.T) {
+	inBubble(t, Config{}, func(t *testing.T, ctx context.Context, b *bench) {
+		ds, _ := b.DatasetForWrite(ctx, 1, "d")
+		var m event.Memory
+		for _, request := range []string{`{"name":1}`, `{"name":"x"}`, `{"name":true}`, `{"also":7.5}`} {
+			body := []byte(`[{"data":` + request + `}]`)
+			items, err := event.DecodeBatch(body, event.Options{Now: b.wall.Now(), Memory: &m})
+			if err != nil {
+				t.Fatal(err)
+			}
+			b.LearnEvents(ds.ID, []event.Event{items[0].Event})
+			clear(body)
+			if request == `{"name":"x"}` { // one is written, the others are learned while it is known
+				b.wall.Go("run", func(ctx context.Context) { _ = b.Run(ctx) })
+				b.sleep(ctx, 10*time.Second)
+			}
+		}
+		b.sleep(ctx, 10*time.Second)
+		have, err := b.f.Columns(ctx, ds.ID)
+		want := []port.Column{{Name: "also", Types: port.ColumnFloat}, {Name: "name", Types: port.ColumnInt | port.ColumnString | port.ColumnBool}}
+		if err != nil || !slices.Equal(have, want) {
+			t.Errorf("the catalog has %v (%v), expected %v", have, err, want)
+		}
+	})
+}
+
 func TestTooManyColumns(t *testing.T) {
 	inBubble(t, Config{KnownColumns: 15_000}, func(t *testing.T, ctx context.Context, b *bench) {
 		b.wall.Go("run", func(ctx context.Context) { _ = b.Run(ctx) })

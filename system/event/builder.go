@@ -13,8 +13,10 @@ import (
 //
 // An event is Begin, any number of Set, and End.
 type Builder struct {
-	now   time.Time
-	items []Item
+	now    time.Time
+	memory *Memory
+	items  []Item
+	paid   int // items for which memory was granted
 
 	reserve func(bytes int64) bool
 	granted int // reserved and not used yet
@@ -34,7 +36,38 @@ type Builder struct {
 }
 
 // NewBuilder begins a request's events.
-func NewBuilder(o Options) *Builder { return &Builder{now: o.Now, reserve: o.Reserve} }
+func NewBuilder(o Options) *Builder {
+	m := o.Memory
+	if m == nil {
+		m = new(Memory)
+	}
+	m.Clear()
+	return &Builder{now: o.Now, reserve: o.Reserve, memory: m, items: m.items}
+}
+
+// Body is a request's body as a text. With memory that is used again the text is the body; else it is a copy, whose memory must
+// be granted first. It returns false if that was not granted.
+func (b *Builder) Body(o Options, body []byte) (text string, ok bool) {
+	if o.Memory != nil {
+		return textOf(body), true
+	}
+	if !b.Need(len(body)) {
+		return "", false
+	}
+	return string(body), true
+}
+
+// Text has memory granted for a text of up to n bytes, for whoever makes one to append it there and then to have it with
+// [Builder.Made]. It returns false if that was not granted.
+func (b *Builder) Text(n int) (room []byte, ok bool) {
+	if !b.Need(n) {
+		return nil, false
+	}
+	return b.memory.text(n), true
+}
+
+// Made is the text that was made in what [Builder.Text] gave, which is not changed any more.
+func (b *Builder) Made(text []byte) string { return textOf(text) }
 
 // Sizes of what decoding takes, in bytes, for [Options].Reserve.
 const (
@@ -128,21 +161,25 @@ func (b *Builder) End(e *Event) bool {
 	if len(b.fields) == 0 {
 		b.Fail(TextEmpty)
 	}
-	if len(b.items) == cap(b.items) {
-		more := min(max(cap(b.items), 4), MaxBatchEvents-cap(b.items))
+	if len(b.items) == b.paid {
+		more := min(max(b.paid, 4), MaxBatchEvents-b.paid)
 		if !b.Need(more * sizeOfItem) {
 			return false
 		}
-		b.items = append(make([]Item, 0, cap(b.items)+more), b.items...)
+		if b.paid += more; cap(b.items) < b.paid {
+			b.items = append(make([]Item, 0, b.paid), b.items...)
+		}
 	}
 	if b.problem != "" || b.noRoom {
 		b.items = append(b.items, Item{Problem: b.problem})
+		b.memory.items = b.items
 		return !b.noRoom
 	}
 	n := len(b.fields)
 	e.Fields, b.slab = b.fields[:n:n], b.slab[n:]
 	b.before = e.Fields
 	b.items = append(b.items, Item{Event: *e})
+	b.memory.items = b.items
 	return true
 }
 
@@ -184,6 +221,15 @@ func (b *Builder) SetText(name, s string) {
 		b.Fail("Field %q: the string has %d bytes, at most %d are allowed.", shorten(name), len(s), MaxStringBytes)
 	}
 	b.Set(name, StringValue(s))
+}
+
+// Expected is the name of the field that is likely to be set next, since the event before has it there; empty if nothing is known.
+// It was set before, so what holds for every name holds for it.
+func (b *Builder) Expected() string {
+	if n := len(b.fields); b.alike && n < len(b.before) {
+		return b.before[n].Name
+	}
+	return ""
 }
 
 // Set stores a field, in the place of an earlier one of that name.
@@ -238,7 +284,7 @@ func (b *Builder) grow() bool {
 	if !b.Need(size * sizeOfField) {
 		return false
 	}
-	b.slab = make([]Field, size)
+	b.slab = b.memory.slab(size)
 	copy(b.slab, b.fields)
 	return true
 }

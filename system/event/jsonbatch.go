@@ -38,6 +38,8 @@ type Options struct {
 	// Reserve is asked before memory is taken: about what decoding needs in all, in steps, and what the body's copy
 	// needs first. If it returns false, decoding ends with [ErrNoRoom]; the caller gives everything back. nil grants all.
 	Reserve func(bytes int64) bool
+	// Memory, if not nil, is used in place of fresh memory, and what is decoded refers to the body, too: see [Memory].
+	Memory *Memory
 }
 
 // Item is one event of a batch as it was decoded. Problem, if not empty, says why the event cannot be accepted.
@@ -60,7 +62,7 @@ func DecodeBatchJSON(body []byte, now time.Time) ([]Item, error) {
 // range or NaN, nesting deeper than 1,000, text that is not UTF-8. A body that is not JSON, not an array or empty is an
 // error, which matches [ErrMalformed] or [ErrEmpty].
 //
-// Memory is bounded by what o grants. The result does not refer to body.
+// Memory is bounded by what o grants. The result does not refer to body, unless o has memory to use.
 func DecodeBatch(body []byte, o Options) ([]Item, error) {
 	d, err := newDecoder(body, o)
 	if err != nil {
@@ -120,14 +122,14 @@ func DecodeEvent(body []byte, at, rate string, o Options) (Item, error) {
 func newDecoder(body []byte, o Options) (*batchDecoder, error) {
 	d := &batchDecoder{Builder: *NewBuilder(o)}
 	// Text with escapes is copied: all of it together is no longer than the body.
-	need := len(body)
-	if bytes.IndexByte(body, '\\') >= 0 {
-		need *= 2
-	}
-	if !d.Need(need) {
+	if bytes.IndexByte(body, '\\') >= 0 && !d.Need(len(body)) {
 		return nil, ErrNoRoom
 	}
-	d.scanner = scanner{s: string(body)}
+	text, ok := d.Body(o, body)
+	if !ok {
+		return nil, ErrNoRoom
+	}
+	d.scanner = scanner{s: text}
 	d.suspect = !utf8.ValidString(d.s)
 	if d.peek() == 0 && d.i >= len(d.s) {
 		return nil, ErrEmpty

@@ -73,10 +73,11 @@ func newMsgpack(body []byte, o Options) (*msgpackDecoder, error) {
 	if len(body) == 0 {
 		return nil, ErrEmpty
 	}
-	if !d.Need(len(body)) {
+	text, ok := d.Body(o, body)
+	if !ok {
 		return nil, ErrNoRoom
 	}
-	d.s = string(body)
+	d.s = text
 	return d, nil
 }
 

@@ -2,7 +2,6 @@ package otlp
 
 import (
 	"encoding/base64"
-	"encoding/hex"
 	"math"
 	"strconv"
 	"strings"
@@ -24,7 +23,14 @@ const (
 // attributes sets the attributes that a message has in the given field.
 func (d *decoder) attributes(raw string, field uint32, bad *bool) {
 	w := wire{s: raw}
-	for tag := w.next(); tag != 0; tag = w.next() {
+	for {
+		for short, ok := w.short(field); ok; short, ok = w.short(field) {
+			d.attribute(short, &w.bad)
+		}
+		tag := w.next()
+		if tag == 0 {
+			break
+		}
 		if tag == field<<3|typeBytes {
 			d.attribute(w.bytes(), &w.bad)
 		} else {
@@ -66,6 +72,11 @@ func (d *decoder) attribute(raw string, bad *bool) {
 		d.sampleRate(value, bad)
 		return
 	}
+	// Mostly it is the attribute that the event before has here, whose name is known to be as it is kept.
+	if name := d.Expected(); name == key {
+		d.value(name, value, 1, bad)
+		return
+	}
 	d.value(d.clean(key), value, 1, bad)
 }
 
@@ -91,6 +102,13 @@ func readAny(raw string, bad *bool) (v anyValue) {
 	// Most are a short string.
 	if len(raw) >= 2 && raw[0] == anyString<<3|typeBytes && raw[1] < 0x80 && 2+int(raw[1]) == len(raw) {
 		return anyValue{field: anyString, str: raw[2:]}
+	}
+	// Numbers have a form of their own, too.
+	if len(raw) == 9 && raw[0] == anyDouble<<3|typeFixed64 {
+		return anyValue{field: anyDouble, num: word(raw[1:])}
+	}
+	if len(raw) == 2 && raw[0] == anyInt<<3|typeVarint && raw[1] < 0x80 {
+		return anyValue{field: anyInt, num: uint64(raw[1])}
 	}
 	w := wire{s: raw}
 	for tag := w.next(); tag != 0; tag = w.next() {
@@ -176,13 +194,37 @@ func (d *decoder) str(name, s string) { d.Set(name, event.StringValue(d.clean(s)
 // clean is s as it is kept: cut, and UTF-8.
 func (d *decoder) clean(s string) string {
 	s = cut(s, maxText)
-	if utf8.ValidString(s) {
+	if ascii(s) || utf8.ValidString(s) {
 		return s
 	}
 	if !d.Need(2 * len(s)) {
 		return ""
 	}
 	return cut(strings.ToValidUTF8(s, "\uFFFD"), maxText)
+}
+
+// ascii says whether all of s is ASCII, eight bytes at a time: texts are mostly short and mostly that.
+func ascii(s string) bool {
+	const high = 0x8080808080808080
+	if len(s) < 8 {
+		bits := byte(0)
+		for i := range len(s) {
+			bits |= s[i]
+		}
+		return bits < utf8.RuneSelf
+	}
+	for i := 0; i+8 < len(s); i += 8 {
+		if word(s[i:])&high != 0 {
+			return false
+		}
+	}
+	return word(s[len(s)-8:])&high == 0
+}
+
+// word is the first eight bytes of s as a number.
+func word(s string) uint64 {
+	_ = s[7]
+	return uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 | uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
 }
 
 // cut shortens s to at most n bytes, between characters.
@@ -309,14 +351,17 @@ func (d *decoder) traceID(raw string) event.Value {
 
 // hex shows an ID.
 func (d *decoder) hex(raw string) string {
-	var space [32]byte
-	if !d.Need(2 * len(raw)) {
+	raw = cutBytes(raw, maxText/2)
+	text, ok := d.Text(2 * len(raw))
+	if !ok {
 		return ""
 	}
-	if raw = cutBytes(raw, maxText/2); len(raw) > len(space)/2 {
-		return hex.EncodeToString([]byte(raw))
+	for i := range len(raw) {
+		text = append(text, hexDigits[raw[i]>>4], hexDigits[raw[i]&15])
 	}
-	return string(hex.AppendEncode(space[:0], []byte(raw)))
+	return d.Made(text)
 }
+
+const hexDigits = "0123456789abcdef"
 
 func cutBytes(s string, n int) string { return s[:min(len(s), n)] }

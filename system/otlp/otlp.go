@@ -97,13 +97,15 @@ func (r *Request) Rejected(refused func(item int) bool) int64 {
 }
 
 // Decode reads a request in protobuf. What is wrong with one item is in its events' Problem. Errors: what matches
-// [ErrMalformed] if it is no such request, and event.ErrNoRoom if memory was not granted. The result does not refer to body.
+// [ErrMalformed] if it is no such request, and event.ErrNoRoom if memory was not granted. The result does not refer to body,
+// unless o has memory to use.
 func Decode(signal Signal, body []byte, o Options) (*Request, error) {
 	d := newDecoder(o)
-	if !d.Need(len(body)) {
+	text, ok := d.Body(o.Options, body)
+	if !ok {
 		return nil, event.ErrNoRoom
 	}
-	return d.decode(signal, string(body))
+	return d.decode(signal, text)
 }
 
 // DecodeJSON is [Decode] for a request in OTLP's JSON: IDs in hex, numbers of 64 bits as numbers or strings, enums as
@@ -324,7 +326,7 @@ func (d *decoder) endRun(dataset string) {
 	case len(runs) > 0 && runs[len(runs)-1].Dataset == dataset:
 		runs[len(runs)-1].End = end
 	case d.Need(32):
-		d.request.Runs = append(runs, Run{Dataset: dataset, End: end})
+		d.request.Runs = append(runs, Run{Dataset: strings.Clone(dataset), End: end}) // not the whole request that it is a part of
 	}
 }
 

@@ -12,14 +12,27 @@ type span struct {
 	start, end                       uint64
 	events, links                    int64
 	rate                             int64
+	attributes                       string // where they are, with whatever is between them
 }
 
 func readSpan(raw string, bad *bool) (s span) {
 	w := wire{s: raw}
-	for tag := w.next(); tag != 0; tag = w.next() {
+	first := -1
+	for {
+		at := w.i
+		tag := w.next()
+		if tag == 0 {
+			break
+		}
 		switch tag {
 		case 9<<3 | typeBytes: // attributes come later
 			w.bytes()
+			for _, ok := w.short(9); ok; _, ok = w.short(9) {
+			}
+			if first < 0 {
+				first = at
+			}
+			s.attributes = raw[first:w.i]
 		case 1<<3 | typeBytes:
 			s.trace = w.bytes()
 		case 2<<3 | typeBytes:
@@ -100,7 +113,7 @@ func (d *decoder) span(raw string) {
 	}
 	d.shared()
 	ofScope := d.rate
-	if d.attributes(raw, 9, &bad); bad {
+	if d.attributes(s.attributes, 9, &bad); bad {
 		d.Fail(textBadSpan)
 	}
 	s.rate = max(d.rate, 1)

@@ -65,9 +65,8 @@ func (w *wire) fixed64() uint64 {
 		w.i = len(w.s)
 		return 0
 	}
-	b := w.s[w.i : w.i+8]
 	w.i += 8
-	return uint64(b[0]) | uint64(b[1])<<8 | uint64(b[2])<<16 | uint64(b[3])<<24 | uint64(b[4])<<32 | uint64(b[5])<<40 | uint64(b[6])<<48 | uint64(b[7])<<56
+	return word(w.s[w.i-8 : w.i])
 }
 
 // bytes reads what has its length in front: a string, bytes, a message, or packed numbers.
@@ -81,6 +80,20 @@ func (w *wire) bytes() string {
 	start := w.i
 	w.i += int(n)
 	return w.s[start:w.i]
+}
+
+// short reads the next field if it is the one of that number, below 16, and short, and all of it is there. Else nothing is read.
+func (w *wire) short(field uint32) (string, bool) {
+	if w.bad || w.i+2 > len(w.s) || w.s[w.i] != byte(field<<3|typeBytes) {
+		return "", false
+	}
+	at := w.i + 2
+	end := at + int(w.s[at-1])
+	if w.s[at-1] >= 0x80 || end > len(w.s) {
+		return "", false
+	}
+	w.i = end
+	return w.s[at:end], true
 }
 
 // skip reads over the field whose tag was read.

@@ -117,7 +117,7 @@ func BenchmarkAccepted(b *testing.B) {
 				began = time.Now()
 				items, err := decode(in, bodyOf(req), event.DecodeBatch)
 				decoding = append(decoding, time.Since(began).Seconds())
-				in.release(in.held)
+				in.end()
 				if err != nil || len(items) != events {
 					b.Fatal(err)
 				}

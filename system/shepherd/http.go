@@ -41,6 +41,7 @@ type handler struct {
 	s            *Shepherd
 	small, large sync.Pool // of *zstd.Decoder, by their window
 	gzip         sync.Pool // of *gzip.Reader
+	memory       sync.Pool // of *memory
 }
 
 // Handler serves, as Honeycomb's API documents them, POST /1/batch/{dataset}, POST /1/events/{dataset}, both in JSON and
