@@ -22,7 +22,13 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // Encode is the manifest's encoding, with a checksum. Equal manifests have equal encodings.
 func (m Manifest) Encode() []byte {
-	w := writer{b: append(make([]byte, 0, 256+512*len(m.Seals)), magic...), known: map[string]uint64{}}
+	return m.AppendEncoded(make([]byte, 0, 256+512*len(m.Seals)))
+}
+
+// AppendEncoded appends the encoding to b.
+func (m Manifest) AppendEncoded(b []byte) []byte {
+	from := len(b)
+	w := writer{b: append(b, magic...), known: map[string]uint64{}}
 	w.int(int64(m.Partition), m.Generation, m.Next, m.SealedAt)
 	w.text(m.Writer)
 	w.int(int64(len(m.Seals)))
@@ -35,11 +41,12 @@ func (m Manifest) Encode() []byte {
 			w.segment(&s.Segments[j])
 		}
 	}
-	return appendSum(w.b)
+	return appendSum(w.b, from)
 }
 
-func appendSum(b []byte) []byte {
-	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
+// appendSum appends the checksum of what begins at a byte.
+func appendSum(b []byte, from int) []byte {
+	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b[from:], castagnoli))
 }
 
 type writer struct {

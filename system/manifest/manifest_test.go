@@ -83,7 +83,7 @@ func FuzzManifest(f *testing.F) {
 
 func sum(b []byte) []byte {
 	m := append(slices.Clone(b), 0, 0, 0, 0)
-	return appendSum(m[:len(b)])[len(b):]
+	return appendSum(m[:len(b)], 0)[len(b):]
 }
 
 // one is a store of one object whose next put can fail, before or after it takes effect.

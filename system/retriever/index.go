@@ -46,9 +46,12 @@ type idsFile struct {
 	count int64
 }
 
+// indexSeal is about how many bytes a seal takes in the index.
+const indexSeal = 512
+
 func (x *index) encode(partition int32) []byte {
 	m := manifest.Manifest{Partition: partition}
-	b := append([]byte(nil), indexMagic...)
+	b := append(make([]byte, 0, 1024+indexSeal*len(x.seals)), indexMagic...)
 	number := func(values ...int64) {
 		for _, v := range values {
 			b = binary.AppendVarint(b, v)
@@ -74,7 +77,7 @@ func (x *index) encode(partition int32) []byte {
 		}
 		m.Seals, m.Next = append(m.Seals, s.Seal), s.Next
 	}
-	b = append(b, m.Encode()...)
+	b = m.AppendEncoded(b)
 	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
 }
 

@@ -176,16 +176,16 @@ func (p *part) bytes() int64 {
 	return n
 }
 
-// encode makes the segments of offsets first to next-1, one after another in data.
-func (p *part) encode(next int64, o segment.Options, name func(segment.Info) string) (infos []segment.Info, data []byte, err error) {
+// encode appends the segments of offsets first to next-1 to data, one after another.
+func (p *part) encode(data []byte, next int64, o segment.Options, name func(segment.Info) string) ([]segment.Info, []byte, error) {
+	var infos []segment.Info
 	for _, key := range p.keys() {
-		var info segment.Info
-		data, info, err = p.builders[key].AppendEncoded(data, p.first, next, o)
+		more, info, err := p.builders[key].AppendEncoded(data, p.first, next, o)
 		if err != nil {
 			return nil, nil, fmt.Errorf("encode the segment of dataset %d, hour %d, offsets %d to %d: %w", key.dataset, key.hour, p.first, next, err)
 		}
 		info.Key = name(info)
-		infos = append(infos, info)
+		infos, data = append(infos, info), more
 	}
 	return infos, data, nil
 }

@@ -2,10 +2,8 @@ package retriever
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"hash/crc32"
-	"hash/fnv"
 
 	"github.com/ratel-sim/ratel/system/manifest"
 	"github.com/ratel-sim/ratel/system/port"
@@ -95,17 +93,31 @@ func SealRange(s *manifest.Seal) Range {
 	return Range{First: s.First, Next: s.Next, Rows: s.Rows(), Sum: sum.sum()}
 }
 
-// sum64 sums up numbers in order.
-type sum64 struct{ b []byte }
+// sum64 sums up numbers in order: FNV-1a of their bytes, little endian.
+type sum64 struct {
+	h     uint64
+	begun bool
+}
+
+const (
+	fnvOffset = 14695981039346656037
+	fnvPrime  = 1099511628211
+)
 
 func (s *sum64) add(values ...int64) {
+	h := s.sum()
 	for _, v := range values {
-		s.b = binary.LittleEndian.AppendUint64(s.b, uint64(v))
+		for range 8 {
+			h = (h ^ uint64(v)&0xff) * fnvPrime
+			v = int64(uint64(v) >> 8)
+		}
 	}
+	s.h, s.begun = h, true
 }
 
 func (s *sum64) sum() uint64 {
-	h := fnv.New64a()
-	h.Write(s.b)
-	return h.Sum64()
+	if !s.begun {
+		return fnvOffset
+	}
+	return s.h
 }

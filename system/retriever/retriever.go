@@ -67,6 +67,7 @@ type Retriever struct {
 	// Of the following task alone.
 	decoder event.Decoder
 	kept    []event.Event
+	sealed  []byte // segments
 	places  []int32
 }
 

@@ -18,6 +18,9 @@ import (
 // the latest. So duplicates are found that come up to dedupSeals times SealEvery of the log's time later.
 const dedupSeals = 6
 
+// keptSeal is how large the memory may be that one seal's segments are written into, to be used again for the next.
+const keptSeal = 1 << 20
+
 // Suffixes of local files beside the log's.
 const (
 	packSuffix  = ".pack"
@@ -48,9 +51,12 @@ func (re *Retriever) seal(ctx context.Context, st *state, next, bucket int64) er
 	if err := s.untilSpace(ctx, s.roll); err != nil {
 		return err
 	}
-	infos, data, err := p.encode(next, segment.Options{Compress: re.cfg.Compress}, re.segmentKey)
+	infos, data, err := p.encode(re.sealed[:0], next, segment.Options{Compress: re.cfg.Compress}, re.segmentKey)
 	if err != nil {
 		return err
+	}
+	if cap(data) <= keptSeal {
+		re.sealed = data
 	}
 	seal := localSeal{datasets: slices.Clone(p.datasets), Seal: manifest.Seal{
 		First: p.first, Next: next, At: sealedAt(bucket, re.cfg.SealEvery), Segments: infos, Records: p.records, Missed: p.missed,

@@ -183,7 +183,11 @@ func (p *pairer) add(a, b uint32) uint32 {
 	return uint32(len(p.left) - 1)
 }
 
-const lastGroups = 1 << 13
+// How many groups found before are remembered, at first and at most: most queries have few.
+const (
+	firstGroups = 1 << 8
+	lastGroups  = 1 << 13
+)
 
 // grouper finds the group of each selected row.
 type grouper struct {
@@ -241,10 +245,10 @@ func (g *grouper) lookUp(t *table, code uint32) int32 {
 		c = g.pairers[i].left[c]
 	}
 	values[0] = g.coders[0].value(c)
-	if g.last == nil {
-		g.last = make([]int32, lastGroups)
+	if n := len(g.last); n < lastGroups && n <= 2*len(t.groups) {
+		g.last = make([]int32, min(max(4*n, firstGroups), lastGroups)) // forgets what was found: it is looked up once more
 	}
-	last := &g.last[(place>>32+uint64(c))%lastGroups]
+	last := &g.last[(place>>32+uint64(c))%uint64(len(g.last))]
 	if *last > 0 && g.same(t, *last-1, values) {
 		return *last
 	}
