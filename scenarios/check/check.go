@@ -16,6 +16,8 @@ const (
 	CheckCorruption = plan.CheckCorruption // what is stored is what was sent
 	CheckAgreement  = plan.CheckAgreement  // receipts, Kafka's log and the retrievers tell the same
 	CheckSkips      = "skips"              // who passes over a record that cannot be decoded says so; judged with durability if such records are planned
+	CheckLogOnce    = plan.CheckLogOnce    // what a producer has sent again is in the log once
+	CheckLogOrder   = plan.CheckLogOrder   // the log is in the order of first sending
 	CheckRecovers   = plan.CheckRecovers   // after the last healing everything is well again within a bound
 	CheckSLOIngest  = plan.CheckSLOIngest  // the share of good events in each stage
 	CheckPairs      = plan.CheckPairs      // both of each pair have stored the same

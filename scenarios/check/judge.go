@@ -106,13 +106,14 @@ func (r *run) checks(j *Judgement) []asked {
 		CheckDurability: r.judgeDurability, CheckDuplicates: r.judgeDuplicates, CheckPhantoms: r.judgePhantoms,
 		CheckCorruption: r.judgeCorruption, CheckAgreement: r.judgeAgreement,
 		CheckSLOCounts: r.judgeSLOCounts, CheckFencing: r.judgeFencing, CheckTelemetry: r.judgeTelemetry, plan.CheckCoverage: r.judgeCoverage, CheckSkips: r.judgeSkips,
+		CheckLogOnce: r.judgeLogOnce, CheckLogOrder: r.judgeLogOrder,
 		CheckQueries: r.judgeQueries, CheckPairs: r.judgePairs, CheckCommitted: r.judgeCommitted, CheckZones: r.judgeZones, CheckMemory: r.judgeMemory,
 	}
 	done := map[string]bool{}
 	for i := range r.plan.Checks {
 		c := &r.plan.Checks[i]
 		switch c.Name {
-		case CheckDurability, CheckDuplicates, CheckPhantoms, CheckCorruption, CheckAgreement, CheckPairs, CheckCommitted, CheckZones, CheckMemory, CheckQueries, CheckSLOCounts, CheckFencing, CheckTelemetry, plan.CheckCoverage:
+		case CheckDurability, CheckDuplicates, CheckPhantoms, CheckCorruption, CheckAgreement, CheckLogOnce, CheckLogOrder, CheckPairs, CheckCommitted, CheckZones, CheckMemory, CheckQueries, CheckSLOCounts, CheckFencing, CheckTelemetry, plan.CheckCoverage:
 			names := []string{c.Name}
 			if c.Name == CheckDurability {
 				names = []string{CheckDurability, CheckDuplicates, CheckPhantoms, CheckCorruption, CheckAgreement}

@@ -9,6 +9,7 @@ import (
 	"github.com/ratel-sim/ratel/loadgen"
 	"github.com/ratel-sim/ratel/scenarios/evidence"
 	"github.com/ratel-sim/ratel/system"
+	"github.com/ratel-sim/ratel/system/event"
 	"github.com/ratel-sim/ratel/system/port"
 	"github.com/ratel-sim/ratel/system/retriever"
 )
@@ -63,11 +64,24 @@ func (a *auditor) readLog(ctx context.Context) error {
 			rec := &batch.Records[i]
 			if bytes.HasPrefix(rec.Key, poisonKey) {
 				r.poisoned(a.partition, rec.Offset, string(rec.Key))
+			} else {
+				a.noteRecord(rec)
 			}
 			a.logRecord(rec.Offset, rec.Value)
 		}
 	}
 	return nil
+}
+
+// noteRecord keeps what a record says of itself. One that cannot be read is told by its mark.
+func (a *auditor) noteRecord(rec *port.Fetched) {
+	first, events, err := event.Head(rec.Value)
+	if err != nil {
+		return
+	}
+	a.r.ev.Records = append(a.r.ev.Records, evidence.Record{
+		Partition: a.partition, Offset: rec.Offset, Source: first.Source, First: first.Seq, Count: events, Number: rec.Number, At: rec.Time.Sub(a.r.rec.start),
+	})
 }
 
 // logRecord marks every event of one Kafka record.

@@ -53,6 +53,12 @@ func drawAlerting(t *rapid.T, e *Evidence, text *rapid.Generator[string], moment
 	for range small.Draw(t, "deliveries") {
 		e.Deliveries = append(e.Deliveries, Delivery{At: moment.Draw(t, "at"), Key: text.Draw(t, "key"), Body: raw("body")})
 	}
+	for range small.Draw(t, "records") {
+		e.Records = append(e.Records, Record{
+			Partition: rapid.Int32().Draw(t, "partition"), Offset: id.Draw(t, "offset"), Source: rapid.Uint64().Draw(t, "source"), First: rapid.Uint64().Draw(t, "first"),
+			Count: small.Draw(t, "count"), Number: rapid.Uint64().Draw(t, "number"), At: moment.Draw(t, "at"),
+		})
+	}
 	for range small.Draw(t, "telemetry") {
 		e.Telemetry = append(e.Telemetry, Telemetry{At: moment.Draw(t, "at"), Time: moment.Draw(t, "time"), Dataset: text.Draw(t, "dataset"), SampleRate: small.Draw(t, "rate"), Data: json.RawMessage(`{"seq":1}`)})
 	}
@@ -112,6 +118,7 @@ func TestLimitsHoldForAlerting(t *testing.T) {
 		AlertsFile:      func(e *Evidence) { e.Alerts = make([]Alert, 1000) },
 		EvaluationsFile: func(e *Evidence) { e.Evaluations = make([]Evaluation, 1000) },
 		DeliveriesFile:  func(e *Evidence) { e.Deliveries = make([]Delivery, 1000) },
+		RecordsFile:     func(e *Evidence) { e.Records = make([]Record, 1000) },
 		TelemetryFile:   func(e *Evidence) { e.Telemetry = slices.Repeat([]Telemetry{{Data: json.RawMessage("{}")}}, 1000) },
 	}
 	for name, f := range fill {

@@ -112,6 +112,9 @@ func FirstDifference(a, b *Evidence) Difference {
 			return firstOf(PlacesFile, a.Places, b.Places, func(x, y *Place) bool { return *x == *y }, func(p *Place) string { return jsonText(p) })
 		},
 		func() Difference {
+			return firstOf(RecordsFile, a.Records, b.Records, func(x, y *Record) bool { return *x == *y }, func(r *Record) string { return jsonText(r) })
+		},
+		func() Difference {
 			return firstOf(LogFile, a.Log, b.Log, func(x, y *LogMark) bool { return *x == *y }, func(m *LogMark) string { return fmt.Sprintf("%+v", *m) })
 		},
 		func() Difference {

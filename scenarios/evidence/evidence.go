@@ -14,9 +14,10 @@ import (
 	"github.com/ratel-sim/ratel/system/query/exec"
 )
 
-// Version is the version of the saved format that this build writes. It reads this one, version 3, which had no telemetry,
+// Version is the version of the saved format that this build writes. It reads this one, version 4, which had no records,
+// version 3, which had no telemetry,
 // version 2, which had nothing of counting and alerting, and version 1, which had no queries, commits, pairs and places either.
-const Version = 4
+const Version = 5
 
 // Evidence is everything about one run.
 type Evidence struct {
@@ -24,6 +25,7 @@ type Evidence struct {
 	Plan     *plan.Plan
 	Ops      []Op
 	Log      []LogMark
+	Records  []Record   // of the log, by partition and offset
 	Held     []HeldMark // by retriever, then offset; what S3 holds has the retriever StoreS3
 	Queries  []Query
 	Commits  []Commit

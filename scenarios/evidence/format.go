@@ -33,6 +33,7 @@ const (
 	DeliveriesFile  = "deliveries.jsonl"  // one Delivery a line, likewise
 
 	TelemetryFile = "telemetry.jsonl.zst" // one Telemetry a line
+	RecordsFile   = "records.jsonl.zst"   // one Record a line
 )
 
 // files are all evidence files in the order in which two runs are compared: first what was to be done, then what
@@ -51,10 +52,15 @@ func filesOf(version int) []string {
 			PlanFile, EventsFile, SLOsFile, AlertsFile, HistoryFile, QueriesFile, EvaluationsFile, DeliveriesFile, ProgressFile, CountsFile,
 			MetricsFile, CommitsFile, PlacesFile, LogFile, HeldFile, PairsFile, GapsFile, RunFile,
 		}
+	case 4:
+		return []string{
+			PlanFile, EventsFile, SLOsFile, AlertsFile, HistoryFile, QueriesFile, EvaluationsFile, DeliveriesFile, ProgressFile, CountsFile,
+			MetricsFile, TelemetryFile, CommitsFile, PlacesFile, LogFile, HeldFile, PairsFile, GapsFile, RunFile,
+		}
 	}
 	return []string{
 		PlanFile, EventsFile, SLOsFile, AlertsFile, HistoryFile, QueriesFile, EvaluationsFile, DeliveriesFile, ProgressFile, CountsFile,
-		MetricsFile, TelemetryFile, CommitsFile, PlacesFile, LogFile, HeldFile, PairsFile, GapsFile, RunFile,
+		MetricsFile, TelemetryFile, CommitsFile, PlacesFile, RecordsFile, LogFile, HeldFile, PairsFile, GapsFile, RunFile,
 	}
 }
 

@@ -25,7 +25,7 @@ import (
 var errBudget = fmt.Errorf("%w: the evidence needs more memory than the limit; raise it if this run is to be trusted", ErrTooLarge)
 
 // Load reads the run's folder that Save wrote, after it has compared every file with the manifest. It reads format
-// versions 1 to 4. Errors match [ErrForeign], [ErrVersion], [ErrDamaged], [ErrTooLarge], fs.ErrNotExist or fs.ErrPermission.
+// versions 1 to 5. Errors match [ErrForeign], [ErrVersion], [ErrDamaged], [ErrTooLarge], fs.ErrNotExist or fs.ErrPermission.
 func Load(dir string) (*Evidence, error) { return LoadLimited(dir, DefaultLimits()) }
 
 // LoadLimited is Load with other limits than the default ones.
@@ -237,6 +237,8 @@ func (e *Evidence) decodeContent(name string, r io.Reader, limits Limits, budget
 		e.Deliveries, err = readLines(r, limits, budget, func(d *Delivery) int64 { return int64(unsafe.Sizeof(*d)) + int64(len(d.Key)+len(d.Body)) })
 	case TelemetryFile:
 		e.Telemetry, err = readLines(r, limits, budget, sizeOfTelemetry)
+	case RecordsFile:
+		e.Records, err = readLines(r, limits, budget, sizeOfRecord)
 	case MetricsFile:
 		e.Samples, err = readLines(r, limits, budget, sizeOfSample)
 	case EventsFile:

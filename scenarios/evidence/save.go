@@ -201,6 +201,8 @@ func (e *Evidence) encode(name string, w io.Writer) error {
 		return writeLines(w, e.Deliveries)
 	case TelemetryFile:
 		return writeLines(w, e.Telemetry)
+	case RecordsFile:
+		return writeLines(w, e.Records)
 	case MetricsFile:
 		return writeLines(w, finite(e.Samples))
 	case EventsFile:

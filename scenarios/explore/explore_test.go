@@ -89,6 +89,8 @@ func TestPlantedBugsAreCaught(t *testing.T) {
 	// The check that must be among those that catch each bug, in the scenario that is there for it.
 	where := map[string][]string{
 		planted.AcksLeader:        {check.CheckDurability},
+		planted.RetriesUnnumbered: {check.CheckLogOnce},
+		planted.RetriesOvertake:   {check.CheckLogOrder},
 		planted.AcceptBeforeKafka: {check.CheckDurability},
 		planted.PartialAsSuccess:  {check.CheckDurability},
 		planted.RefusesAShare:     {check.CheckSLOIngest},

@@ -23,6 +23,8 @@ func checks() []*Builtin {
 		simple("no_phantoms", plan.CheckPhantoms, "Nothing is stored that was never sent, or was refused."),
 		simple("no_corruption", plan.CheckCorruption, "What is stored is what was sent."),
 		simple("agreement", plan.CheckAgreement, "The answers' receipts, Kafka's log and the retrievers tell the same."),
+		simple("log_once", plan.CheckLogOnce, "No record is in Kafka's log twice because a producer has sent it again. A request that a client repeats is another record."),
+		simple("log_order", plan.CheckLogOrder, "What a shepherd has sent to a partition is in Kafka's log in the order in which it was sent, whatever had to be sent again."),
 		simple("pairs", plan.CheckPairs, "Both retrievers of every partition have stored the same, byte for byte, over the same offsets."),
 		simple("committed", plan.CheckCommitted, "No manifest is ahead of what is durable: all that it names is there, and nothing below its offset is missing."),
 		simple("zones", plan.CheckZones, "The two retrievers of a partition are never in one zone."),

@@ -9,6 +9,10 @@ func Hunts(bug string) []string {
 		return []string{"leader-isolated"}
 	case planted.TruncateToHighWatermark:
 		return []string{"double-failover"}
+	case planted.RetriesUnnumbered:
+		return []string{"ack-loss"}
+	case planted.RetriesOvertake:
+		return []string{"leader-isolated", "broker-loss"}
 	case planted.AcceptBeforeKafka:
 		return []string{"shepherd-loss"}
 	case planted.NoFailoverOffDeadSet, planted.ShedAllTenants, planted.UnboundedQueue, planted.PartialAsSuccess:

@@ -153,6 +153,8 @@ const (
 	CheckPhantoms   = "phantoms"
 	CheckCorruption = "corruption"
 	CheckAgreement  = "agreement"
+	CheckLogOnce    = "log_once"  // what a producer has sent again is in the log once
+	CheckLogOrder   = "log_order" // records of a shepherd and partition are in the order in which they were sent
 	CheckRecovers   = "recovers"
 	CheckSLOIngest  = "slo.ingest"
 	CheckSLOCounts  = "slo_counts" // what was counted for each SLO and minute is what was sent
@@ -176,7 +178,7 @@ const (
 // CheckNames lists all checks that a plan may have.
 func CheckNames() []string {
 	return []string{
-		CheckDurability, CheckDuplicates, CheckPhantoms, CheckCorruption, CheckAgreement, CheckPairs, CheckCommitted, CheckZones,
+		CheckDurability, CheckDuplicates, CheckPhantoms, CheckCorruption, CheckAgreement, CheckLogOnce, CheckLogOrder, CheckPairs, CheckCommitted, CheckZones,
 		CheckQueries, CheckFreshness, CheckMemory, CheckRecovers, CheckSLOIngest, CheckSLOFresh, CheckSLOQuery,
 		CheckSLOCounts, CheckProgress, CheckAlerts, CheckFencing, CheckTelemetry, CheckCoverage,
 		CheckEvidence, CheckRunbook, CheckFaultsObserved, CheckExpectations,

@@ -22,6 +22,8 @@ type Bug struct {
 const (
 	AcksLeader              = "K1"
 	TruncateToHighWatermark = "K5"
+	RetriesUnnumbered       = "P2"
+	RetriesOvertake         = "P3"
 	AcceptBeforeKafka       = "P7"
 	PartialAsSuccess        = "P11"
 	RefusesAShare           = "P12"
@@ -75,6 +77,8 @@ func All() []Bug {
 	return []Bug{
 		{ID: AcksLeader, Name: "acks=1", Mechanism: "the producer takes the leader's answer alone; what the followers had not fetched when the leader is lost is gone", Source: "Kafka producer configuration, acks"},
 		{ID: TruncateToHighWatermark, Name: "truncation to the high watermark", Mechanism: "a new follower truncates to its own high watermark, which lags, instead of by leader epoch; elected next, it has lost acknowledged records", Source: "KIP-101", SimOnly: true},
+		{ID: RetriesUnnumbered, Name: "retries without idempotence", Mechanism: "the producer does not number its batches; one whose answer is lost is sent again and is in the log twice", Source: "Kafka producer configuration, enable.idempotence"},
+		{ID: RetriesOvertake, Name: "several batches in flight without idempotence", Mechanism: "a batch that fails is sent again after one that was sent later, so the log has them in another order", Source: "Kafka producer configuration, max.in.flight.requests.per.connection"},
 		{ID: AcceptBeforeKafka, Name: "accepted before Kafka has acknowledged", Mechanism: "the shepherd answers 202 once an event is queued; a crash or a failed produce loses it", Source: "design class"},
 		{ID: PartialAsSuccess, Name: "partial batch reported as success", Mechanism: "one part of a batch fails and the answer says that all were accepted", Source: "design class"},
 		{ID: RefusesAShare, Name: "a share of all batches is refused", Mechanism: "a shepherd refuses one batch in twenty though nothing is wrong, so the error budget is being used up before any fault", Source: "design class"},

@@ -148,6 +148,12 @@ func newShepherd(r rt.Runtime, ports port.Ports, cfg Config, partitions int32, n
 	if bugs.Has(planted.AcksLeader) {
 		pc.Acks, pc.Idempotent = port.AcksLeader, false
 	}
+	if bugs.Has(planted.RetriesUnnumbered) {
+		pc.Idempotent = false
+	}
+	if bugs.Has(planted.RetriesOvertake) {
+		pc.Idempotent, pc.InFlight = false, 5
+	}
 	var err error
 	if s.producer, err = ports.Log.NewProducer(pc); err != nil {
 		return nil, fmt.Errorf("shepherd: make a Kafka producer: %w", err)
