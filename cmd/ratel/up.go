@@ -7,6 +7,7 @@ import (
 	"os"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -111,6 +112,7 @@ func (c *cli) topologyOf(file, scenario string, set []string) (system.Topology, 
 func upDefault() system.Topology {
 	t := system.Default()
 	t.Beagles, t.Triggers = 2, 2
+	t.Retriever.SealIdle = time.Minute // it is left to itself, and what it has is to be in S3
 	return t
 }
 

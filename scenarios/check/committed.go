@@ -63,6 +63,9 @@ func (r *run) judgeCommitted() Result {
 	if r.store.missing == "" && r.logMissing == "" && r.opsMissing == "" {
 		covered, bare = r.coveredByS3(fail)
 	}
+	if r.store.missing == "" && r.logMissing == "" {
+		r.idleAndNotStored(&res)
+	}
 	res.Numbers = []Number{
 		{"manifests seen", float64(len(list)), "manifests"}, {"asked of their writers", float64(asked), "manifests"}, {"events below the last manifests", float64(covered), "events"},
 		{"partitions without a manifest", float64(len(bare)), "partitions"},
@@ -91,6 +94,33 @@ func (r *run) judgeCommitted() Result {
 		}
 	}
 	return res
+}
+
+// idleAndNotStored: where retrievers are to seal what is idle, S3 has every event in the end, for the run waits for that.
+func (r *run) idleAndNotStored(res *Result) {
+	c := &r.plan.System.Retriever
+	permanent := slices.ContainsFunc(r.faults, func(f FaultSpan) bool { return f.Permanent || f.Back == None })
+	if c.SealIdle <= 0 || c.Retention > 0 || !r.drained || permanent || r.e.Run.Ended != "" {
+		return
+	}
+	for _, p := range r.logIndex.parts {
+		next, count, first := r.store.next(p), int64(0), int64(-1)
+		for _, m := range r.logIndex.partition(p) {
+			if m.Offset < next || m.State != evidence.Intact {
+				continue
+			}
+			if count++; first < 0 {
+				first = m.Offset
+			}
+		}
+		if count == 0 {
+			continue
+		}
+		res.Findings = append(res.Findings, Finding{
+			Verdict: Fail, At: None, Count: count, Title: fmt.Sprintf("partition %d went idle, and %s of it never reached S3", p, plural(count, "event")),
+			Evidence: []string{fmt.Sprintf("from offset %d on; the last manifest reaches to offset %d, seal_idle is %s, snapshot_every %s", first, next, c.SealIdle, c.SnapshotEvery)},
+		})
+	}
 }
 
 func cond(yes bool, a, b string) string {

@@ -40,6 +40,7 @@ type run struct {
 	slos                      counting
 	alerts                    alerting
 	logIndex                  logIndex
+	logEnds                   map[int32]int64 // as the timeline tells them
 
 	lost, pending ledger.Ledger
 	losses        []loss // every lost or pending event, by operation

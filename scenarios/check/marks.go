@@ -134,6 +134,7 @@ func (r *run) followMarks() {
 	settle(&r.held, -1)
 	turn("")
 	r.logIndex = indexLog(r.e.Log)
+	r.logIndex.ends = r.logEnds
 }
 
 // plain counts the mark that nearly all marks are: intact, of an event that may be stored, not seen before in its place. It
@@ -188,6 +189,7 @@ func (r *run) mark(m *marks, place *ledger.Ledger, s spot) {
 // logIndex finds what the final log has at an offset.
 type logIndex struct {
 	log    []evidence.LogMark // by partition and offset
+	ends   map[int32]int64    // of partitions whose last records have no events
 	starts []int              // of the partitions in log, and its end
 	parts  []int32            // the partitions, ascending
 }
@@ -224,9 +226,9 @@ func (x *logIndex) partition(p int32) []evidence.LogMark {
 // end is one more than the highest offset read back.
 func (x *logIndex) end(p int32) int64 {
 	if log := x.partition(p); len(log) > 0 {
-		return log[len(log)-1].Offset + 1
+		return max(x.ends[p], log[len(log)-1].Offset+1)
 	}
-	return 0
+	return x.ends[p]
 }
 
 // at is what the log has at an offset: the events of one record.

@@ -184,7 +184,7 @@ var plantings = []struct {
 		verdict: Fail, check: CheckCorruption, own: Fail, says: "1 unreadable event in Kafka's log"},
 	{name: "unreadable beside the harness's own", plant: func(e *evidence.Evidence) {
 		poisonLog(e, poisonAt)
-	announceSkip(e, "retriever6", 5, "offset 1073741824: the chunk's checksum does not match")
+		announceSkip(e, "retriever6", 5, "offset 1073741824: the chunk's checksum does not match")
 		e.Log = append(e.Log, evidence.LogMark{Partition: 5, Offset: 1<<30 + 1, State: evidence.Unreadable})
 	}, verdict: Fail, check: CheckCorruption, own: Fail, says: "1 unreadable event in Kafka's log"},
 	{name: "corrupt where the harness's own is", plant: func(e *evidence.Evidence) {

@@ -86,6 +86,11 @@ func (r *run) readTimeline() {
 				r.poisoned = map[offsetOf]bool{}
 			}
 			r.poisoned[offsetOf{e.Part, e.Offset}] = true
+		case evidence.LogEnded:
+			if r.logEnds == nil {
+				r.logEnds = map[int32]int64{}
+			}
+			r.logEnds[e.Part] = e.Offset
 		case evidence.Drained:
 			r.drained, r.drainNote = true, e.Detail
 		case evidence.NotDrained:

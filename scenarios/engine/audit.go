@@ -70,6 +70,9 @@ func (a *auditor) readLog(ctx context.Context) error {
 			a.logRecord(rec.Offset, rec.Value)
 		}
 	}
+	if n := len(r.ev.Log); high > 0 && (n == 0 || r.ev.Log[n-1].Partition != a.partition || r.ev.Log[n-1].Offset < high-1) {
+		r.rec.add(evidence.Entry{Kind: evidence.LogEnded, Topic: system.EventsTopic, Part: a.partition, Offset: high})
+	}
 	return nil
 }
 

@@ -25,6 +25,30 @@ func (r *run) drain(ctx context.Context) {
 	}
 }
 
+// idle waits until partitions that nobody writes to any more are sealed and in S3, where retrievers see to that, or its time is up: then what is missing is
+// for the checks to tell. Afterwards the log is as it will stay.
+func (r *run) idle(ctx context.Context) {
+	t := r.topology()
+	c := t.Retriever
+	if c.SealIdle <= 0 {
+		return
+	}
+	_, _ = r.poll(ctx, 3*c.SealIdle+2*c.SnapshotEvery+idleSlack, func(ctx context.Context) (string, bool) {
+		for p := range t.Kafka.Partitions {
+			for _, name := range t.Retrievers(p) {
+				st, err := r.w.Holder(name).Status(ctx)
+				if err != nil {
+					return fmt.Sprintf("%s does not answer: %v", name, err), false
+				}
+				if st.Open > 0 || st.Committed < st.Sealed {
+					return fmt.Sprintf("%s has %d events in no segment, and S3 has records below offset %d of %d", name, st.Open, st.Committed, st.Sealed), false
+				}
+			}
+		}
+		return "", true
+	})
+}
+
 // behind says which partition's retriever has not reached the end of the log, or cannot be asked; empty if all have.
 func (r *run) behind(ctx context.Context) string {
 	ctx, cancel := r.w.Runtime().WithTimeout(ctx, sampleDeadline)

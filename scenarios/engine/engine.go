@@ -27,6 +27,7 @@ const (
 	collectDeadline  = 3 * time.Minute  // reading the log and the holdings back
 	samplePeriod     = time.Second
 	sampleDeadline   = 2 * time.Second
+	idleSlack        = 15 * time.Second // beyond what retrievers are configured to take until S3 has what an idle partition has
 	drainPollPeriod  = 100 * time.Millisecond
 	effectPollPeriod = 100 * time.Millisecond
 	promptAnswers    = 5 // in a row, of a process that was starved
@@ -187,6 +188,7 @@ func (r *run) main(ctx context.Context) error {
 	r.readers.Stop(ctx)
 	faults.settle(ctx)
 	r.drain(ctx)
+	r.idle(ctx)
 	r.alerts.settle(ctx)
 	r.askAll(ctx)
 	r.places(ctx)

@@ -207,6 +207,8 @@ const (
 	NotDrained    EntryKind = "drain.timeout"
 	Announced     EntryKind = "announced" // a port.Event: Event is its kind
 	Poisoned      EntryKind = "poisoned"  // the harness's own bad record is at Offset of Topic's partition Part
+	// LogEnded: Topic's partition Part ends before Offset, and its last records have no events, which leave no other trace in the evidence.
+	LogEnded EntryKind = "log.ended"
 	// A step of the runbook, by its ID in Fault; Event is its kind, and Part, where Topic is given, how many partitions there are.
 	StepBegan  EntryKind = "step.began"
 	StepDone   EntryKind = "step.done"   // its effect was seen: Detail says how
@@ -223,7 +225,7 @@ type Entry struct {
 	Event  string        `json:"event,omitempty"`
 	Topic  string        `json:"topic,omitempty"` // with Part, where an announcement is about one partition
 	Part   int32         `json:"part,omitempty"`
-	Offset int64         `json:"offset,omitempty"` // poisoned
+	Offset int64         `json:"offset,omitempty"` // poisoned, log.ended
 	Detail string        `json:"detail,omitempty"`
 	Guard  int           `json:"guard,omitempty"` // of the plan's guards the first is 1
 	Burn   float64       `json:"burn,omitempty"`  // the burn rate that the guard saw

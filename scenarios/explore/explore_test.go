@@ -106,6 +106,7 @@ func TestPlantedBugsAreCaught(t *testing.T) {
 		planted.ManifestBeforeData:      {check.CheckDurability, check.CheckCommitted},
 		planted.TwoSnapshotWriters:      {check.CheckCommitted},
 		planted.RetentionTooEager:       {check.CheckDurability, check.CheckCommitted},
+		planted.IdleNeverSealed:         {check.CheckCommitted},
 		planted.BootstrapFromPeer:       {check.CheckDurability, check.CheckCommitted, check.CheckPairs, check.CheckQueries},
 		planted.SameZonePair:            {check.CheckZones},
 		planted.OldDataDropped:          {check.CheckQueries},

@@ -64,6 +64,7 @@ func parts() []*Builtin {
 				{"dedup_window", "whole number", integer(int64(re.DedupWindow)), "how many of the latest events' IDs are remembered to drop duplicates"},
 				{"session_timeout", "duration", str(plan.Duration(re.SessionTimeout).String()), "of its ZooKeeper session; from 1s to 1h"},
 				{"seal_every", "duration", str(plan.Duration(re.SealEvery).String()), "after how much of the log's own time rows become columnar segments; at least 1s"},
+				{"seal_idle", "duration", str(plan.Duration(re.SealIdle).String()), "after how long without a new record rows become segments all the same, so that they reach S3 though their partition idles; 0s: never, else seal_every or more"},
 				{"snapshot_every", "duration", str(plan.Duration(re.SnapshotEvery).String()), "how often sealed segments go to S3 and the manifest is written"},
 				{"keep_local", "duration", str(plan.Duration(re.KeepLocal).String()), "how long a segment that S3 has stays on local disk too, by the log's time"},
 				{"max_local_bytes", "whole number", integer(re.MaxLocalBytes), "bound of local disk use; at least 1048576"},
@@ -194,7 +195,7 @@ func shepherdPart(c *call) (starlark.Value, error) {
 func retrieverPart(c *call) (starlark.Value, error) {
 	r := retriever.Config{
 		SyncEvery: c.span("sync_every"), DedupWindow: c.integer("dedup_window"), SessionTimeout: c.span("session_timeout"),
-		SealEvery: c.span("seal_every"), SnapshotEvery: c.span("snapshot_every"), KeepLocal: c.span("keep_local"),
+		SealEvery: c.span("seal_every"), SealIdle: c.span("seal_idle"), SnapshotEvery: c.span("snapshot_every"), KeepLocal: c.span("keep_local"),
 		MaxLocalBytes: int64(c.integer("max_local_bytes")), MaxMemoryBytes: int64(c.integer("max_memory_bytes")),
 		Retention: c.span("retention"), Compress: c.boolean("compress"),
 	}

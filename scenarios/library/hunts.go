@@ -21,7 +21,7 @@ func Hunts(bug string) []string {
 		return []string{"broker-gray"}
 	case planted.RangeAssignment:
 		return []string{"leader-pairs"}
-	case planted.SeriesAssignment:
+	case planted.SeriesAssignment, planted.IdleNeverSealed:
 		return []string{"tail-idle"}
 	case planted.RefusesAShare:
 		return []string{"broker-loss"}

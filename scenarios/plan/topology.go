@@ -124,6 +124,9 @@ func RetrieverProblems(c retriever.Config) Problems {
 	f.between("dedup_window", c.DedupWindow, 1, 1<<26)
 	f.span("session_timeout", c.SessionTimeout, time.Second, time.Hour)
 	f.span("seal_every", c.SealEvery, time.Second, 24*time.Hour)
+	if c.SealIdle != 0 {
+		f.span("seal_idle", c.SealIdle, c.SealEvery, 24*time.Hour)
+	}
 	f.span("snapshot_every", c.SnapshotEvery, time.Second, 24*time.Hour)
 	f.span("keep_local", c.KeepLocal, 0, 30*24*time.Hour)
 	f.atLeast("max_local_bytes", c.MaxLocalBytes, 1<<20)

@@ -36,6 +36,11 @@ func (p *partition) record(ctx context.Context, rec *port.Fetched) error {
 		p.next = rec.Offset + 1
 		return nil
 	}
+	if len(c.Events) == 0 { // a mark of a retriever whose partition idles
+		p.totals.Records++
+		p.next = rec.Offset + 1
+		return nil
+	}
 	ds, err := p.b.objectives.of(ctx, c.Dataset.ID)
 	if err != nil {
 		return err

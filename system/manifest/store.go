@@ -60,6 +60,9 @@ func (s *Store) Write(ctx context.Context, next Manifest, over Loaded) (Loaded, 
 		cond = port.Condition{IfAbsent: true}
 	}
 	data := next.Encode()
+	if len(data) > MaxBytes {
+		return Loaded{}, fmt.Errorf("manifest: not written: %w: it would have %d bytes, and one of more than %d is not read: give retention, or seal less often", port.ErrRefused, len(data), MaxBytes)
+	}
 	key := Key(next.Partition)
 	info, err := s.blobs.Put(ctx, key, data, cond)
 	switch {

@@ -40,6 +40,7 @@ const (
 	ManifestBeforeData  = "S1"
 	TwoSnapshotWriters  = "S2"
 	RetentionTooEager   = "S3"
+	IdleNeverSealed     = "S4"
 	BootstrapFromPeer   = "A6"
 	SameZonePair        = "A7"
 	LivenessByHeartbeat = "A2"
@@ -93,6 +94,7 @@ func All() []Bug {
 		{ID: ManifestBeforeData, Name: "manifest before data", Mechanism: "the manifest is written first; a crash or an error before the segments are there leaves it pointing at nothing", Source: "design class"},
 		{ID: TwoSnapshotWriters, Name: "two writers of one snapshot key", Mechanism: "both of a pair put the manifest unconditionally; the last writer wins with older content", Source: "design class"},
 		{ID: RetentionTooEager, Name: "retention deletes a snapshot that is still needed", Mechanism: "objects are removed by age alone, also those that the current manifest names", Source: "design class"},
+		{ID: IdleNeverSealed, Name: "an idle partition is never sealed", Mechanism: "segments are only closed when the next record comes; what came last before a partition went quiet stays on the retrievers' disks, however long", Source: "design class"},
 		{ID: BootstrapFromPeer, Name: "bootstrap only from the peer", Mechanism: "an empty retriever copies from the other of its pair and begins at the log's end without one", Source: ours},
 		{ID: SameZonePair, Name: "both of a pair in one zone", Mechanism: "placement does not look at zones, so one zone's loss takes both copies", Source: ours},
 		{ID: LivenessByHeartbeat, Name: "liveness by heartbeat only", Mechanism: "a partition counts as well while its leader keeps its session and its connections; that it has stopped working is not looked at, so events go on to a broker that is sick and not dead", Source: ours},

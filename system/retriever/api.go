@@ -18,6 +18,8 @@ type Status struct {
 	Durable    int64 // every record below this offset is safe: on its disk, synced, or in S3
 	Committed  int64 // every record below this offset is in S3, says the partition's manifest as last seen
 	Generation int64 // of that manifest; 0 before the first
+	Sealed     int64 // every record below this offset is in a segment
+	Open       int64 // events that are in none yet
 	HighWater  int64 // the partition's high watermark at its last fetch
 	Held       int64 // events stored locally
 	Duplicates int64 // events dropped because their ID was stored already

@@ -17,6 +17,9 @@ type Config struct {
 	// SealEvery is after how much of the log's own time (the records' CreateTime) rows become segments. Boundaries are a
 	// function of the log alone, so both of a pair make the same segments, byte for byte.
 	SealEvery time.Duration `json:"seal_every"`
+	// SealIdle is after how long without a new record rows that are in no segment yet become one all the same, so that they
+	// reach S3: the retriever appends a record without events to its partition, and the log's time goes on. 0: never.
+	SealIdle time.Duration `json:"seal_idle"`
 	// SnapshotEvery is how often sealed segments are uploaded and the partition's manifest is written.
 	SnapshotEvery time.Duration `json:"snapshot_every"`
 	// KeepLocal is how long a segment that S3 has stays on local disk too, by the log's time.
@@ -52,6 +55,7 @@ func (c *Config) check() error {
 	need(c.DedupWindow >= 1 && c.DedupWindow <= 1<<30, "dedup_window", c.DedupWindow, fmt.Sprintf("1 to %d", 1<<30))
 	need(c.SessionTimeout > 0, "session_timeout", c.SessionTimeout, "more than 0")
 	need(c.SealEvery >= time.Millisecond, "seal_every", c.SealEvery, "1ms or more")
+	need(c.SealIdle == 0 || c.SealIdle >= c.SealEvery, "seal_idle", c.SealIdle, "0 (never), or seal_every or more")
 	need(c.SnapshotEvery >= time.Millisecond, "snapshot_every", c.SnapshotEvery, "1ms or more")
 	need(c.KeepLocal >= 0, "keep_local", c.KeepLocal, "0 or more")
 	need(c.MaxLocalBytes > 0, "max_local_bytes", c.MaxLocalBytes, "more than 0")

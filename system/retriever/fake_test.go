@@ -2,7 +2,6 @@ package retriever
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -183,8 +182,23 @@ type memLogClient struct {
 }
 
 func (l memLogClient) NewProducer(port.ProducerConfig) (port.Producer, error) {
-	return nil, errors.New("a retriever does not produce")
+	return memProducer(l), nil
 }
+
+// memProducer appends at once.
+type memProducer memLogClient
+
+func (p memProducer) Produce(_ string, _ int32, rec port.Record) *rt.Future[int64] {
+	p.mu.Lock()
+	offset := p.start + int64(len(p.records))
+	p.records = append(p.records, port.Fetched{Offset: offset, Record: rec})
+	p.mu.Unlock()
+	done := rt.NewFuture[int64](p.r)
+	done.Complete(offset, nil)
+	return done
+}
+func (p memProducer) Close(context.Context) error { return nil }
+
 func (l memLogClient) Admin() port.LogAdmin { return (*memAdmin)(l.memLog) }
 func (l memLogClient) NewReader(_ port.ReaderConfig, _ string, _ int32, offset int64) (port.Reader, error) {
 	return &memReader{l: l.memLog, r: l.r, offset: offset}, nil

@@ -201,6 +201,7 @@ func (re *Retriever) keep(ctx context.Context, st *state, batch port.Batch, sent
 	re.next, re.highWater = s.staged.next, batch.HighWatermark
 	if n := len(batch.Records); n > 0 {
 		re.newest = batch.Records[n-1].Time
+		re.arrived = re.r.Now()
 	}
 	re.highest = max(re.highest, batch.HighWatermark)
 	if s.staged.next >= batch.HighWatermark {

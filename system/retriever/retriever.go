@@ -52,6 +52,7 @@ type Retriever struct {
 	highWater int64
 	freshAt   time.Time // when everything up to the high watermark was last known to be here; zero: never
 	newest    time.Time // the CreateTime of the record that was indexed last
+	arrived   time.Time // when a record came last, or the local data was opened
 	freshTo   time.Time // everything acknowledged before is here, see AskReply; zero: not known
 	highest   int64     // the highest high watermark since the local data was opened
 	known     manifest.Loaded
@@ -133,6 +134,7 @@ func (re *Retriever) Run(ctx context.Context) error {
 	group.Go("follow", re.run)
 	group.Go("keep", re.keeper)
 	group.Go("claim", re.claim.run)
+	group.Go("mark", re.marker)
 	// The group ends by itself when ctx does, and is waited for.
 	err := group.Wait(context.WithoutCancel(inner))
 	if errors.Is(err, ctx.Err()) {
@@ -195,6 +197,7 @@ func (re *Retriever) Status(context.Context) (Status, error) {
 	st.Floor = re.st.floor()
 	st.LocalBytes = re.st.localBytes()
 	st.MemBytes = re.st.part.bytes()
+	st.Sealed, st.Open = re.st.part.first, re.st.part.rows
 	return st, nil
 }
 

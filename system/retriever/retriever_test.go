@@ -29,7 +29,7 @@ func TestFollowsAndHoldsDurably(t *testing.T) {
 			t.Errorf("%+v", held)
 		}
 	}
-	want := Status{Partition: 0, Zone: "a", Claimed: true, Next: 3, Durable: 3, HighWater: 3, Held: 6}
+	want := Status{Partition: 0, Zone: "a", Claimed: true, Next: 3, Durable: 3, Open: 6, HighWater: 3, Held: 6}
 	st := g.status()
 	if st.LocalBytes == 0 || st.MemBytes == 0 {
 		t.Errorf("%+v", st)

@@ -42,7 +42,7 @@ func (re *Retriever) open(ctx context.Context, limit int64) (*state, error) {
 	}
 	re.mu.Lock()
 	re.st, re.next, re.pages, re.restart, re.freshAt = st, st.store.durable.next, nil, "", time.Time{}
-	re.freshTo, re.highest = time.Time{}, 0
+	re.freshTo, re.highest, re.arrived = time.Time{}, 0, re.r.Now()
 	re.mu.Unlock()
 	return st, nil
 }
