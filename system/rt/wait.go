@@ -36,17 +36,24 @@ type waiter struct {
 }
 
 // waitList is a FIFO of waiting tasks. It keeps one waiter for reuse, because most primitives are waited on by one task
-// again and again.
+// again and again, and has that one in itself.
 type waitList struct {
 	first, last *waiter
 	spare       *waiter
+	own         waiter
+	lent        bool // own is in use, or its parker may still be woken
 }
 
 // join appends a waiter for the calling task, which asks for that many units.
 func (l *waitList) join(r Runtime, units int64) *waiter {
 	w := l.spare
-	if w == nil {
+	switch {
+	case w != nil:
+	case l.lent:
 		w = &waiter{parker: r.NewParker()}
+	default:
+		w, l.lent = &l.own, true
+		w.parker = r.NewParker()
 	}
 	l.spare, w.units = nil, units
 	l.add(w)
@@ -63,7 +70,7 @@ func (l *waitList) quit(r Runtime, w *waiter, err error) (woken bool) {
 	case l.spare == nil:
 		l.spare = w
 	default:
-		reuse(r, w.parker)
+		l.giveBack(r, w)
 	}
 	return woken
 }
@@ -123,8 +130,17 @@ func (l *waitList) wakeAll() {
 // discard gives the spare waiter's parker back, for primitives that are waited on once.
 func (l *waitList) discard(r Runtime) {
 	if l.spare != nil {
-		reuse(r, l.spare.parker)
+		l.giveBack(r, l.spare)
 		l.spare = nil
+	}
+}
+
+// giveBack ends the use of a waiter that nobody will wake.
+func (l *waitList) giveBack(r Runtime, w *waiter) {
+	reuse(r, w.parker)
+	w.parker = nil
+	if w == &l.own {
+		l.lent = false
 	}
 }
 
