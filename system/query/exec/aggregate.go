@@ -177,7 +177,7 @@ func (a *Aggregator) block(b *segment.Block, within bool, only int) {
 	}
 	if a.plan.keys > 0 {
 		a.groups = resized(a.groups, n)
-		if a.grouper.group(a.table, b, rows, n, a.groups) {
+		if a.grouper.group(a.table, b, rows, n, only, a.groups) {
 			a.dropLeftOut(&in)
 		}
 	}
@@ -281,18 +281,12 @@ func (a *Aggregator) place(b *segment.Block, in *input, only int) {
 			return
 		}
 	}
-	a.cells = resized(a.cells, in.n)
-	in.cells = a.cells
 	if only >= 0 {
-		for k, g := range a.groups[:in.n] {
-			c := t.places[int(g)*t.intervals+only] - 1
-			if c < 0 {
-				c = t.cell(g, only)
-			}
-			in.cells[k] = c
-		}
+		in.cells = a.groups[:in.n] // the grouper has found the cells
 		return
 	}
+	a.cells = resized(a.cells, in.n)
+	in.cells = a.cells
 	var low, high int64 // of the interval looked up last
 	interval := 0
 	for k := range in.n {

@@ -55,6 +55,9 @@ func (c *condition) judge(f *spec.Filter, v *segment.Vector, rows []bool, or boo
 				}
 			}
 			return
+		case event.Bool:
+			judgeBools(f, v.Bools[:len(rows)], rows, or)
+			return
 		case event.Int:
 			if judgeInts(f, v.Ints[:len(rows)], rows, or) {
 				return
@@ -99,6 +102,16 @@ func (c *condition) text(f *spec.Filter, v *segment.Vector, code uint32) bool {
 		}
 	}
 	return c.verdict[code] == 2
+}
+
+// judgeBools asks the filter once for each of the two.
+func judgeBools(f *spec.Filter, values, rows []bool, or bool) {
+	ofTrue, ofFalse := f.Match(event.BoolValue(true)) == or, f.Match(event.BoolValue(false)) == or
+	for i, v := range values {
+		if v && ofTrue || !v && ofFalse {
+			rows[i] = or
+		}
+	}
 }
 
 // judgeInts compares whole numbers with a whole number; false if that is not what the filter does.

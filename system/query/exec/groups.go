@@ -194,7 +194,7 @@ type grouper struct {
 	columns []int // of the breakdowns, in the block
 	coders  []coder
 	pairers []pairer // pairers[i] pairs what came before with breakdown i+1
-	local   []int32  // by code: the group plus one, 0 not looked up yet, -1 left out
+	local   []int32  // by code: the group, or its cell, plus one, 0 not looked up yet, -1 left out
 	// last has groups found before by the codes of all columns, which often mean the same in the next block: the group plus
 	// one, 0 for none. Combinations that fall on one place displace each other. It is nil until there is a group.
 	last []int32
@@ -202,8 +202,9 @@ type grouper struct {
 	tmp  []event.Value
 }
 
-// group fills groups with the selected rows' groups, -1 for those that are left out; some says whether there are any.
-func (g *grouper) group(t *table, b *segment.Block, rows []int32, n int, groups []int32) (leftOut bool) {
+// group fills groups with the selected rows' groups, or with their cells if only is the interval of all of them and not -1; -1
+// stands for those that are left out, and leftOut says whether there are any.
+func (g *grouper) group(t *table, b *segment.Block, rows []int32, n, only int, groups []int32) (leftOut bool) {
 	for i := range g.coders {
 		g.coders[i].code(&b.Columns[g.columns[i]], rows, n)
 	}
@@ -218,7 +219,9 @@ func (g *grouper) group(t *table, b *segment.Block, rows []int32, n int, groups 
 	for k, code := range codes {
 		known := g.local[code]
 		if known == 0 {
-			known = g.lookUp(t, code)
+			if known = g.lookUp(t, code); known > 0 && only >= 0 {
+				known = t.cell(known-1, only) + 1
+			}
 			g.local[code] = known
 		}
 		if known < 0 {

@@ -143,8 +143,8 @@ func (s *counts) append(b []byte, i int) []byte { return binary.AppendUvarint(b,
 func (s *counts) read(d *decoder, i int)        { s.cells[i] = d.uint() }
 
 type totals struct {
-	cells []total
-	bins  *bins
+	cells   []total
+	windows []window // by cell, while a block is added
 }
 
 func (s *totals) resize(n int) { s.cells = resized(s.cells, n) }
@@ -155,13 +155,9 @@ func (s *totals) update(in *input, v *segment.Vector) int64 {
 	switch {
 	case uniform && v.Uniform == event.Float && in.rows == nil && in.cells == nil && in.weight == nil:
 		t := &s.cells[in.cell]
-		if s.bins == nil {
-			s.bins = new(bins)
-		}
-		if n := t.exact.addAll(v.Floats[:in.n], s.bins); n > 0 {
-			t.weight += n
-			t.anyFloat = true
-		}
+		t.added(t.exact.addAll(v.Floats[:in.n]))
+	case uniform && v.Uniform == event.Float && in.weight == nil && len(s.cells) <= in.n/rowsPerWindow:
+		s.addWindows(in, v.Floats)
 	case uniform && v.Uniform == event.Float:
 		for k := range in.n {
 			row, c, w := in.at(k)
@@ -188,6 +184,45 @@ func (s *totals) update(in *input, v *segment.Vector) int64 {
 		}
 	}
 	return 0
+}
+
+// rowsPerWindow is from how many rows a cell on windows are worth their while.
+const rowsPerWindow = 4
+
+// addWindows adds floats whose weight is 1.
+func (s *totals) addWindows(in *input, floats []float64) {
+	s.windows = resized(s.windows, len(s.cells))
+	for i := range s.windows {
+		s.windows[i] = window{base: noBase}
+	}
+	switch {
+	case in.cells == nil:
+		for _, row := range in.rows[:in.n] {
+			s.addOne(in.cell, floats[row])
+		}
+	case in.rows == nil:
+		for k, c := range in.cells[:in.n] {
+			if f := floats[k]; !s.windows[c].add(f) {
+				s.addOne(c, f)
+			}
+		}
+	default:
+		for k, c := range in.cells[:in.n] {
+			if f := floats[in.rows[k]]; !s.windows[c].add(f) {
+				s.addOne(c, f)
+			}
+		}
+	}
+	for i := range s.windows {
+		t := &s.cells[i]
+		t.added(t.exact.flush(&s.windows[i]))
+	}
+}
+
+func (s *totals) addOne(cell int32, f float64) {
+	if w, t := &s.windows[cell], &s.cells[cell]; !w.add(f) {
+		t.added(t.exact.addOutside(w, f))
+	}
 }
 
 func (s *totals) merge(i int, o states, j int) int64 {

@@ -57,46 +57,95 @@ func (s *exactSum) add(f float64, w uint64) {
 	}
 }
 
-// bins are sums of mantissas by exponent, all zero between calls of addAll. A few hundred mantissas of 53 bits fit into 64.
-type bins [2048]int64
-
-const binAdds = 512
-
 // addAll adds the finite ones of many values, each once, and returns how many they are.
-func (s *exactSum) addAll(values []float64, by *bins) (n uint64) {
-	for len(values) > 0 {
-		part := values[:min(len(values), binAdds)]
-		values = values[len(part):]
-		low, high := uint64(2047), uint64(0)
-		for _, f := range part {
-			b := math.Float64bits(f)
-			exp := b >> 52 & 0x7ff
-			if exp == 0x7ff {
-				continue // infinite, or not a number
-			}
-			mant := b&(1<<52-1) | 1<<52
-			if exp == 0 {
-				exp, mant = 1, mant&(1<<52-1) // subnormal, or zero
-			}
-			sign := int64(b) >> 63
-			by[exp] += (int64(mant) ^ sign) - sign
-			low, high = min(low, exp), max(high, exp)
-			n++
+func (s *exactSum) addAll(values []float64) uint64 {
+	w := window{base: noBase}
+	n, base := uint64(0), w.base
+	var lo, hi, in uint64 // of the window, in registers
+	for _, f := range values {
+		b := math.Float64bits(f)
+		shift := b>>52&0x7ff - base
+		if shift >= windowSpan {
+			n += s.addOutside(&w, f)
+			base = w.base
+			continue
 		}
-		for exp := low; exp <= high; exp++ {
-			v := by[exp]
-			if v == 0 {
-				continue
-			}
-			by[exp] = 0
-			sign := v >> 63
-			s.addWide(0, uint64((v^sign)-sign), int32(exp)-1, sign)
-			if s.adds++; s.adds >= maxAdds {
-				s.carry()
-			}
-		}
+		mant, sign := b&(1<<52-1)|1<<52, uint64(int64(b)>>63)
+		var carry uint64
+		lo, carry = bits.Add64(lo, mant<<(shift&63)^sign, sign&1)
+		hi += mant>>1>>(63-shift&63) ^ sign + carry
+		in++
 	}
-	return n
+	// The number that placed the window is in it already.
+	var carry uint64
+	w.lo, carry = bits.Add64(w.lo, lo, 0)
+	w.hi += hi + carry
+	w.n += in
+	return n + s.flush(&w)
+}
+
+// window is a sum of float64s of about one magnitude, in two words: most columns' numbers are, and a word is added faster than
+// limbs are. Its lowest bit is that of a mantissa whose exponent is base.
+type window struct {
+	lo, hi uint64 // in two's complement
+	base   uint64
+	n      uint64 // how many were added
+}
+
+const (
+	// windowSpan is how many exponents a window has. Mantissas of 53 bits then fit 2^34 times.
+	windowSpan = 40
+	// noBase is that of a window that has had no number: every exponent is outside.
+	noBase = 1 << 32
+)
+
+// add adds a number once; false if it is outside.
+func (w *window) add(f float64) bool {
+	b := math.Float64bits(f)
+	shift := b>>52&0x7ff - w.base
+	if shift >= windowSpan {
+		return false
+	}
+	mant, sign := b&(1<<52-1)|1<<52, uint64(int64(b)>>63)
+	var carry uint64
+	w.lo, carry = bits.Add64(w.lo, mant<<(shift&63)^sign, sign&1)
+	w.hi += mant>>1>>(63-shift&63) ^ sign + carry
+	w.n++
+	return true
+}
+
+// addOutside adds a number that is not in the window, which the first one places. What is not finite is passed over. It returns how
+// many were added beside the window.
+func (s *exactSum) addOutside(w *window, f float64) uint64 {
+	exp := math.Float64bits(f) >> 52 & 0x7ff
+	switch {
+	case exp == 0x7ff:
+		return 0
+	case w.base == noBase && exp > 0: // neither zero nor subnormal
+		w.base = min(max(exp, windowSpan/2+1)-windowSpan/2, 0x7ff-windowSpan)
+		w.add(f)
+		return 0
+	}
+	s.add(f, 1)
+	return 1
+}
+
+// flush adds a window's sum, and returns of how many numbers it is.
+func (s *exactSum) flush(w *window) uint64 {
+	if w.n == 0 {
+		return 0
+	}
+	lo, hi, sign := w.lo, w.hi, int64(w.hi)>>63
+	if sign != 0 {
+		var borrow uint64
+		lo, borrow = bits.Sub64(0, lo, 0)
+		hi, _ = bits.Sub64(0, hi, borrow)
+	}
+	s.addWide(hi, lo, int32(w.base)-1, sign)
+	if s.adds++; s.adds >= maxAdds {
+		s.carry()
+	}
+	return w.n
 }
 
 // addInt adds i·w.
@@ -256,6 +305,12 @@ func (t *total) addFloat(f float64, w uint64) {
 	t.weight += w
 	t.anyFloat = true
 	t.exact.add(f, w)
+}
+
+// added counts floats that were added to exact.
+func (t *total) added(n uint64) {
+	t.weight += n
+	t.anyFloat = t.anyFloat || n > 0
 }
 
 func (t *total) addInt(i int64, w uint64) {
