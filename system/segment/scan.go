@@ -34,6 +34,7 @@ func (u *unpacker) lend(s *Segment, columns []string) (*scanner, []fieldReader) 
 	w.Columns, w.nulls = resize(w.Columns, n), resize(w.nulls, n)
 	clear(w.Columns)
 	clear(w.nulls)
+	w.Unsampled = false
 	w.Offset, w.Index, w.Time, w.SampleRate, w.source, w.seq = w.Offset[:0], w.Index[:0], w.Time[:0], w.SampleRate[:0], w.source[:0], w.seq[:0]
 	*sc = scanner{s: s, u: u, w: *w, words: sc.words, codes: sc.codes, identity: sc.identity}
 	if u.readers = u.readers[:cap(u.readers)]; len(u.readers) < n {
@@ -139,6 +140,8 @@ func (sc *scanner) block(n int, readers []fieldReader, heads Heads, whole bool) 
 		if w.SampleRate, err = sc.head(n, headRate, w.SampleRate); err != nil {
 			return err
 		}
+		dict := sc.dicts[headRate]
+		w.Unsampled = sc.s.heads[headRate].pages[n].Encoding == parquet.EncodingDict && len(dict) == 1 && dict[0] == 1
 	}
 	if heads&HeadOffset != 0 {
 		if w.Offset, err = sc.head(n, headOffset, w.Offset); err != nil {
@@ -265,6 +268,14 @@ func decodeWords(dst []int64, body []byte) error {
 func decodeFloats(dst []float64, body []byte) error {
 	if len(body) != 8*len(dst) {
 		return fmt.Errorf("%d values in %d bytes", len(dst), len(body))
+	}
+	for len(dst) >= 4 { // so that bounds are checked once for four
+		d, b := dst[:4:4], body[:32:32]
+		d[0] = math.Float64frombits(binary.LittleEndian.Uint64(b))
+		d[1] = math.Float64frombits(binary.LittleEndian.Uint64(b[8:]))
+		d[2] = math.Float64frombits(binary.LittleEndian.Uint64(b[16:]))
+		d[3] = math.Float64frombits(binary.LittleEndian.Uint64(b[24:]))
+		dst, body = dst[4:], body[32:]
 	}
 	for i := range dst {
 		dst[i] = math.Float64frombits(binary.LittleEndian.Uint64(body[8*i:]))

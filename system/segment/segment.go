@@ -76,6 +76,7 @@ type Block struct {
 	Index      []int32
 	Time       []int64 // Unix nanoseconds
 	SampleRate []int64
+	Unsampled  bool     // every sample rate is 1; false also where nobody has looked
 	Columns    []Vector // as asked for, in that order
 }
 

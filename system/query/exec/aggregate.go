@@ -172,7 +172,7 @@ func (a *Aggregator) block(b *segment.Block, within bool, only int) {
 		return
 	}
 	in := input{n: n, rows: rows}
-	if a.plan.weighted {
+	if a.plan.weighted && !b.Unsampled {
 		in.weight = weights(b.SampleRate[:b.Rows])
 	}
 	if a.plan.keys > 0 {
