@@ -21,6 +21,8 @@ type LogRow struct {
 type LogEnv struct {
 	Runtime rt.Runtime
 	Log     port.Log
+	// Numbered is for the rows about idempotent producers.
+	Numbered Numbered
 	// Topic is a name that no other row uses. There is no such topic yet.
 	Topic string
 	// Kill kills a broker by its ID. Restart starts it again and returns when it is registered.
@@ -30,7 +32,7 @@ type LogEnv struct {
 // Log is the table of the Log port. Sources: the comments of system/port, Kafka 3.9's protocol guide and design
 // documentation (replication, high watermark, KIP-101), and Sarama for what its clients add.
 func Log() []LogRow {
-	return []LogRow{
+	return append([]LogRow{
 		{"offsets are dense and in the order of produce", denseOffsets},
 		{"records come back as they were produced", sameRecords},
 		{"partitions count for themselves", ownOffsets},
@@ -47,7 +49,7 @@ func Log() []LogRow {
 		{"a closed producer has sent what it was given", closedProducer},
 		{"accepted records outlive their leader, in order", leaderKilled},
 		{"too few in-sync replicas: nothing is accepted, and it goes on when they are back", underMinISR},
-	}
+	}, numberRows()...)
 }
 
 func (e *LogEnv) create(ctx context.Context, partitions int32) error {
@@ -431,15 +433,13 @@ func leaderKilled(ctx context.Context, e *LogEnv) error {
 	if err != nil {
 		return err
 	}
-	// The producer is not idempotent: what it sent twice may be there twice, but the first copies are in order.
-	next := 0
-	for _, r := range records {
-		if next < 200 && string(r.Value) == fmt.Sprint("value ", next) {
-			next++
+	for i, r := range records {
+		if string(r.Value) != fmt.Sprint("value ", i) {
+			return fmt.Errorf("offset %d has %q: the producer is idempotent, so each record is there once, in order", i, r.Value)
 		}
 	}
-	if next != 200 {
-		return fmt.Errorf("of 200 accepted records the first %d are there in order", next)
+	if len(records) != 200 {
+		return fmt.Errorf("%d records, expected 200", len(records))
 	}
 	return errors.Join(p.Close(ctx), e.Restart(ctx, old))
 }

@@ -64,7 +64,7 @@ func logOnRealServers(ctx context.Context, t *testing.T, w *containers.World) {
 			defer cancel()
 			name := func(id int32) string { return system.NodeName(system.RoleKafka, int(id)) }
 			e := &LogEnv{
-				Runtime: w.Runtime(), Log: w.Log(), Topic: fmt.Sprintf("conformance-%d", i),
+				Runtime: w.Runtime(), Log: w.Log(), Numbered: realNumbers{w.KafkaOptions()}, Topic: fmt.Sprintf("conformance-%d", i),
 				Kill: func(ctx context.Context, id int32) error { return faultsOf(w, name(id)).kill(ctx) },
 			}
 			e.Restart = func(ctx context.Context, id int32) error {
