@@ -18,7 +18,7 @@ var (
 
 // Numbered speaks to brokers as an idempotent producer does, one request at a time (KIP-98).
 type Numbered interface {
-	// Begin returns a new producer ID; its epoch is 0.
+	// Begin returns a new producer ID; its epoch is 0. After an error it may be tried again.
 	Begin(ctx context.Context) (id int64, err error)
 	// Append sends one batch, with acks=all, to the partition's leader, and returns the offset that it answers with. Errors
 	// match ErrOutOfOrder and ErrOldEpoch; after others it may be tried again.
@@ -57,6 +57,15 @@ func (e *LogEnv) sendNumbered(ctx context.Context, id int64, steps []step) error
 	return nil
 }
 
+// begin asks for a producer ID until there is one: a broker that has just started has none to give.
+func (e *LogEnv) begin(ctx context.Context) (id int64, err error) {
+	err = (&Env{Runtime: e.Runtime}).eventually(ctx, 30*time.Second, "a producer ID", func() (bool, error) {
+		id, err = e.Numbered.Begin(ctx)
+		return err == nil, err
+	})
+	return id, err
+}
+
 // append sends a batch until its leader has answered.
 func (e *LogEnv) append(ctx context.Context, n kafka.Numbers, values []string) (offset int64, answer error) {
 	whole := &Env{Runtime: e.Runtime}
@@ -73,7 +82,7 @@ func sends(steps []step, want ...string) func(context.Context, *LogEnv) error {
 		if err := e.create(ctx, 1); err != nil {
 			return err
 		}
-		id, err := e.Numbered.Begin(ctx)
+		id, err := e.begin(ctx)
 		if err != nil {
 			return err
 		}
@@ -147,7 +156,7 @@ func numberedFailover(ctx context.Context, e *LogEnv) error {
 	if err := e.create(ctx, 1); err != nil {
 		return err
 	}
-	id, err := e.Numbered.Begin(ctx)
+	id, err := e.begin(ctx)
 	if err != nil {
 		return err
 	}
