@@ -3,6 +3,7 @@ package event
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"hash/crc32"
 	"math"
 	"runtime"
@@ -95,6 +96,34 @@ func TestChunkRoundTrip(t *testing.T) {
 		}
 		if again := AppendChunk(nil, c.Dataset, c.Events); string(again) != string(data) {
 			t.Fatal("encoding what was decoded gives other bytes")
+		}
+	})
+}
+
+// What is borrowed is what is decoded, until the bytes change: Decode's strings are copies, Borrow's are not.
+func TestBorrowIsDecodeWithoutTheCopy(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		data := AppendChunk(nil, Dataset{ID: 7, Name: "orders"}, genEvents(t))
+		var copied, borrowed Decoder
+		want, err := copied.Decode(data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := borrowed.Borrow(data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		// Formatted, because a float may be NaN, which is not equal to itself.
+		if w, g := fmt.Sprintf("%#v", want), fmt.Sprintf("%#v", got); w != g {
+			t.Fatalf("decoded %s\nborrowed %s", w, g)
+		}
+		clear(data)
+		if want.Dataset.Name != "orders" || got.Dataset.Name == "orders" {
+			t.Fatalf("after the bytes changed, %q is decoded and %q is borrowed", want.Dataset.Name, got.Dataset.Name)
+		}
+		if _, err := borrowed.Borrow(data); !errors.Is(err, ErrDamaged) {
+			t.Fatalf("cleared bytes: %v", err)
 		}
 	})
 }
