@@ -165,7 +165,7 @@ func TestContainersScenarios(t *testing.T) {
 // TestAtLengthScenarios runs the scripts that the ordinary test of real servers has no time for.
 func TestAtLengthScenarios(t *testing.T) {
 	for _, name := range []string{"quiet", "recreate", "shepherd-loss", "leader-isolated", restartScript, "shepherd-spot", "blinking", "cold-counters", "dataset-churn", "schema-explosion", "poison-record", "trigger-pause", "trigger-isolated",
-		"broker-gray", "leader-pairs", "tail-idle", "partition-skew", "scale-partitions", "dogfood-overload"} {
+		"broker-gray", "leader-pairs", "tail-idle", "partition-skew", "scale-partitions", "dogfood-overload", "ack-loss"} {
 		t.Run(name, func(t *testing.T) { sound(t, name) })
 	}
 }
@@ -224,9 +224,11 @@ func TestContainersPlantedBugs(t *testing.T) {
 	})
 }
 
-// TestAtLengthPlantedBugs plants the others that real servers can show.
+// TestAtLengthPlantedBugs plants the others that real servers can show. P3 is not among them: Sarama, since its version 1.48,
+// has one batch of a partition on its way whatever it is told, and sends it again before any other.
 func TestAtLengthPlantedBugs(t *testing.T) {
 	plantAll(t, []plantedRun{
+		{planted.RetriesUnnumbered, []string{"ack-loss"}, []string{check.CheckLogOnce}},
 		{planted.ManifestBeforeData, []string{"s3-errors"}, []string{check.CheckDurability, check.CheckCommitted}},
 		{planted.TwoSnapshotWriters, []string{"s3-errors"}, []string{check.CheckCommitted}},
 		{planted.RetentionTooEager, []string{"s3-errors"}, []string{check.CheckDurability, check.CheckCommitted}},
