@@ -99,19 +99,15 @@ const (
 	noBase = 1 << 32
 )
 
-// add adds a number once; false if it is outside.
-func (w *window) add(f float64) bool {
+// add adds a number whose exponent is in the window, once.
+func (w *window) add(f float64) {
 	b := math.Float64bits(f)
 	shift := b>>52&0x7ff - w.base
-	if shift >= windowSpan {
-		return false
-	}
 	mant, sign := b&(1<<52-1)|1<<52, uint64(int64(b)>>63)
 	var carry uint64
 	w.lo, carry = bits.Add64(w.lo, mant<<(shift&63)^sign, sign&1)
 	w.hi += mant>>1>>(63-shift&63) ^ sign + carry
 	w.n++
-	return true
 }
 
 // addOutside adds a number that is not in the window, which the first one places. What is not finite is passed over. It returns how
