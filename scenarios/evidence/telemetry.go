@@ -3,6 +3,7 @@ package evidence
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"time"
 	"unsafe"
 )
@@ -15,6 +16,18 @@ type Telemetry struct {
 	SampleRate int           `json:"samplerate,omitempty"`
 	// Data are the event's fields. docs/telemetry.md lists them.
 	Data json.RawMessage `json:"data"`
+}
+
+// UnmarshalJSON refuses a line whose data are not an object: nothing that an observer takes is without one.
+func (t *Telemetry) UnmarshalJSON(text []byte) error {
+	type plain Telemetry
+	if err := json.Unmarshal(text, (*plain)(t)); err != nil {
+		return err
+	}
+	if len(t.Data) == 0 || t.Data[0] != '{' {
+		return fmt.Errorf("data is %.20q, want an object", t.Data)
+	}
+	return nil
 }
 
 // MaxTelemetry bounds what is kept of telemetry, in bytes of data. What comes beyond is a gap.
