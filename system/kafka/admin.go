@@ -19,6 +19,8 @@ const (
 	adminBackoff     = 100 * time.Millisecond
 	// metadataPatience is how long Describe and Brokers wait for further brokers once one has answered.
 	metadataPatience = 500 * time.Millisecond
+	// spreadPatience is how long a new topic may take to be known by every broker.
+	spreadPatience = 5 * time.Second
 	// createTimeout is how long the controller may take to have all leaders elected.
 	createTimeout = 5 * time.Second
 )
@@ -187,20 +189,49 @@ func (a *admin) learn(got []*sarama.MetadataResponse) {
 // Describe implements [port.LogAdmin]: each partition as those see it who know its highest leader epoch, the
 // controller's own word before others'.
 func (a *admin) Describe(ctx context.Context, topic string) ([]port.PartitionState, error) {
+	out, _, err := a.describe(ctx, topic)
+	return out, err
+}
+
+// describe also tells how many partitions with a leader every broker that answers knows.
+func (a *admin) describe(ctx context.Context, topic string) (out []port.PartitionState, everywhere int, err error) {
 	got, err := a.everyone(ctx, topic)
 	if err != nil {
-		return nil, fmt.Errorf("kafka: describe %s: %w", topic, err)
+		return nil, 0, fmt.Errorf("kafka: describe %s: %w", topic, err)
 	}
-	out := freshest(got, topic)
-	if out == nil {
-		return nil, fmt.Errorf("kafka: describe %s: %w", topic, port.ErrNoTopic)
+	if out = freshest(got, topic); out == nil {
+		return nil, 0, fmt.Errorf("kafka: describe %s: %w", topic, port.ErrNoTopic)
 	}
 	for i, p := range out {
 		if p.Replicas == nil {
-			return nil, fmt.Errorf("kafka: describe %s: partition %d is not in the metadata yet", topic, i)
+			return nil, 0, fmt.Errorf("kafka: describe %s: partition %d is not in the metadata yet", topic, i)
 		}
 	}
-	return out, nil
+	everywhere = len(out)
+	for _, resp := range got {
+		led := 0
+		for _, p := range freshest([]*sarama.MetadataResponse{resp}, topic) {
+			if p.Leader >= 0 {
+				led++
+			}
+		}
+		everywhere = min(everywhere, led)
+	}
+	return out, everywhere, nil
+}
+
+// spread waits, for some seconds, until every broker knows that a topic has so many partitions: one that does not refuses what
+// is asked of it about them. One that is cut off from the others would never learn of it, and is not waited for.
+func (a *admin) spread(ctx context.Context, topic string, total int32) error {
+	for end := a.l.r.Now().Add(spreadPatience); a.l.r.Now().Before(end); {
+		if _, everywhere, err := a.describe(ctx, topic); err == nil && everywhere >= int(total) {
+			return nil
+		}
+		if err := a.l.r.Sleep(ctx, adminBackoff); err != nil {
+			return fmt.Errorf("kafka: wait until every broker knows topic %s: %w", topic, err)
+		}
+	}
+	return nil
 }
 
 // freshest merges several brokers' views of a topic. Between views under one leader epoch, which can differ only in the
@@ -261,7 +292,7 @@ func (a *admin) Brokers(ctx context.Context) ([]int32, error) {
 	return best, nil
 }
 
-// CreateTopic implements [port.LogAdmin]. It returns once every partition has a leader.
+// CreateTopic implements [port.LogAdmin]. It returns once every partition has a leader and the brokers know it.
 func (a *admin) CreateTopic(ctx context.Context, spec port.TopicSpec) error {
 	_, err := await(ctx, a.l.r, func() (struct{}, error) { return struct{}{}, a.create(spec) })
 	existed := errors.Is(err, sarama.ErrTopicAlreadyExists)
@@ -283,7 +314,7 @@ func (a *admin) CreateTopic(ctx context.Context, spec port.TopicSpec) error {
 				len(parts), len(parts[0].Replicas), spec.Partitions, spec.Replication, port.ErrExists)
 		}
 		if ready && len(parts) == int(spec.Partitions) {
-			return nil
+			return a.spread(ctx, spec.Name, spec.Partitions)
 		}
 		if err := a.l.r.Sleep(ctx, adminBackoff); err != nil {
 			return fmt.Errorf("kafka: topic %s was created but has no leaders yet: %w", spec.Name, err)
@@ -337,7 +368,7 @@ func (a *admin) GrowTopic(ctx context.Context, topic string, total int32) error 
 		case look == nil && err != nil && len(parts) != int(total):
 			return fmt.Errorf("kafka: grow topic %s to %d partitions: it has %d: %w: %w", topic, total, len(parts), port.ErrRefused, err)
 		case look == nil && len(parts) == int(total) && !slices.ContainsFunc(parts, func(p port.PartitionState) bool { return p.Leader < 0 }):
-			return nil
+			return a.spread(ctx, topic, total)
 		}
 		if sleep := a.l.r.Sleep(ctx, adminBackoff); sleep != nil {
 			return fmt.Errorf("kafka: topic %s has grown to %d partitions, which have no leaders yet: %w", topic, total, errors.Join(sleep, look))

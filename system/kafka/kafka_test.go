@@ -380,3 +380,28 @@ func TestAdminAsksEveryone(t *testing.T) {
 		t.Error("no broker at all: expected an error")
 	}
 }
+
+// TestTopicIsKnownEverywhere: of two brokers one learns of a topic late, and it is waited for.
+func TestTopicIsKnownEverywhere(t *testing.T) {
+	t.Parallel()
+	early, late := sarama.NewMockBroker(quiet{t}, 1), sarama.NewMockBroker(quiet{t}, 2)
+	knows := func() *sarama.MockMetadataResponse {
+		return sarama.NewMockMetadataResponse(t).SetController(1).SetBroker(early.Addr(), 1).SetBroker(late.Addr(), 2)
+	}
+	early.SetHandlerByMap(map[string]sarama.MockResponse{"ApiVersionsRequest": versions(t), "MetadataRequest": knows().SetLeader(topic, 0, 1)})
+	late.SetHandlerByMap(map[string]sarama.MockResponse{"ApiVersionsRequest": versions(t), "MetadataRequest": sarama.NewMockSequence(
+		knows().SetError(topic, sarama.ErrUnknownTopicOrPartition), knows().SetLeader(topic, 0, -1), knows().SetLeader(topic, 0, 1))})
+	t.Cleanup(early.Close)
+	t.Cleanup(late.Close)
+	a := testLog(t, early.Addr(), late.Addr()).Admin().(*admin)
+	ctx := withinTest(t)
+	for i, want := range []int{0, 0, 1} {
+		parts, everywhere, err := a.describe(ctx, topic)
+		if err != nil || len(parts) != 1 || everywhere != want {
+			t.Errorf("look %d: %+v, %d partitions known everywhere, want %d; %v", i, parts, everywhere, want, err)
+		}
+	}
+	if err := a.spread(ctx, topic, 1); err != nil {
+		t.Error(err)
+	}
+}
