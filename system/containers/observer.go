@@ -82,7 +82,7 @@ func (c *collector) start(ctx context.Context) error {
 		c.address = at.AddrPort()
 	}
 	inner := observer.Handler(observer.New(c.w.wall, c.w.topology.Observer, c.w.observed))
-	server := &http.Server{Handler: c.faulty(inner), ReadHeaderTimeout: 10 * time.Second}
+	server := &http.Server{Handler: c.faulty(inner), ReadHeaderTimeout: time.Minute}
 	c.mu.Lock()
 	c.server = server
 	c.mu.Unlock()

@@ -96,7 +96,7 @@ func receive(ctx context.Context, address string, sink Sink) (net.Listener, *htt
 			http.Error(rw, err.Error(), http.StatusServiceUnavailable)
 		}
 	})
-	return listener, &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}, nil
+	return listener, &http.Server{Handler: mux, ReadHeaderTimeout: time.Minute}, nil
 }
 
 func (r *receiver) close() {

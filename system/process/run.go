@@ -37,8 +37,10 @@ const (
 	lastRequests = 5 * time.Second
 	// lastExport is how long the export of the last metrics may take.
 	lastExport = time.Second
-	// readHeader bounds how long a client may take to send its headers.
-	readHeader = 10 * time.Second
+	// readHeader bounds how long a client may take to send its headers. It also ends connections that were made ahead and not
+	// used yet, so it is longer than clients keep those: of the two the client has to be the first to let go, or a request that
+	// it sends just then is lost, and nobody knows what became of it.
+	readHeader = time.Minute
 )
 
 // node is the process's runtime: the wall clock, and the node's name for whoever asks.

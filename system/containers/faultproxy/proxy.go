@@ -45,7 +45,7 @@ func (p *Proxy) ControlAddr() string { return p.control.Addr().String() }
 func (p *Proxy) Serve(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	control := &http.Server{Handler: p.handler(), ReadHeaderTimeout: 10 * time.Second, ErrorLog: quiet()}
+	control := &http.Server{Handler: p.handler(), ReadHeaderTimeout: time.Minute, ErrorLog: quiet()}
 	var wg sync.WaitGroup
 	errs := make([]error, 2)
 	run := func(i int, serve func() error) {
@@ -59,7 +59,7 @@ func (p *Proxy) Serve(ctx context.Context) error {
 	run(0, func() error { return control.Serve(p.control) })
 	var s3 *http.Server
 	if p.cfg.Kind == KindS3 {
-		s3 = &http.Server{Handler: newS3(p.cfg.Target, p.dice), ReadHeaderTimeout: 10 * time.Second, ErrorLog: quiet()}
+		s3 = &http.Server{Handler: newS3(p.cfg.Target, p.dice), ReadHeaderTimeout: time.Minute, ErrorLog: quiet()}
 		run(1, func() error { return s3.Serve(p.data) })
 	} else {
 		run(1, func() error { return (&mysqlProxy{target: p.cfg.Target, dice: p.dice}).serve(ctx, p.data) })
