@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -83,7 +82,7 @@ func (c *cli) listBugs() error {
 		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\n", b.ID, b.Name, where, b.Mechanism)
 	}
 	for _, m := range library.Mistakes() {
-		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\n", m.ID, m.Name, strings.TrimSpace(m.Scenario+setFlags(m.Set)), m.Mechanism)
+		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\n", m.ID, m.Name, m.Scenario+setFlags(m.Set), m.Mechanism)
 	}
 	return tw.Flush()
 }
@@ -140,6 +139,13 @@ type huntRow struct {
 	Linted []string `json:"linted,omitempty"`
 }
 
+func rowOf(id, name string, h explore.Hunt) huntRow {
+	return huntRow{
+		Bug: id, Name: name, Scenario: h.Scenario, Caught: h.Caught, Check: h.Check, Seed: h.Seed,
+		Seeds: h.Seeds, VirtualS: h.Virtual.Seconds(), Reason: h.Reason,
+	}
+}
+
 type alarmRow struct {
 	Scenario string   `json:"scenario"`
 	Seeds    int      `json:"seeds"`
@@ -167,13 +173,10 @@ func (h *hunt) run(cmd *cobra.Command, format string) error {
 				return fail(exitInternal, found.Err, "A run broke down with a planted bug.")
 			}
 			caught[b.ID] = caught[b.ID] || found.Caught
-			res.Bugs = append(res.Bugs, huntRow{
-				Bug: b.ID, Name: b.Name, Scenario: s.Name, Caught: found.Caught, Check: found.Check, Seed: found.Seed,
-				Seeds: found.Seeds, VirtualS: found.Virtual.Seconds(), Reason: found.Reason,
-			})
+			res.Bugs = append(res.Bugs, rowOf(b.ID, b.Name, found))
 		}
 	}
-	if err := h.plans(ctx, &res, caught); err != nil {
+	if err := h.plans(ctx, &res); err != nil {
 		if ctx.Err() != nil {
 			return h.interrupted(ctx, res, format)
 		}
@@ -205,7 +208,7 @@ func (h *hunt) run(cmd *cobra.Command, format string) error {
 			problems = append(problems, fmt.Errorf("%s (%s) was not caught by any scenario in %d seeds", b.ID, b.Name, h.seeds))
 		}
 	}
-	problems = append(problems, h.missed(res, caught)...)
+	problems = append(problems, h.missed(res)...)
 	if alarms > 0 {
 		problems = append(problems, fmt.Errorf("%d clean seeds did not pass", alarms))
 	}

@@ -43,7 +43,7 @@ func setFlags(set map[string]string) string {
 }
 
 // plans runs each mistake of a plan under its scenario, if that is among those asked for, and notes what the linter says of it.
-func (h *hunt) plans(ctx context.Context, res *hunted, caught map[string]bool) error {
+func (h *hunt) plans(ctx context.Context, res *hunted) error {
 	for _, m := range h.mistakes {
 		if !slices.ContainsFunc(h.sources, func(s explore.Scenario) bool { return s.Name == m.Scenario }) {
 			continue
@@ -64,27 +64,23 @@ func (h *hunt) plans(ctx context.Context, res *hunted, caught map[string]bool) e
 		if found.Err != nil {
 			return fail(exitInternal, found.Err, "A run broke down with a mistake in its plan.")
 		}
-		row := huntRow{
-			Bug: m.ID, Name: m.Name, Scenario: m.Scenario, Caught: found.Caught, Check: found.Check, Seed: found.Seed,
-			Seeds: found.Seeds, VirtualS: found.Virtual.Seconds(), Reason: found.Reason,
-		}
+		row := rowOf(m.ID, m.Name, found)
 		for _, line := range lint.Lint(p) {
 			row.Linted = append(row.Linted, line.String())
 		}
-		caught[m.ID] = found.Caught
 		res.Bugs = append(res.Bugs, row)
 	}
 	return nil
 }
 
 // missed lists the mistakes of plans that no run or not the linter told, of those that were made.
-func (h *hunt) missed(res hunted, caught map[string]bool) []error {
+func (h *hunt) missed(res hunted) []error {
 	var problems []error
 	for _, row := range res.Bugs {
 		if !slices.ContainsFunc(h.mistakes, func(m library.Mistake) bool { return m.ID == row.Bug }) {
 			continue
 		}
-		if !caught[row.Bug] {
+		if !row.Caught {
 			problems = append(problems, fmt.Errorf("%s (%s) was not caught by %s in %d seeds", row.Bug, row.Name, row.Scenario, row.Seeds))
 		}
 		if len(row.Linted) == 0 {

@@ -45,7 +45,7 @@ func (r *run) judgeLogOnce() Result {
 	res := Result{Findings: found.findings(), Numbers: []Number{{"records", float64(len(records)), "records"}, {"in the log again", float64(found.count), "records"}}}
 	switch missing := r.recordsMissing(); {
 	case found.count > 0:
-		res.Verdict, res.Summary = Fail, fmt.Sprintf("%s in the log again: a producer has sent them twice", isAre(found.count, "record"))
+		res.Verdict, res.Summary = Fail, fmt.Sprintf("%s in the log again: a producer has sent them twice", plural(found.count, "record is", "records are"))
 	case missing != "":
 		res.Summary = missing
 	default:
@@ -87,24 +87,17 @@ func (r *run) judgeLogOrder() Result {
 	res := Result{Findings: found.findings(), Numbers: []Number{{"records", float64(numbered), "records"}, {"overtook an earlier one", float64(found.count), "records"}}}
 	switch missing := r.recordsMissing(); {
 	case found.count > 0:
-		res.Verdict, res.Summary = Fail, fmt.Sprintf("%s in the log before one that the same shepherd sent earlier", isAre(found.count, "record"))
+		res.Verdict, res.Summary = Fail, fmt.Sprintf("%s in the log before one that the same shepherd sent earlier", plural(found.count, "record is", "records are"))
 	case missing != "":
 		res.Summary = missing
 	case numbered < len(records):
-		res.Summary = fmt.Sprintf("%s without a number, so their order is not known", isAre(int64(len(records)-numbered), "record"))
+		res.Summary = fmt.Sprintf("%s without a number, so their order is not known", plural(int64(len(records)-numbered), "record is", "records are"))
 	case compared == 0:
 		res.Summary = "no shepherd has sent two records to one partition, so there is no order"
 	default:
-		res.Verdict, res.Summary = Pass, fmt.Sprintf("%s in the order in which they were sent, by shepherd and partition", isAre(int64(numbered), "record"))
+		res.Verdict, res.Summary = Pass, fmt.Sprintf("%s in the order in which they were sent, by shepherd and partition", plural(int64(numbered), "record is", "records are"))
 	}
 	return res
-}
-
-func isAre(n int64, what string) string {
-	if n == 1 {
-		return "1 " + what + " is"
-	}
-	return plural(n, what) + " are"
 }
 
 // perPartition gathers records that are where they must not be into one finding a partition.
@@ -140,7 +133,7 @@ func (l *perPartition) add(rec, other *evidence.Record, where string) {
 func (l *perPartition) findings() []Finding {
 	for i := range l.list {
 		f := &l.list[i]
-		f.Title = fmt.Sprintf("partition %d: %s %s", f.Examples[0].Part, isAre(f.Count, "record"), l.title)
+		f.Title = fmt.Sprintf("partition %d: %s %s", f.Examples[0].Part, plural(f.Count, "record is", "records are"), l.title)
 		l.r.place(f)
 	}
 	return l.list

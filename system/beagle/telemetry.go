@@ -1,8 +1,6 @@
 package beagle
 
 import (
-	"strings"
-
 	"github.com/ratel-sim/ratel/system/event"
 	"github.com/ratel-sim/ratel/system/port"
 	"github.com/ratel-sim/ratel/system/telemetry"
@@ -72,7 +70,7 @@ func (p *partition) tellCount(rec *port.Fetched, c event.Chunk) {
 	}
 	to.Record(telemetry.KindCount, to.ChunkRate(),
 		telemetry.Int("partition", int64(p.id)), telemetry.Int("offset", rec.Offset), telemetry.Int("events", int64(len(c.Events))),
-		telemetry.Text("dataset", strings.Clone(c.Dataset.Name)), telemetry.Millis("delay_ms", p.b.r.Now().Sub(rec.Time)),
+		telemetry.Text("dataset", c.Dataset.Name), telemetry.Millis("delay_ms", p.b.r.Now().Sub(rec.Time)),
 		telemetry.Text("trace.trace_id", trace.ID()), telemetry.Text("trace.span_id", trace.Span(telemetry.KindCount, p.b.name)),
 		telemetry.Text("trace.parent_id", trace.Span(telemetry.SpanProduce, "")))
 }

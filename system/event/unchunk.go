@@ -7,7 +7,6 @@ import (
 	"math"
 	"slices"
 	"time"
-	"unsafe"
 )
 
 // openChunk checks a chunk's frame and returns what the checksum covers.
@@ -61,7 +60,7 @@ func (r *Decoder) Borrow(data []byte) (Chunk, error) {
 	if err != nil {
 		return Chunk{}, err
 	}
-	return r.decode(body, unsafe.String(unsafe.SliceData(body), len(body)))
+	return r.decode(body, textOf(body))
 }
 
 // decode decodes a chunk's body; text is the same bytes.

@@ -2,6 +2,7 @@ package otlp
 
 import (
 	"encoding/base64"
+	"encoding/hex"
 	"math"
 	"strconv"
 	"strings"
@@ -356,12 +357,7 @@ func (d *decoder) hex(raw string) string {
 	if !ok {
 		return ""
 	}
-	for i := range len(raw) {
-		text = append(text, hexDigits[raw[i]>>4], hexDigits[raw[i]&15])
-	}
-	return d.Made(text)
+	return d.Made(hex.AppendEncode(text, []byte(raw)))
 }
-
-const hexDigits = "0123456789abcdef"
 
 func cutBytes(s string, n int) string { return s[:min(len(s), n)] }

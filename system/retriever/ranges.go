@@ -2,8 +2,11 @@ package retriever
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
+	stdhash "hash"
 	"hash/crc32"
+	"hash/fnv"
 
 	"github.com/ratel-sim/ratel/system/manifest"
 	"github.com/ratel-sim/ratel/system/port"
@@ -57,7 +60,7 @@ func (re *Retriever) ranges(ctx context.Context) ([]Range, error) {
 	// What is not sealed: its rows, as they are in the log.
 	position, durable := st.store.find(0)
 	rest := Range{First: first, Next: durable.next}
-	sum := sum64{}
+	sum := newSum64()
 	for position < durable.end {
 		start, fileEnd := st.store.fileAt(position)
 		var err error
@@ -85,7 +88,7 @@ func (re *Retriever) ranges(ctx context.Context) ([]Range, error) {
 
 // SealRange is the range of a seal whose segments were read whole: each has the size and the CRC32C that its Info says.
 func SealRange(s *manifest.Seal) Range {
-	var sum sum64
+	sum := newSum64()
 	for i := range s.Segments {
 		info := &s.Segments[i]
 		sum.add(info.Dataset, info.Hour, int64(info.CRC), info.Bytes)
@@ -95,29 +98,18 @@ func SealRange(s *manifest.Seal) Range {
 
 // sum64 sums up numbers in order: FNV-1a of their bytes, little endian.
 type sum64 struct {
-	h     uint64
-	begun bool
+	h stdhash.Hash64
+	b []byte // of the numbers that are added
 }
 
-const (
-	fnvOffset = 14695981039346656037
-	fnvPrime  = 1099511628211
-)
+func newSum64() sum64 { return sum64{h: fnv.New64a()} }
 
 func (s *sum64) add(values ...int64) {
-	h := s.sum()
+	s.b = s.b[:0]
 	for _, v := range values {
-		for range 8 {
-			h = (h ^ uint64(v)&0xff) * fnvPrime
-			v = int64(uint64(v) >> 8)
-		}
+		s.b = binary.LittleEndian.AppendUint64(s.b, uint64(v))
 	}
-	s.h, s.begun = h, true
+	s.h.Write(s.b)
 }
 
-func (s *sum64) sum() uint64 {
-	if !s.begun {
-		return fnvOffset
-	}
-	return s.h
-}
+func (s *sum64) sum() uint64 { return s.h.Sum64() }

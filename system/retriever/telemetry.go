@@ -2,7 +2,6 @@ package retriever
 
 import (
 	"context"
-	"strings"
 	"time"
 
 	"github.com/ratel-sim/ratel/system/event"
@@ -49,7 +48,7 @@ func (re *Retriever) tellIndex(rec *port.Fetched, c event.Chunk) {
 	}
 	re.telemetry.Record(telemetry.KindIndex, re.telemetry.ChunkRate(),
 		telemetry.Int("partition", int64(re.place.Partition)), telemetry.Int("offset", rec.Offset), telemetry.Int("events", int64(len(c.Events))),
-		telemetry.Text("dataset", strings.Clone(c.Dataset.Name)), telemetry.Int("bytes", int64(len(rec.Value))), telemetry.Millis("delay_ms", re.r.Now().Sub(rec.Time)),
+		telemetry.Text("dataset", c.Dataset.Name), telemetry.Int("bytes", int64(len(rec.Value))), telemetry.Millis("delay_ms", re.r.Now().Sub(rec.Time)),
 		telemetry.Text("trace.trace_id", trace.ID()), telemetry.Text("trace.span_id", trace.Span(telemetry.KindIndex, re.place.Node)),
 		telemetry.Text("trace.parent_id", trace.Span(telemetry.SpanProduce, "")))
 }

@@ -34,14 +34,17 @@ type Block struct {
 func Acquire() (*Block, error) {
 	// Runs begin at different places, so that a port just given back is not taken again at once.
 	offset := os.Getpid() % blocks
+	var last error
 	for i := range blocks {
 		start := first + (offset+i)%blocks*size
-		if held, err := net.Listen("tcp4", address(start)); err == nil {
+		held, err := net.Listen("tcp4", address(start))
+		if err == nil {
 			return &Block{held: held, start: start, next: start + 1, end: start + size}, nil
 		}
+		last = err
 	}
 	return nil, &docker.Error{What: "no free block of ports", Why: fmt.Sprintf("%d other runs on this machine hold them all", blocks),
-		Fix: "wait for one of them to end"}
+		Fix: "wait for one of them to end", Err: last}
 }
 
 func address(port int) string { return fmt.Sprintf("127.0.0.1:%d", port) }
