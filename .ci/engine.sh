@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # Makes sure that a Docker engine answers, for the tests on real servers.
 #
-# Idempotent: when `docker info` already answers, nothing is touched. Otherwise,
+# Idempotent: when an engine already answers, nothing is touched. Otherwise,
 # as root on Debian, it installs what is missing from Debian's own packages and
 # starts dockerd in the background with its own data folder and log, and waits
-# until it answers. It sets nothing outside of that: no daemon.json, no group,
-# no unit file.
+# until it answers. An engine that it started earlier and that has locked up is
+# ended, and started again. It sets nothing outside of that: no daemon.json, no
+# group, no unit file.
 #
 #   RATEL_ENGINE_DIR   data and log of an engine started here
 #                      (default /var/lib/ratel-engine)
@@ -19,10 +20,24 @@ log=$dir/dockerd.log
 say() { printf 'engine: %s\n' "$*" >&2; }
 die() { say "$1"; shift; for line in "$@"; do say "  $line"; done; exit 1; }
 
-# A newer client may be on PATH while no engine is: only an answer counts.
+# A newer client may be on PATH while no engine is: only an answer counts. One
+# that has locked up still tells its version, but not its networks.
 answers() {
   command -v docker >/dev/null 2>&1 || return 1
-  timeout 10 docker info --format '{{.ServerVersion}}' >/dev/null 2>&1
+  timeout 10 docker info --format '{{.ServerVersion}}' >/dev/null 2>&1 && timeout 20 docker network ls >/dev/null 2>&1
+}
+
+# Ends the dockerd of a pid file, asking first. Its containers end with it or
+# when the next one starts.
+end() {
+  local pid
+  pid=$(<"$1")
+  kill -TERM "$pid" 2>/dev/null || return 0
+  for _ in {1..50}; do
+    [[ -e /proc/$pid ]] || return 0
+    sleep 0.2
+  done
+  kill -KILL "$pid" 2>/dev/null || true
 }
 
 if answers; then
@@ -82,18 +97,27 @@ else
         "apt-get install cgroupfs-mount && cgroupfs-mount"
   fi
   mkdir -p "$dir"
-  # A pid file left by a machine that was switched off stops a new dockerd.
-  pidfile=$dir/dockerd.pid
-  if [[ -s $pidfile ]] && ! grep -qs dockerd "/proc/$(<"$pidfile")/comm"; then rm -f "$pidfile"; fi
-  if [[ -S /var/run/docker.sock && ! -s $pidfile ]]; then rm -f /var/run/docker.sock; fi
-  if [[ ! -s $pidfile ]]; then
+  # One at a time: who waited here may find that the one before has started it.
+  exec 9>"$dir/engine.lock"
+  flock 9
+  if ! answers; then
+    # A pid file left by a machine that was switched off stops a new dockerd.
+    pidfile=$dir/dockerd.pid
+    if [[ -s $pidfile ]]; then
+      if grep -qs dockerd "/proc/$(<"$pidfile")/comm"; then
+        say "the dockerd that was started here does not answer: it is ended and started again"
+        end "$pidfile"
+      fi
+      rm -f "$pidfile"
+    fi
+    rm -f /var/run/docker.sock
     say "starting dockerd (data in $dir, log in $log)"
     # Of its own session, so that it outlives this script and its terminal.
     # The userland proxy stays on: without it the host cannot reach a
     # published port over 127.0.0.1 on every kernel.
     setsid -f dockerd \
       --data-root "$dir/data" --exec-root /run/ratel-engine --pidfile "$pidfile" \
-      --log-level warn </dev/null >>"$log" 2>&1
+      --log-level warn </dev/null >>"$log" 2>&1 9>&-
   fi
 fi
 

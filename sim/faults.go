@@ -16,71 +16,148 @@ import (
 // probeDeadline is how long an asker waits before it calls a node silent.
 const probeDeadline = 500 * time.Millisecond
 
-// Inject begins a fault.
+// Inject begins a fault. Several may be on a node at once: it is down until the last that took it down is healed, and
+// disturbed by all that disturb it together.
 func (w *World) Inject(ctx context.Context, f system.Fault) error {
 	n, ok := w.topology.Node(f.Node)
 	if !ok {
 		return fmt.Errorf("inject %s: no such node", f)
 	}
 	switch f.Kind {
+	case system.FaultKill, system.FaultStop, system.FaultReplace:
+		return w.takeDown(ctx, n, f)
+	case system.FaultPause:
+		w.paused[f.Node]++
+		return w.freeze(n)
+	case system.FaultStarve:
+		w.starve(n, f)
+		return nil
 	case system.FaultIsolate:
 		delete(w.dropped, f.String()) // of one like it that was healed before
 		w.links(f, w.net.Cut)
 		return nil
 	case system.FaultErrors, system.FaultSlow:
+		if w.serverOf(n) == nil {
+			break
+		}
 		delete(w.dropped, f.String())
-		w.before[f.String()] = w.disturbed(f)
+		w.before[f.String()] = w.disturbed(n, f.Kind)
+		w.on[n.Name] = append(w.on[n.Name], f)
+		w.degrade(n)
+		return nil
 	case system.FaultRecreate:
 		return system.Recreate(ctx, w.catalog, f, w.topology.Kafka.Partitions)
-	case system.FaultStarve:
-		w.starve(n, f)
-		return nil
-	case system.FaultPause:
-		w.paused[f.Node]++
-		return w.freeze(n)
-	case system.FaultKill, system.FaultStop, system.FaultReplace, system.FaultPoison:
+	case system.FaultPoison:
 	}
-	switch n.Role {
-	case system.RoleZooKeeper:
-		return w.faultZooKeeper(f)
-	case system.RoleKafka:
-		return w.faultBroker(ctx, f)
-	case system.RoleMySQL:
-		return faultServer(w.mysql, f)
-	case system.RoleS3:
-		return faultServer(w.s3, f)
-	case system.RoleObserver:
-		return faultServer(w.observer, f)
-	case system.RoleShepherd, system.RoleRetriever, system.RoleQuery, system.RoleBeagle, system.RoleTrigger:
-		return w.faultRole(ctx, f)
-	}
-	return fmt.Errorf("inject %s: no faults on a %s", f, n.Role)
+	return fmt.Errorf("inject %s: there is no such fault on a %s", f, n.Role)
 }
 
-func (w *World) faultZooKeeper(f system.Fault) error {
+// Heal ends a fault.
+func (w *World) Heal(_ context.Context, f system.Fault) error {
+	n, ok := w.topology.Node(f.Node)
+	if !ok {
+		return fmt.Errorf("heal %s: no such node", f)
+	}
 	switch f.Kind {
-	case system.FaultKill, system.FaultStop: // an ensemble member has no clean-up of its own to do
-		w.zookeeper.KillNode(f.Node)
-	case system.FaultReplace:
-		w.zookeeper.KillNode(f.Node)
-		w.zookeeper.WipeNode(f.Node)
-	case system.FaultPause, system.FaultStarve, system.FaultIsolate, system.FaultErrors, system.FaultSlow, system.FaultRecreate, system.FaultPoison:
+	case system.FaultKill, system.FaultStop, system.FaultReplace:
+		w.lift(f)
+		if w.isDown(n.Name) {
+			return nil
+		}
+		return w.start(n)
+	case system.FaultPause:
+		w.paused[f.Node]--
+		return w.goOn(n)
+	case system.FaultStarve:
+		w.feed(n, f)
+	case system.FaultIsolate:
+		w.dropped[f.String()] = w.held(f)
+		w.links(f, w.net.Heal)
+	case system.FaultErrors, system.FaultSlow:
+		w.dropped[f.String()] = w.disturbed(n, f.Kind) - w.before[f.String()]
+		w.lift(f)
+		w.degrade(n)
+	case system.FaultRecreate, system.FaultPoison: // are over as soon as they have begun
 	}
 	return nil
 }
 
-func (w *World) faultBroker(ctx context.Context, f system.Fault) error {
-	switch f.Kind {
-	case system.FaultKill:
-		return w.kafka.KillBroker(f.Node)
-	case system.FaultStop:
-		return w.kafka.StopBroker(ctx, f.Node)
-	case system.FaultReplace:
-		if err := w.kafka.KillBroker(f.Node); err != nil {
+// lift takes a fault off its node.
+func (w *World) lift(f system.Fault) {
+	on := w.on[f.Node]
+	if i := slices.IndexFunc(on, func(g system.Fault) bool { return g.String() == f.String() }); i >= 0 {
+		w.on[f.Node] = slices.Delete(on, i, i+1)
+	}
+}
+
+// isDown tells whether a fault keeps a node from running.
+func (w *World) isDown(node string) bool {
+	return slices.ContainsFunc(w.on[node], func(f system.Fault) bool {
+		return f.Kind == system.FaultKill || f.Kind == system.FaultStop || f.Kind == system.FaultReplace
+	})
+}
+
+func (w *World) takeDown(ctx context.Context, n system.Node, f system.Fault) error {
+	already := w.isDown(n.Name)
+	w.on[n.Name] = append(w.on[n.Name], f)
+	if !already {
+		if err := w.end(ctx, n, f.Kind == system.FaultStop); err != nil {
 			return err
 		}
-		return w.kafka.WipeBroker(f.Node)
-	case system.FaultPause, system.FaultStarve, system.FaultIsolate, system.FaultErrors, system.FaultSlow, system.FaultRecreate, system.FaultPoison:
+	}
+	if f.Kind == system.FaultReplace {
+		return w.wipe(n)
+	}
+	return nil
+}
+
+// end ends a node's process, in order or at once. A member of the ensemble and a single server have no clean-up to do.
+func (w *World) end(ctx context.Context, n system.Node, inOrder bool) error {
+	switch n.Role {
+	case system.RoleZooKeeper:
+		w.zookeeper.KillNode(n.Name)
+	case system.RoleKafka:
+		if inOrder {
+			return w.kafka.StopBroker(ctx, n.Name)
+		}
+		return w.kafka.KillBroker(n.Name)
+	case system.RoleMySQL, system.RoleS3, system.RoleObserver:
+		w.serverOf(n).Kill()
+	case system.RoleShepherd, system.RoleRetriever, system.RoleQuery, system.RoleBeagle, system.RoleTrigger:
+		if inOrder {
+			w.roles[n.Name].stop(ctx)
+		} else {
+			w.roles[n.Name].kill()
+		}
+	}
+	return nil
+}
+
+// wipe gives a node that is down an empty disk, as a machine in its place has.
+func (w *World) wipe(n system.Node) error {
+	switch n.Role {
+	case system.RoleZooKeeper:
+		w.zookeeper.WipeNode(n.Name)
+	case system.RoleKafka:
+		return w.kafka.WipeBroker(n.Name)
+	case system.RoleMySQL, system.RoleS3, system.RoleObserver:
+		w.serverOf(n).Wipe()
+	case system.RoleShepherd, system.RoleRetriever, system.RoleQuery, system.RoleBeagle, system.RoleTrigger:
+		w.roles[n.Name].disk.Wipe()
+	}
+	return nil
+}
+
+func (w *World) start(n system.Node) error {
+	switch n.Role {
+	case system.RoleZooKeeper:
+		w.zookeeper.StartNode(n.Name)
+	case system.RoleKafka:
+		return w.kafka.StartBroker(n.Name)
+	case system.RoleMySQL, system.RoleS3, system.RoleObserver:
+		w.serverOf(n).Start()
+	case system.RoleShepherd, system.RoleRetriever, system.RoleQuery, system.RoleBeagle, system.RoleTrigger:
+		return w.roles[n.Name].start()
 	}
 	return nil
 }
@@ -96,97 +173,25 @@ type server interface {
 	Disturbed() (failed, slowed int64)
 }
 
-func faultServer(s server, f system.Fault) error {
-	switch f.Kind {
-	case system.FaultKill, system.FaultStop:
-		s.Kill()
-	case system.FaultReplace:
-		s.Kill()
-		s.Wipe()
-	case system.FaultErrors:
-		s.SetErrors(f.Rate)
-	case system.FaultSlow:
-		s.SetSlow(f.Delay)
-	case system.FaultPause, system.FaultStarve, system.FaultIsolate, system.FaultRecreate, system.FaultPoison:
-	}
-	return nil
-}
-
-func healServer(s server, f system.Fault) {
-	switch f.Kind {
-	case system.FaultKill, system.FaultStop, system.FaultReplace:
-		s.Start()
-	case system.FaultErrors:
-		s.SetErrors(0)
-	case system.FaultSlow:
-		s.SetSlow(0)
-	case system.FaultPause, system.FaultStarve, system.FaultIsolate, system.FaultRecreate, system.FaultPoison:
-	}
-}
-
-// serverOf is the server that a fault of the kinds errors and slow is on.
-func (w *World) serverOf(f system.Fault) server {
-	switch f.Node {
-	case system.NodeName(system.RoleMySQL, 1):
-		return w.mysql
-	case system.NodeName(system.RoleObserver, 1):
-		return w.observer
-	}
-	return w.s3
-}
-
-func (w *World) faultRole(ctx context.Context, f system.Fault) error {
-	r := w.roles[f.Node]
-	switch f.Kind {
-	case system.FaultKill:
-		r.kill()
-	case system.FaultStop:
-		r.stop(ctx)
-	case system.FaultReplace:
-		r.kill()
-		r.disk.Wipe()
-	case system.FaultPause, system.FaultStarve, system.FaultIsolate, system.FaultErrors, system.FaultSlow, system.FaultRecreate, system.FaultPoison:
-	}
-	return nil
-}
-
-// Heal ends a fault.
-func (w *World) Heal(_ context.Context, f system.Fault) error {
-	n, ok := w.topology.Node(f.Node)
-	if !ok {
-		return fmt.Errorf("heal %s: no such node", f)
-	}
-	if f.Kind == system.FaultIsolate {
-		w.dropped[f.String()] = w.held(f)
-		w.links(f, w.net.Heal)
-		return nil
-	}
-	switch f.Kind {
-	case system.FaultPause:
-		w.paused[f.Node]--
-		return w.goOn(n)
-	case system.FaultStarve:
-		w.feed(n, f)
-		return nil
-	case system.FaultErrors, system.FaultSlow:
-		w.dropped[f.String()] = w.disturbed(f) - w.before[f.String()]
-	case system.FaultKill, system.FaultStop, system.FaultReplace, system.FaultIsolate, system.FaultRecreate, system.FaultPoison:
-	}
+// serverOf is the server that a node is; nil if it is none.
+func (w *World) serverOf(n system.Node) server {
 	switch n.Role {
-	case system.RoleZooKeeper:
-		w.zookeeper.StartNode(f.Node)
-	case system.RoleKafka:
-		return w.kafka.StartBroker(f.Node)
 	case system.RoleMySQL:
-		healServer(w.mysql, f)
+		return w.mysql
 	case system.RoleS3:
-		healServer(w.s3, f)
+		return w.s3
 	case system.RoleObserver:
-		healServer(w.observer, f)
-	case system.RoleShepherd, system.RoleRetriever, system.RoleQuery, system.RoleBeagle, system.RoleTrigger:
-		return w.roles[f.Node].start()
+		return w.observer
+	case system.RoleZooKeeper, system.RoleKafka, system.RoleShepherd, system.RoleRetriever, system.RoleQuery, system.RoleBeagle, system.RoleTrigger:
 	}
 	return nil
+}
+
+// degrade has a server's requests suffer what the faults on it amount to.
+func (w *World) degrade(n system.Node) {
+	rate, delay := system.Degradation(w.on[n.Name])
+	w.serverOf(n).SetErrors(rate)
+	w.serverOf(n).SetSlow(delay)
 }
 
 // links applies a change to every link that an isolation is about.
@@ -211,15 +216,16 @@ func (w *World) Dropped(_ context.Context, f system.Fault) (int64, error) {
 		return n, nil
 	}
 	if f.Kind == system.FaultErrors || f.Kind == system.FaultSlow {
-		return w.disturbed(f) - w.before[f.String()], nil
+		n, _ := w.topology.Node(f.Node)
+		return w.disturbed(n, f.Kind) - w.before[f.String()], nil
 	}
 	return w.held(f), nil
 }
 
-// disturbed counts the requests that faults of f's kind have ever hit on its server.
-func (w *World) disturbed(f system.Fault) int64 {
-	failed, slowed := w.serverOf(f).Disturbed()
-	if f.Kind == system.FaultErrors {
+// disturbed counts the requests that faults of a kind have ever hit on a server.
+func (w *World) disturbed(n system.Node, kind system.FaultKind) int64 {
+	failed, slowed := w.serverOf(n).Disturbed()
+	if kind == system.FaultErrors {
 		return failed
 	}
 	return slowed

@@ -87,3 +87,72 @@ func TestWhatAFaultHasHitIsItsOwn(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// TestFaultsOnOneNodeAreEachTheirOwn: what one fault does lasts until that one is healed, whatever else is healed meanwhile.
+func TestFaultsOnOneNodeAreEachTheirOwn(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"zk1", "kafka2", "retriever1", "mysql"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := New(Options{Seed: 3})
+			err := w.Drive(context.Background(), func(ctx context.Context) error {
+				if err := w.Start(ctx, system.Default()); err != nil {
+					return err
+				}
+				kill, stop, replace := system.Fault{Kind: system.FaultKill, Node: name}, system.Fault{Kind: system.FaultStop, Node: name}, system.Fault{Kind: system.FaultReplace, Node: name}
+				for _, step := range []struct {
+					do   func(context.Context, system.Fault) error
+					f    system.Fault
+					runs bool
+				}{
+					{w.Inject, kill, false}, {w.Inject, stop, false}, {w.Inject, replace, false},
+					{w.Heal, stop, false}, {w.Heal, kill, false}, {w.Heal, replace, true},
+					{w.Inject, stop, false}, {w.Inject, kill, false}, {w.Heal, stop, false}, {w.Heal, kill, true},
+				} {
+					if err := errors.Join(step.do(ctx, step.f), w.harness.Sleep(ctx, 20*time.Second)); err != nil {
+						return err
+					}
+					if reach, detail := w.Probe(ctx, name); (reach != system.Refuses) != step.runs {
+						t.Errorf("after %s, %v of it: %s (%s)", step.f, step.runs, reach, detail)
+					}
+				}
+				return nil
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+}
+
+// TestDisturbancesOfOneServerAddUp: two that slow it down are both felt, and each ends by itself.
+func TestDisturbancesOfOneServerAddUp(t *testing.T) {
+	t.Parallel()
+	w := New(Options{Seed: 3})
+	err := w.Drive(context.Background(), func(ctx context.Context) error {
+		if err := w.Start(ctx, system.Default()); err != nil {
+			return err
+		}
+		one, two := system.Fault{Kind: system.FaultSlow, Node: "mysql", Delay: 100 * time.Millisecond}, system.Fault{Kind: system.FaultSlow, Node: "mysql", Delay: 300 * time.Millisecond}
+		for _, step := range []struct {
+			do   func(context.Context, system.Fault) error
+			f    system.Fault
+			took time.Duration
+		}{{w.Inject, one, 100 * time.Millisecond}, {w.Inject, two, 400 * time.Millisecond}, {w.Heal, one, 300 * time.Millisecond}, {w.Heal, two, 0}} {
+			if err := step.do(ctx, step.f); err != nil {
+				return err
+			}
+			began := w.harness.Now()
+			if _, err := w.catalog.SchemaVersion(ctx); err != nil {
+				return err
+			}
+			if took := w.harness.Now().Sub(began).Truncate(100 * time.Millisecond); took != step.took {
+				t.Errorf("after %s a request took %v, expected %v", step.f, took, step.took)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}

@@ -65,9 +65,10 @@ type World struct {
 	ingests   []shepherd.Ingest
 	queriers  []query.Querier
 	holders   map[string]retriever.Holder
-	dropped   map[string]int64 // what faults have hit that were healed
-	before    map[string]int64 // what the server of a fault had had of its kind when it began
-	paused    map[string]int   // faults of the kind pause that are on a node
+	on        map[string][]system.Fault // the faults on a node that take it down or disturb its requests
+	dropped   map[string]int64          // what faults have hit that were healed
+	before    map[string]int64          // what the server of a fault had had of its kind when it began
+	paused    map[string]int            // faults of the kind pause that are on a node
 	starved   map[string]*starvation
 	receiving bool // webhooks
 	observer  *observerHost
@@ -80,7 +81,7 @@ func New(opts Options) *World {
 	if opts.OnStep != nil {
 		s.OnStep(opts.OnStep)
 	}
-	w := &World{opts: opts, sched: s, net: simnet.New(s, lan()), roles: map[string]*role{}, holders: map[string]retriever.Holder{}, dropped: map[string]int64{}, before: map[string]int64{},
+	w := &World{opts: opts, sched: s, net: simnet.New(s, lan()), roles: map[string]*role{}, holders: map[string]retriever.Holder{}, on: map[string][]system.Fault{}, dropped: map[string]int64{}, before: map[string]int64{},
 		paused: map[string]int{}, starved: map[string]*starvation{}}
 	w.home = w.net.AddNode(harnessNode, "")
 	w.harness = s.Process(harnessNode)

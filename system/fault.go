@@ -102,6 +102,21 @@ func (f Fault) String() string {
 	return fmt.Sprintf("%s %s", f.Kind, f.Node)
 }
 
+// Degradation is what the faults on a server do to its requests together: errors strike independently of one another, so
+// that the rate, in [0, 1], is 1 - Π(1 - rate), and delays add up. Faults of other kinds do not count.
+func Degradation(faults []Fault) (rate float64, delay time.Duration) {
+	for _, f := range faults {
+		switch f.Kind {
+		case FaultErrors:
+			rate += f.Rate - rate*f.Rate
+		case FaultSlow:
+			delay += f.Delay
+		case FaultKill, FaultStop, FaultReplace, FaultPause, FaultIsolate, FaultStarve, FaultRecreate, FaultPoison:
+		}
+	}
+	return rate, delay
+}
+
 // Turn is how long a starved process runs between two times that it is frozen.
 func (f Fault) Turn() time.Duration {
 	return time.Duration(float64(f.Delay) * f.Rate / (1 - f.Rate))

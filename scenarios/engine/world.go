@@ -28,7 +28,8 @@ type World interface {
 	// whether the fault waits for a protocol event.
 	Can(kind system.FaultKind, role system.Role, aimed bool) error
 	// Drive runs f as the harness's main task and returns when it has; it returns f's error, or why the world itself
-	// broke down (a panic in a role, a deadlock, an interrupt through ctx). Everything the world has started is gone when Drive returns.
+	// broke down (a panic in a role, a deadlock, an interrupt through ctx). Everything the world has started is gone when Drive returns;
+	// where it cannot be, the world has said so.
 	Drive(ctx context.Context, f func(ctx context.Context) error) error
 	// Runtime is the harness's own process.
 	Runtime() rt.Runtime

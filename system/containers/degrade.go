@@ -54,19 +54,14 @@ func (w *World) degrade(ctx context.Context, n *node, f system.Fault) error {
 	return nil
 }
 
-// faults is what all injected faults together do to a request: each strikes by itself, and waits add up.
+// faults is what all injected faults together do to a request.
 func (n *node) faults() faultproxy.Faults {
-	well := 1.0
-	var sum faultproxy.Faults
+	var on []system.Fault
 	for _, d := range n.degraded {
-		if d.fault.Kind == system.FaultSlow {
-			sum.Delay += d.fault.Delay
-		} else {
-			well *= 1 - d.fault.Rate
-		}
+		on = append(on, d.fault)
 	}
-	sum.Errors = 1 - well
-	return sum
+	rate, delay := system.Degradation(on)
+	return faultproxy.Faults{Errors: rate, Delay: delay}
 }
 
 // mend takes a degradation back.

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -94,16 +96,8 @@ func (c *collector) start(ctx context.Context) error {
 func (c *collector) faulty(inner http.Handler) http.Handler {
 	return http.HandlerFunc(func(rw http.ResponseWriter, req *http.Request) {
 		c.mu.Lock()
-		resume, delay, rate := c.resume, time.Duration(0), 0.0
-		for _, f := range c.faults {
-			switch f.Kind {
-			case system.FaultSlow:
-				delay = max(delay, f.Delay)
-			case system.FaultErrors:
-				rate = max(rate, f.Rate)
-			case system.FaultKill, system.FaultStop, system.FaultReplace, system.FaultPause, system.FaultIsolate, system.FaultRecreate:
-			}
-		}
+		resume := c.resume
+		rate, delay := system.Degradation(slices.Collect(maps.Values(c.faults)))
 		probe := req.Method == http.MethodGet
 		fails := !probe && rate > 0 && rand.Float64() < rate //nolint:gosec // which request fails is no secret
 		for k, f := range c.faults {

@@ -37,7 +37,7 @@ import (
 
 // Bounds on waiting. The engine's own deadlines come on top through ctx.
 const (
-	cleanupDeadline = time.Minute      // to remove everything of a run
+	cleanupDeadline = 2 * time.Minute  // to remove everything of a run
 	portPatience    = 15 * time.Second // for a fixed port that somebody else has taken meanwhile
 	probeDeadline   = time.Second      // of one probe of one node
 	stopPatience    = 30 * time.Second // for a clean stop, before the engine kills
@@ -210,7 +210,8 @@ func (w *World) say(format string, args ...any) {
 }
 
 // Drive implements the engine's World. It sweeps what dead runs have left, builds what images are missing, runs f, and
-// removes everything of this run, also when f fails or panics or ctx ends.
+// removes everything of this run, also when f fails or panics or ctx ends. What cannot be removed is said and left to the
+// reaper and to the next run's sweep: it takes nothing away from what f has found out.
 func (w *World) Drive(ctx context.Context, f func(ctx context.Context) error) (err error) {
 	if w.wall != nil {
 		return errors.New("a containers world drives one run only: make a new one")
@@ -222,7 +223,7 @@ func (w *World) Drive(ctx context.Context, f func(ctx context.Context) error) (e
 	w.logs.prepare(w)
 	defer func() {
 		if cleanErr := w.cleanUp(); cleanErr != nil {
-			err = errors.Join(err, cleanErr)
+			w.say("not everything of run %s could be cleaned up; the reaper and the next run try again: %v", w.run, cleanErr)
 		}
 	}()
 	if err := w.claim(ctx); err != nil {
@@ -258,7 +259,9 @@ func (w *World) Drive(ctx context.Context, f func(ctx context.Context) error) (e
 
 // claim marks the run as living, sweeps dead ones, and has this one watched, before anything is made.
 func (w *World) claim(ctx context.Context) error {
-	swept, err := reaper.Sweep(ctx, w.engine, w.cache)
+	sweepCtx, cancel := context.WithTimeout(ctx, cleanupDeadline)
+	defer cancel()
+	swept, err := reaper.Sweep(sweepCtx, w.engine, w.cache)
 	if err != nil {
 		return docker.Explain("remove what earlier runs have left", err)
 	}
@@ -313,7 +316,7 @@ func (w *World) cleanUp() error {
 	if !w.opt.Keep {
 		// The followers of the nodes' output end with the containers.
 		if err = reaper.Reap(ctx, w.engine, w.run); err != nil {
-			err = docker.Explain("remove the run's containers; the reaper and the next run try again", err)
+			err = docker.Explain("remove the run's containers", err)
 		}
 	}
 	w.logs.close()

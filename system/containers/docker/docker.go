@@ -58,6 +58,12 @@ func (e *Error) Error() string {
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
+// patience is how long an engine may take to say that it is there and works.
+const patience = 20 * time.Second
+
+// restart is what to do about an engine that does not answer.
+const restart = "restart it (sudo systemctl restart docker, or sudo .ci/engine.sh from Ratel's source), or look into its log"
+
 // Connect finds the engine by the usual environment (DOCKER_HOST and its kin, else the local socket) and checks that it
 // answers and is recent enough. Every error is an [*Error].
 func Connect(ctx context.Context) (*Engine, error) {
@@ -66,7 +72,7 @@ func Connect(ctx context.Context) (*Engine, error) {
 		return nil, &Error{What: "cannot use the Docker settings of this environment", Err: err,
 			Fix: "check DOCKER_HOST, DOCKER_CERT_PATH, DOCKER_TLS_VERIFY and DOCKER_API_VERSION, or unset them"}
 	}
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	ping, err := cli.Ping(ctx, client.PingOptions{NegotiateAPIVersion: true})
 	if err != nil {
@@ -91,6 +97,11 @@ func Connect(ctx context.Context) (*Engine, error) {
 		return nil, &Error{What: "the Docker engine does not run Linux containers", Why: "it runs " + orUnknown(ver.Os) + " containers",
 			Fix: "switch it to Linux containers"}
 	}
+	// One that has locked up still answers as far as here.
+	if _, err := cli.NetworkList(ctx, client.NetworkListOptions{}); errors.Is(err, context.DeadlineExceeded) {
+		_ = cli.Close()
+		return nil, &Error{What: "the Docker engine hangs", Why: fmt.Sprintf("it answers, but has not listed its networks within %v", patience), Fix: restart}
+	}
 	return &Engine{Client: cli, API: ping.APIVersion, OS: ver.Os, Arch: ver.Arch, Server: ver.Version}, nil
 }
 
@@ -112,8 +123,8 @@ func explainPing(host string, err error) error {
 		e.Fix = "add the user to the socket's group (sudo usermod -aG docker USER, then log in again), or run as root"
 	case errors.Is(err, context.DeadlineExceeded):
 		e.What = "the Docker engine does not answer"
-		e.Why = "no answer from " + host + " within 10 s"
-		e.Fix = "restart it (sudo systemctl restart docker), or look into its log"
+		e.Why = fmt.Sprintf("no answer from %s within %v", host, patience)
+		e.Fix = restart
 	case isSocket && notThere(path):
 		e.What = "no Docker engine runs here"
 		e.Why = "there is no " + path

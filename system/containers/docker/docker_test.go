@@ -75,6 +75,48 @@ func TestConnectExplainsWhatIsMissing(t *testing.T) {
 	})
 }
 
+// deadline is a context whose deadline comes when the test says so.
+type deadline struct {
+	context.Context
+	passed chan struct{}
+}
+
+func (d deadline) Done() <-chan struct{} { return d.passed }
+
+func (d deadline) Err() error {
+	select {
+	case <-d.passed:
+		return context.DeadlineExceeded
+	default:
+		return nil
+	}
+}
+
+func TestAnEngineThatHangsIsExplained(t *testing.T) {
+	for _, tt := range []struct{ hangs, want string }{
+		{"/_ping", "the Docker engine does not answer"},
+		{"/networks", "the Docker engine hangs"},
+	} {
+		t.Run(tt.hangs, func(t *testing.T) {
+			ctx := deadline{context.Background(), make(chan struct{})}
+			healthy := answering("1.41", "linux")
+			t.Setenv("DOCKER_HOST", engineAt(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if strings.HasSuffix(r.URL.Path, tt.hangs) {
+					close(ctx.passed)
+					<-r.Context().Done()
+					return
+				}
+				healthy.ServeHTTP(w, r)
+			})))
+			_, err := Connect(ctx)
+			var e *Error
+			if !errors.As(err, &e) || !strings.Contains(err.Error(), tt.want) || !strings.Contains(e.Fix, "restart it") {
+				t.Errorf("got %v\nwant %q in it, and to restart it", err, tt.want)
+			}
+		})
+	}
+}
+
 func TestNoPermissionIsExplained(t *testing.T) {
 	t.Parallel()
 	// Root may open any socket, so the refusal itself is made here.

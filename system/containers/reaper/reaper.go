@@ -14,7 +14,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	cerrdefs "github.com/containerd/errdefs"
@@ -141,17 +140,15 @@ func Reap(ctx context.Context, engine *docker.Engine, run string) error {
 	}
 }
 
-// remove takes away containers first, all at once, since they hold the volumes and the networks.
+// remove takes away containers first, since they hold the volumes and the networks. It removes one at a time: when many
+// containers leave one network at once, Docker Engine 20.10 now and then locks up for good (moby issue 46661: of two of its
+// locks, a container that leaves takes one first and the removal of an endpoint the other).
 func remove(ctx context.Context, engine *docker.Engine, left Left) error {
-	errs := make([]error, len(left.Containers))
-	var wg sync.WaitGroup
-	for i, id := range left.Containers {
-		wg.Go(func() {
-			_, err := engine.ContainerRemove(ctx, id, client.ContainerRemoveOptions{Force: true, RemoveVolumes: true})
-			errs[i] = ignoreGone(err)
-		})
+	var errs []error
+	for _, id := range left.Containers {
+		_, err := engine.ContainerRemove(ctx, id, client.ContainerRemoveOptions{Force: true, RemoveVolumes: true})
+		errs = append(errs, ignoreGone(err))
 	}
-	wg.Wait()
 	for _, name := range left.Volumes {
 		_, err := engine.VolumeRemove(ctx, name, client.VolumeRemoveOptions{Force: true})
 		errs = append(errs, ignoreGone(err))
