@@ -65,7 +65,7 @@ $(TOOLS)/golangci-lint-$(GOLANGCI_VERSION):
 
 FUZZTIME ?= 30s
 soak: ## each role at twice the capacity of what is behind it, one after another, for RATEL_SOAK each (default 10m): memory stays within its bound
-	go test -tags soak -run Soak -count 1 -p 1 -timeout 24h -v ./system/shepherd ./system/retriever ./system/query
+	go test -tags soak -run Soak -count 1 -p 1 -timeout 24h -v ./system/shepherd ./system/retriever ./system/query ./system/beagle
 
 # Minimizing one input that is new may otherwise take the whole time.
 fuzz: ## fuzz every decoder of untrusted input for FUZZTIME each

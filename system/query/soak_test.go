@@ -6,7 +6,6 @@ import (
 	"context"
 	"math"
 	"net/http"
-	"os"
 	"reflect"
 	"runtime"
 	"strings"
@@ -20,6 +19,7 @@ import (
 	"github.com/ratel-sim/ratel/system/query/exec"
 	"github.com/ratel-sim/ratel/system/query/querytest"
 	"github.com/ratel-sim/ratel/system/rt"
+	"github.com/ratel-sim/ratel/system/soak"
 )
 
 // tally is what became of the queries of a soak.
@@ -74,12 +74,9 @@ func dishonest(a *query.Answer, truth *exec.Result) string {
 // model, for RATEL_SOAK (10 minutes if it is not set): neither heap nor goroutines grow with time, every answer is complete and
 // right, or partial and honest, or refused; and afterwards the next one is complete.
 func TestSoakTwiceTheCapacity(t *testing.T) {
-	length := 10 * time.Minute
-	if text := os.Getenv("RATEL_SOAK"); text != "" {
-		var err error
-		if length, err = time.ParseDuration(text); err != nil {
-			t.Fatalf("RATEL_SOAK: %v", err)
-		}
+	length, err := soak.For()
+	if err != nil {
+		t.Fatal(err)
 	}
 	const (
 		memory = 32 << 20 // bound of the growth: far more than 32 queries of this size need
@@ -97,7 +94,6 @@ func TestSoakTwiceTheCapacity(t *testing.T) {
 	})
 	cfg := query.DefaultConfig()
 	cfg.Workers, cfg.ColdStart, cfg.Deadline, cfg.Reissue = 4, 0, 2*time.Second, 0
-	var err error
 	if b.Server, err = query.New(wall, b.Ports(), cfg, query.Layout{Partitions: partitions, Retrievers: b.Retrievers}, "query1", planted.Set{}); err != nil {
 		t.Fatal(err)
 	}
@@ -127,10 +123,7 @@ func TestSoakTwiceTheCapacity(t *testing.T) {
 		}
 		look = look.Add(length / 10)
 		b.Set(func() { b.Events = nil }) // the fleet's own memory
-		var m runtime.MemStats
-		runtime.GC()
-		runtime.ReadMemStats(&m)
-		heap, running := int64(m.HeapAlloc), int64(runtime.NumGoroutine())
+		heap, running := soak.LiveHeap(), int64(runtime.NumGoroutine())
 		if first == 0 {
 			first, goroutines = heap, running
 		}

@@ -4,8 +4,6 @@ package retriever
 
 import (
 	"context"
-	"os"
-	"runtime"
 	"slices"
 	"sync"
 	"testing"
@@ -17,71 +15,8 @@ import (
 	"github.com/ratel-sim/ratel/system/port"
 	"github.com/ratel-sim/ratel/system/rt"
 	"github.com/ratel-sim/ratel/system/segment"
+	"github.com/ratel-sim/ratel/system/soak"
 )
-
-// floodLog is a partition that grows at a rate and keeps nothing: every record can be made again from its offset.
-type floodLog struct {
-	port.Log // what is not needed
-	r        rt.Runtime
-	began    time.Time
-	rate     float64 // records a second
-	chunks   [][]event.Event
-
-	mu   sync.Mutex
-	stop int64 // the log's end, once nothing is appended any more; 0 before
-}
-
-func (l *floodLog) Admin() port.LogAdmin { return &memAdmin{} }
-func (l *floodLog) NewReader(_ port.ReaderConfig, _ string, _ int32, offset int64) (port.Reader, error) {
-	return &floodReader{l: l, offset: offset}, nil
-}
-
-func (l *floodLog) end() int64 {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.stop > 0 {
-		return l.stop
-	}
-	return int64(l.r.Now().Sub(l.began).Seconds() * l.rate)
-}
-
-// close ends appending.
-func (l *floodLog) close() int64 {
-	end := l.end()
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.stop = end
-	return end
-}
-
-func (l *floodLog) record(offset int64) port.Fetched {
-	events := l.chunks[offset%int64(len(l.chunks))]
-	at := l.began.Add(time.Duration(float64(offset) / l.rate * float64(time.Second)))
-	value := event.AppendChunkFrom(nil, event.Dataset{ID: 1, Name: "soak"}, events, event.ID{Source: 1, Seq: uint64(offset) * uint64(len(events))})
-	return port.Fetched{Offset: offset, Record: port.Record{Value: value, Time: at}}
-}
-
-// atOnce is how many records a fetch brings at most.
-const atOnce = 100
-
-type floodReader struct {
-	l      *floodLog
-	offset int64
-}
-
-func (r *floodReader) Fetch(ctx context.Context) (port.Batch, error) {
-	const wait = 100 * time.Millisecond
-	b := port.Batch{HighWatermark: r.l.end()}
-	if r.offset >= b.HighWatermark {
-		return b, r.l.r.Sleep(ctx, wait)
-	}
-	for ; r.offset < b.HighWatermark && len(b.Records) < atOnce; r.offset++ {
-		b.Records = append(b.Records, r.l.record(r.offset))
-	}
-	return b, nil
-}
-func (r *floodReader) Offset() int64 { return r.offset }
-func (r *floodReader) Close()        {}
 
 // narrowBlobs is an object store that takes so many bytes a second.
 type narrowBlobs struct {
@@ -118,27 +53,6 @@ func (b *narrowBlobs) widen() {
 	b.rate, b.free = 0, time.Time{}
 }
 
-// soakFor is how long a soak takes.
-func soakFor(t *testing.T) time.Duration {
-	t.Helper()
-	text := os.Getenv("RATEL_SOAK")
-	if text == "" {
-		return 10 * time.Minute
-	}
-	length, err := time.ParseDuration(text)
-	if err != nil {
-		t.Fatalf("RATEL_SOAK: %v", err)
-	}
-	return length
-}
-
-func liveHeap() int64 {
-	var m runtime.MemStats
-	runtime.GC()
-	runtime.ReadMemStats(&m)
-	return int64(m.HeapAlloc)
-}
-
 // TestSoakTwiceTheCapacity appends twice what the object store behind a retriever takes to its partition, for RATEL_SOAK (10
 // minutes if it is not set): what it cannot snapshot fills its disk up to the bound, then it leaves the rest in Kafka and says
 // so; memory and disk stay within their bounds and the heap does not grow with time. Afterwards the store is as fast as it
@@ -149,14 +63,17 @@ func TestSoakTwiceTheCapacity(t *testing.T) {
 		s3Rate   = 60_000 // bytes a second
 		perSeal  = 1000   // records, about
 	)
-	length := soakFor(t)
+	length, err := soak.For()
+	if err != nil {
+		t.Fatal(err)
+	}
 	wall := rt.NewWall(1)
-	log := &floodLog{r: wall, began: wall.Now()}
+	chunks := make([][]event.Event, perSeal)
 	sample := segment.NewBuilder(0, 1, 0)
-	for i := range perSeal {
-		log.chunks = append(log.chunks, benchEvents(perChunk, 30, uint64(i*perChunk)))
-		for j := range log.chunks[i] {
-			sample.AppendEvent(int64(i), int32(j), &log.chunks[i][j])
+	for i := range chunks {
+		chunks[i] = benchEvents(perChunk, 30, uint64(i*perChunk))
+		for j := range chunks[i] {
+			sample.AppendEvent(int64(i), int32(j), &chunks[i][j])
 		}
 	}
 	encoded, _, err := sample.Encode(0, perSeal, segment.Options{})
@@ -164,7 +81,7 @@ func TestSoakTwiceTheCapacity(t *testing.T) {
 		t.Fatal(err)
 	}
 	capacity := s3Rate / (float64(len(encoded)) / perSeal) // records a second; IDs and the manifest come on top
-	log.rate = 2 * capacity
+	log := soak.NewPartition(wall, 2*capacity, chunks)
 	disk, err := localdisk.Open(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
@@ -191,8 +108,8 @@ func TestSoakTwiceTheCapacity(t *testing.T) {
 		return st
 	}
 	var first, peak, memory, local, lag int64
-	look := log.began.Add(length / 10)
-	for time.Since(log.began) < length {
+	look := log.Began().Add(length / 10)
+	for time.Since(log.Began()) < length {
 		select {
 		case err := <-failed:
 			t.Fatalf("the retriever ended: %v", err)
@@ -204,20 +121,20 @@ func TestSoakTwiceTheCapacity(t *testing.T) {
 			continue
 		}
 		look = look.Add(length / 10)
-		heap := liveHeap()
+		heap := soak.LiveHeap()
 		if first == 0 {
 			first = heap
 		}
 		peak = max(peak, heap)
-		lag = log.end() - st.Next
-		t.Logf("%v: heap %.1f MB, %.1f MB in memory, %.1f MB on disk; %d records read, %d in S3, lag %d", time.Since(log.began).Round(time.Second),
-			float64(heap)/1e6, float64(st.MemBytes)/1e6, float64(st.LocalBytes)/1e6, st.Next, st.Committed, log.end()-st.Next)
+		lag = log.End() - st.Next
+		t.Logf("%v: heap %.1f MB, %.1f MB in memory, %.1f MB on disk; %d records read, %d in S3, lag %d", time.Since(log.Began()).Round(time.Second),
+			float64(heap)/1e6, float64(st.MemBytes)/1e6, float64(st.LocalBytes)/1e6, st.Next, st.Committed, log.End()-st.Next)
 	}
-	end := log.close()
+	end := log.Close()
 	st := status()
-	offered, got := log.rate*length.Seconds(), float64(st.Next)
+	offered, got := 2*capacity*length.Seconds(), float64(st.Next)
 	// The disk's bound is looked at before each fetch. What one brings is in the log and, once it is sealed, in segments beside it.
-	fetch := 2 * int64(atOnce*len(log.record(0).Value))
+	fetch := 2 * int64(soak.AtOnce*len(log.Record(0).Value))
 	if memory > cfg.MaxMemoryBytes || local > cfg.MaxLocalBytes+fetch {
 		t.Errorf("%d bytes in memory and %d on disk, the bounds are %d and %d (and a fetch of %d)", memory, local, cfg.MaxMemoryBytes, cfg.MaxLocalBytes, fetch)
 	}

@@ -7,8 +7,6 @@ import (
 	"context"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -18,6 +16,7 @@ import (
 	"github.com/ratel-sim/ratel/system/planted"
 	"github.com/ratel-sim/ratel/system/port"
 	"github.com/ratel-sim/ratel/system/rt"
+	"github.com/ratel-sim/ratel/system/soak"
 )
 
 // narrowLog acknowledges at a fixed rate and keeps nothing: a Kafka that has no more room than that.
@@ -67,12 +66,9 @@ func (l *narrowLog) acknowledge(ctx context.Context, tick time.Duration, n int) 
 // it is not set): what is in flight stays within its bound, the heap does not grow with time, what is beyond the capacity is
 // answered as throttled, and the capacity itself is used.
 func TestSoakTwiceTheCapacity(t *testing.T) {
-	length := 10 * time.Minute
-	if text := os.Getenv("RATEL_SOAK"); text != "" {
-		var err error
-		if length, err = time.ParseDuration(text); err != nil {
-			t.Fatalf("RATEL_SOAK: %v", err)
-		}
+	length, err := soak.For()
+	if err != nil {
+		t.Fatal(err)
 	}
 	const (
 		batch    = 50
@@ -95,7 +91,7 @@ func TestSoakTwiceTheCapacity(t *testing.T) {
 	handler, body := Handler(s), event.AppendBatchJSON(nil, wideBatch(batch))
 	var open sync.WaitGroup
 	var refused atomic.Int64
-	var first, peak uint64
+	var first, peak int64
 	began, next := time.Now(), time.Now()
 	for look := began.Add(length / 10); time.Since(began) < length; next = next.Add(interval) {
 		time.Sleep(time.Until(next))
@@ -110,16 +106,14 @@ func TestSoakTwiceTheCapacity(t *testing.T) {
 		})
 		if time.Now().After(look) {
 			look = look.Add(length / 10)
-			var m runtime.MemStats
-			runtime.GC()
-			runtime.ReadMemStats(&m)
+			heap := soak.LiveHeap()
 			if first == 0 {
-				first = m.HeapAlloc
+				first = heap
 			}
-			peak = max(peak, m.HeapAlloc)
+			peak = max(peak, heap)
 			h := s.Health()
 			t.Logf("%v: heap %.1f MB, in flight %d events, %d bytes, %d accepted, %d throttled", time.Since(began).Round(time.Second),
-				float64(m.HeapAlloc)/1e6, h.InFlightEvents, h.InFlightBytes, h.Totals.Accepted, h.Totals.Throttled+batch*refused.Load())
+				float64(heap)/1e6, h.InFlightEvents, h.InFlightBytes, h.Totals.Accepted, h.Totals.Throttled+batch*refused.Load())
 		}
 	}
 	h := s.Health()
@@ -128,7 +122,7 @@ func TestSoakTwiceTheCapacity(t *testing.T) {
 	if h.PeakEvents > h.MaxInFlightEvents || h.PeakBytes > h.MaxInFlightBytes {
 		t.Errorf("at most %d events and %d bytes were in flight, the bounds are %d and %d", h.PeakEvents, h.PeakBytes, h.MaxInFlightEvents, h.MaxInFlightBytes)
 	}
-	if limit := first + uint64(cfg.MaxInFlightBytes); peak > limit {
+	if limit := first + cfg.MaxInFlightBytes; peak > limit {
 		t.Errorf("the heap grew from %d to %d bytes while the bound is %d", first, peak, cfg.MaxInFlightBytes)
 	}
 	if got := float64(h.Totals.Accepted); got < capacity/2 || throttled == 0 {
