@@ -27,17 +27,23 @@ answers() {
   timeout 10 docker info --format '{{.ServerVersion}}' >/dev/null 2>&1 && timeout 20 docker network ls >/dev/null 2>&1
 }
 
-# Ends the dockerd of a pid file, asking first. Its containers end with it or
-# when the next one starts.
+# end PROGRAM PIDFILE: ends the program that a pid file names, asking first, and
+# removes the file, which would keep the next one from starting. A file may also
+# be left by a machine that was switched off, and name nobody or somebody else.
 end() {
   local pid
-  pid=$(<"$1")
-  kill -TERM "$pid" 2>/dev/null || return 0
-  for _ in {1..50}; do
-    [[ -e /proc/$pid ]] || return 0
-    sleep 0.2
-  done
-  kill -KILL "$pid" 2>/dev/null || true
+  [[ -s $2 ]] || return 0
+  pid=$(<"$2")
+  if [[ $(cat "/proc/$pid/comm" 2>/dev/null) == "$1" ]]; then
+    say "the $1 that was started here does not answer: it is ended"
+    kill -TERM "$pid" 2>/dev/null || true
+    for i in {1..100}; do
+      [[ -e /proc/$pid ]] || break
+      ((i != 50)) || kill -KILL "$pid" 2>/dev/null || true
+      sleep 0.2
+    done
+  fi
+  rm -f "$2"
 }
 
 if answers; then
@@ -101,22 +107,16 @@ else
   exec 9>"$dir/engine.lock"
   flock 9
   if ! answers; then
-    # A pid file left by a machine that was switched off stops a new dockerd.
-    pidfile=$dir/dockerd.pid
-    if [[ -s $pidfile ]]; then
-      if grep -qs dockerd "/proc/$(<"$pidfile")/comm"; then
-        say "the dockerd that was started here does not answer: it is ended and started again"
-        end "$pidfile"
-      fi
-      rm -f "$pidfile"
-    fi
+    end dockerd "$dir/dockerd.pid"
+    # It dies with its dockerd, but maybe not before the next one asks for it.
+    end containerd /run/ratel-engine/containerd/containerd.pid
     rm -f /var/run/docker.sock
     say "starting dockerd (data in $dir, log in $log)"
     # Of its own session, so that it outlives this script and its terminal.
     # The userland proxy stays on: without it the host cannot reach a
     # published port over 127.0.0.1 on every kernel.
     setsid -f dockerd \
-      --data-root "$dir/data" --exec-root /run/ratel-engine --pidfile "$pidfile" \
+      --data-root "$dir/data" --exec-root /run/ratel-engine --pidfile "$dir/dockerd.pid" \
       --log-level warn </dev/null >>"$log" 2>&1 9>&-
   fi
 fi
