@@ -112,12 +112,19 @@ else
     end containerd /run/ratel-engine/containerd/containerd.pid
     rm -f /var/run/docker.sock
     say "starting dockerd (data in $dir, log in $log)"
-    # Of its own session, so that it outlives this script and its terminal.
+    # Of its own session, so that it outlives this script and its terminal, and
+    # without any file that is open here or was open in the caller: a lock on
+    # one would be held for as long as the engine lives.
     # The userland proxy stays on: without it the host cannot reach a
     # published port over 127.0.0.1 on every kernel.
-    setsid -f dockerd \
-      --data-root "$dir/data" --exec-root /run/ratel-engine --pidfile "$dir/dockerd.pid" \
-      --log-level warn </dev/null >>"$log" 2>&1 9>&-
+    (
+      for fd in "/proc/$BASHPID/fd/"*; do
+        ((${fd##*/} < 3)) || eval "exec ${fd##*/}>&-"
+      done
+      exec setsid -f dockerd \
+        --data-root "$dir/data" --exec-root /run/ratel-engine --pidfile "$dir/dockerd.pid" \
+        --log-level warn </dev/null >>"$log" 2>&1
+    )
   fi
 fi
 
