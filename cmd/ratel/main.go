@@ -175,6 +175,14 @@ func exactly(names ...string) cobra.PositionalArgs {
 	}
 }
 
+// atMostOne makes an argument check for a command with one argument, which may be left out.
+func atMostOne(cmd *cobra.Command, args []string) error {
+	if len(args) > 1 {
+		return usagef("%s: unexpected argument %q\nRun '%s --help' for an example", cmd.CommandPath(), args[1], cmd.CommandPath())
+	}
+	return nil
+}
+
 func (c *cli) versionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "version", Short: "Print the version", Args: exactly(),

@@ -1,12 +1,7 @@
 package main
 
 import (
-	"errors"
-	"fmt"
-	"io"
 	"os"
-	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -20,30 +15,31 @@ import (
 
 func (c *cli) upCommand() *cobra.Command {
 	var (
-		topology, scenario string
-		show               bool
-		set                []string
-		observe            process.Observe
-		images             imageFlags
+		name, topology, scenario string
+		show                     bool
+		set                      []string
+		into                     string
+		observe                  process.Observe
+		images                   imageFlags
 	)
 	cmd := &cobra.Command{
 		Use:   "up",
 		Short: "Start the pipeline on real servers and leave it up",
 		Long: `Start ZooKeeper, Kafka, MySQL, S3 and the pipeline's own nodes in containers, leave them running, and print where each API is, how to send an event, also with an OpenTelemetry SDK, to query it, and to be
 told of it by a webhook.
-One such world can be up at a time; 'ratel down' removes it. Runs of scenarios beside it do not touch it.
+With --name several such worlds can be up at a time, and --observe-into has one describe itself into another, smaller one: see the example. 'ratel down' removes one. Runs of scenarios beside them do not touch them.
 
 ` + exitCodesHelp,
-		Example: "  ratel up\n  ratel up --topology small.json\n  ratel up --scenario retriever-loss\n  ratel up --show\n  ratel down",
-		Args:    exactly(),
+		Example: "  ratel up\n  ratel up --topology small.json\n  ratel up --scenario retriever-loss\n  ratel up --show\n  ratel down\n\n" +
+			"  ratel up --name observer --topology docs/observer.json\n  ratel up --observe-into observer\n  ratel down --all",
+		Args: exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			opt := images.options(c.talk)
+			if err := containers.CheckName(name); err != nil {
+				return usagef("--name: %v", err)
+			}
 			if show {
-				s, err := containers.IsUp(cmd.Context(), opt)
-				if err != nil {
-					return upError(err)
-				}
-				return c.printStanding(s)
+				return c.show(cmd.Context(), name, cmd.Flags().Changed("name"), opt)
 			}
 			if topology != "" && scenario != "" {
 				return usagef("--topology and --scenario both say what to start: give one")
@@ -52,30 +48,58 @@ One such world can be up at a time; 'ratel down' removes it. Runs of scenarios b
 			if err != nil {
 				return err
 			}
-			if observe != (process.Observe{}) {
-				if err := observe.Check(); err != nil {
-					return usagef("--observe: %v", err)
-				}
-				if opt.Observe = observe; t.Telemetry == (telemetry.Config{}) {
-					t.Telemetry = telemetry.DefaultConfig()
-				}
+			if err := checkObserve(&t, name, into, observe); err != nil {
+				return err
 			}
-			s, err := containers.Up(cmd.Context(), t, opt)
+			opt.Observe, opt.ObserveInto = observe, into
+			s, err := containers.Up(cmd.Context(), name, t, opt)
 			if err != nil {
 				return upError(err)
 			}
-			return c.printStanding(s)
+			return c.printStanding(cmd.Context(), s, opt)
 		},
 	}
 	fl := cmd.Flags()
+	fl.StringVar(&name, "name", containers.DefaultName, "what to call this world, so that others can be up beside it")
 	fl.StringVar(&topology, "topology", "", "a JSON file with the topology; what it does not say is as by default")
 	fl.StringVar(&scenario, "scenario", "", "take the topology of this scenario")
 	fl.StringArrayVar(&set, "set", nil, "with --scenario, a parameter of it: name=value")
-	fl.StringVar(&observe.URL, "observe", "", "let every role describe itself in wide events to this ingest of the batch API's form: a URL that containers reach")
+	fl.StringVar(&into, "observe-into", "", "let every role describe itself in wide events to the world of this name, which is up")
+	fl.StringVar(&observe.URL, "observe", "", "the same to this ingest of the batch API's form: a URL that containers reach")
 	fl.StringVar(&observe.Key, "observe-key", "", "with --observe, the API key there")
 	images.register(cmd)
-	fl.BoolVar(&show, "show", false, "print what is up already, and start nothing")
+	fl.BoolVar(&show, "show", false, "print what is up already, of several a list or that of --name, and start nothing")
 	return cmd
+}
+
+// checkObserve sees to it that what is to be observed says something, and to somebody.
+func checkObserve(t *system.Topology, name, into string, at process.Observe) error {
+	flag := "--observe-into"
+	switch {
+	case into != "" && at != (process.Observe{}):
+		return usagef("--observe-into and --observe both say who observes: give one")
+	case into != "":
+		if err := containers.CheckName(into); err != nil {
+			return usagef("--observe-into: %v", err)
+		}
+		if into == name {
+			return usagef("--observe-into: the world %q cannot observe itself into itself: start another one with --name first", name)
+		}
+	case at != (process.Observe{}):
+		flag = "--observe"
+		if err := at.Check(); err != nil {
+			return usagef("--observe: %v", err)
+		}
+	default:
+		return nil
+	}
+	if t.Telemetry == (telemetry.Config{}) {
+		t.Telemetry = telemetry.DefaultConfig()
+	}
+	if !t.Telemetry.Enabled {
+		return usagef("%s: the topology says that telemetry is not enabled, so nothing would be said", flag)
+	}
+	return nil
 }
 
 // topologyOf is the topology that up's flags ask for.
@@ -114,105 +138,4 @@ func upDefault() system.Topology {
 	t.Beagles, t.Triggers = 2, 2
 	t.Retriever.SealIdle = time.Minute // it is left to itself, and what it has is to be in S3
 	return t
-}
-
-func (c *cli) downCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:     "down",
-		Short:   "Remove the pipeline that 'ratel up' has started",
-		Long:    "Remove the pipeline that 'ratel up' has started, with all of its data.\n\n" + exitCodesHelp,
-		Example: "  ratel down",
-		Args:    exactly(),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			s, err := containers.Down(cmd.Context(), containers.Options{Log: c.talk})
-			if err != nil {
-				return upError(err)
-			}
-			_, err = fmt.Fprintf(c.out, "removed: run %s, %d nodes\n", s.Run, len(s.Nodes))
-			return err
-		},
-	}
-}
-
-// upError gives an error of up and down its exit code and what to do.
-func upError(err error) error {
-	switch {
-	case errors.Is(err, containers.ErrNotUp):
-		return fail(exitWorld, err, "'ratel up' starts one.")
-	case errors.Is(err, containers.ErrUp):
-		return fail(exitWorld, err, "'ratel up --show' says where it is.")
-	}
-	return fail(exitWorld, err, "'ratel doctor' says what this machine lacks for the containers world.")
-}
-
-// printStanding says where everything is, and how to send and query an event.
-func (c *cli) printStanding(s *containers.Standing) error {
-	tw := tabwriter.NewWriter(c.out, 0, 8, 2, ' ', 0)
-	fmt.Fprintf(tw, "NODE\tZONE\tAT\n")
-	for _, n := range s.Nodes {
-		at := n.URL
-		if at == "" {
-			at = n.Address
-		}
-		if n.GRPC != "" {
-			at += "  OTLP over gRPC: " + n.GRPC
-		}
-		fmt.Fprintf(tw, "%s\t%s\t%s\n", n.Name, orDash(n.Zone), at)
-	}
-	fmt.Fprintf(tw, "\nTEAM\tKEY\n")
-	for _, t := range s.Teams {
-		fmt.Fprintf(tw, "%s\t%s\n", t.Name, t.Key)
-	}
-	if err := tw.Flush(); err != nil {
-		return err
-	}
-	shepherds, queries := s.Of(system.RoleShepherd), s.Of(system.RoleQuery)
-	if len(shepherds) == 0 || len(queries) == 0 || len(s.Teams) == 0 {
-		return nil
-	}
-	_, err := io.WriteString(c.out, recipes(shepherds[0], queries[0], s.Teams[0].Key, s.Webhooks))
-	return err
-}
-
-// recipes are lines that can be run as they are.
-func recipes(shepherd, query containers.StandingNode, key, webhooks string) string {
-	curl := "-H 'X-Honeycomb-Team: " + key + "' -H 'Content-Type: application/json'"
-	var b strings.Builder
-	fmt.Fprintf(&b, `
-Send an event:
-  curl -s %[1]s/1/batch/demo %[3]s -d '[{"data":{"service.name":"shop","duration_ms":12.5}}]'
-
-Query it:
-  Q=$(curl -s %[2]s/1/queries/demo %[3]s -d '{"calculations":[{"op":"COUNT"},{"op":"AVG","column":"duration_ms"}],"breakdowns":["service.name"]}' | %[4]s); \
-  R=$(curl -s %[2]s/1/query_results/demo %[3]s -d "{\"query_id\":\"$Q\"}" | %[4]s); sleep 1; \
-  curl -s %[2]s/1/query_results/demo/$R %[3]s
-
-Send traces, logs and metrics with an OpenTelemetry SDK, over gRPC:
-  export OTEL_EXPORTER_OTLP_PROTOCOL=grpc OTEL_EXPORTER_OTLP_ENDPOINT=%[5]s
-  export OTEL_EXPORTER_OTLP_HEADERS=x-honeycomb-team=%[6]s,x-honeycomb-dataset=demo
-
-Or over HTTP:
-  export OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf OTEL_EXPORTER_OTLP_ENDPOINT=%[1]s
-  export OTEL_EXPORTER_OTLP_HEADERS=x-honeycomb-team=%[6]s,x-honeycomb-dataset=demo
-`, shepherd.URL, query.URL, curl, `sed -E 's/.*"id": ?"([^"]+)".*/\1/'`, shepherd.GRPC, key)
-	if webhooks != "" {
-		fmt.Fprintf(&b, `
-Receive webhooks, in another terminal:
-  ratel webhooks
-
-Define a trigger, which is evaluated each minute:
-  curl -s %[1]s/1/triggers/demo %[2]s -d '{"name":"slow requests","query":{"calculations":[{"op":"COUNT"}],"filters":[{"column":"duration_ms","op":">","value":1000}]},"threshold":{"op":">","value":0},"frequency":60,"recipients":[{"type":"webhook","target":"%[3]s"}]}'
-
-Make it fire, soon after the minute is over:
-  curl -s %[1]s/1/batch/demo %[2]s -d '[{"data":{"service.name":"shop","duration_ms":2500}}]'
-`, shepherd.URL, curl, webhooks)
-	}
-	return b.String() + "\nRemove it all: ratel down\n"
-}
-
-func orDash(s string) string {
-	if strings.TrimSpace(s) == "" {
-		return "-"
-	}
-	return s
 }

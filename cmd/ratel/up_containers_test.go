@@ -77,7 +77,7 @@ func TestContainersUp(t *testing.T) {
 	t.Cleanup(func() { u.ratel(context.Background(), "down") })
 
 	t.Run("printed lines", func(t *testing.T) { u := &user{t: t}; u.printedLines(ctx, out) })
-	t.Run("counts", func(t *testing.T) { countsByHTTP(ctx, t, out) })
+	t.Run("counts", func(t *testing.T) { countsByHTTP(ctx, t, out, "counted") })
 	t.Run("exporters", func(t *testing.T) { countsByExporters(ctx, t, out) })
 	t.Run("webhook", func(t *testing.T) { u := &user{t: t, env: u.env}; u.webhookComes(ctx, out) })
 	t.Run("again", func(t *testing.T) {
@@ -89,7 +89,7 @@ func TestContainersUp(t *testing.T) {
 			t.Errorf("a second up: exit %d", code)
 		}
 	})
-	run := runIn(t, home)
+	run := runIn(t, home, "up.json")
 	if down, _, code := u.ratel(ctx, "down"); code != exitPass || !strings.HasPrefix(down, "removed: run ") {
 		t.Errorf("down: exit %d", code)
 	}
@@ -102,11 +102,11 @@ func TestContainersUp(t *testing.T) {
 	}
 }
 
-// runIn is the id of the run that is up by a cache folder.
-func runIn(t *testing.T, home string) string {
+// runIn is the id of the run that is up by a file of a cache folder.
+func runIn(t *testing.T, home, file string) string {
 	t.Helper()
 	var s struct{ Run string }
-	text, err := os.ReadFile(filepath.Join(home, "ratel", "up.json"))
+	text, err := os.ReadFile(filepath.Join(home, "ratel", file))
 	if err == nil {
 		err = json.Unmarshal(text, &s)
 	}
@@ -192,7 +192,7 @@ func (a api) do(ctx context.Context, method, url, body string, answer any) error
 }
 
 // countsByHTTP sends a thousand events in batches and expects a complete answer to count every accepted one, soon.
-func countsByHTTP(ctx context.Context, t *testing.T, out string) {
+func countsByHTTP(ctx context.Context, t *testing.T, out, dataset string) {
 	a := apiOf(t, out)
 	const batches, size = 20, 50
 	for i := range batches {
@@ -201,7 +201,7 @@ func countsByHTTP(ctx context.Context, t *testing.T, out string) {
 			events[k] = fmt.Sprintf(`{"data":{"service.name":"shop-%d","duration_ms":%d}}`, k%5, i*size+k)
 		}
 		var answers []struct{ Status int }
-		if err := a.do(ctx, http.MethodPost, a.shepherd+"/1/batch/counted", "["+strings.Join(events, ",")+"]", &answers); err != nil {
+		if err := a.do(ctx, http.MethodPost, a.shepherd+"/1/batch/"+dataset, "["+strings.Join(events, ",")+"]", &answers); err != nil {
 			t.Fatal(err)
 		}
 		for _, answer := range answers {
@@ -210,7 +210,7 @@ func countsByHTTP(ctx context.Context, t *testing.T, out string) {
 			}
 		}
 	}
-	a.counts(ctx, t, "counted", "shop-0:200 shop-1:200 shop-2:200 shop-3:200 shop-4:200")
+	a.counts(ctx, t, dataset, "shop-0:200 shop-1:200 shop-2:200 shop-3:200 shop-4:200")
 }
 
 // counts expects a dataset to have so many events of each service, soon.

@@ -17,19 +17,23 @@ import (
 func (c *cli) webhooksCommand() *cobra.Command {
 	var count int
 	cmd := &cobra.Command{
-		Use:   "webhooks",
+		Use:   "webhooks [NAME]",
 		Short: "Receive and print the webhooks of the pipeline that 'ratel up' has started",
 		Long: `Listen where the pipeline that is up reaches this machine, and print each webhook: when it came, its idempotence key, its body.
 What was sent while nobody listened is tried again by the pipeline. Ctrl-C ends it.
 
 ` + exitCodesHelp,
-		Example: "  ratel webhooks\n  ratel webhooks --count 1",
-		Args:    exactly(),
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		Example: "  ratel webhooks\n  ratel webhooks --count 1\n  ratel webhooks observer",
+		Args:    atMostOne,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			names, err := oneName(args)
+			if err != nil {
+				return err
+			}
 			if count < 0 {
 				return usagef("--count %d: expected how many to receive, or 0 for all", count)
 			}
-			s, err := containers.IsUp(cmd.Context(), containers.Options{Log: c.talk})
+			s, err := containers.IsUp(cmd.Context(), names[0], containers.Options{Log: c.talk})
 			if err != nil {
 				return upError(err)
 			}

@@ -29,7 +29,7 @@ func TestMain(m *testing.M) {
 		case "victim":
 			victim()
 		case "up":
-			if _, err := Up(context.Background(), small(), Options{RoleBinary: os.Getenv("RATEL_BINARY"), CacheDir: os.Args[2]}); err != nil {
+			if _, err := Up(context.Background(), DefaultName, small(), Options{RoleBinary: os.Getenv("RATEL_BINARY"), CacheDir: os.Args[2]}); err != nil {
 				fmt.Fprintln(os.Stderr, err)
 				os.Exit(1)
 			}

@@ -41,8 +41,11 @@ const (
 )
 
 const (
-	kafkaHeapMiB     = 256
-	zooKeeperHeapMiB = 96
+	// reservedAddresses of a network, below those of the nodes, are for the shepherds of a world that observes this one and for a
+	// person's own containers.
+	reservedAddresses = 8
+	kafkaHeapMiB      = 256
+	zooKeeperHeapMiB  = 96
 	// quickJVM compiles with the first tier only: a broker is up a second sooner, at the price of peak throughput.
 	quickJVM = "-XX:TieredStopAtLevel=1"
 	// A role is given more memory than its own bounds add up to, and is killed above it: a bound that does not hold shows.
@@ -114,7 +117,7 @@ func (w *World) plan(t system.Topology, subnet netip.Prefix) error {
 			return err
 		}
 	}
-	for range 9 { // leave room for the gateway and for a person's own containers
+	for range 1 + reservedAddresses { // the gateway is the first
 		ip = ip.Next()
 	}
 	place := func(n *node) (err error) {
@@ -178,6 +181,9 @@ func (w *World) of(r system.Role) []*node {
 	return nodes
 }
 
+// containerName is the name of a node's container.
+func containerName(run, node string) string { return fmt.Sprintf("ratel-%s-%s", run, node) }
+
 // create makes a new container with an empty disk for a node, through testcontainers, and does not start it.
 func (w *World) create(ctx context.Context, n *node) error {
 	image, err := w.imageOf(n)
@@ -199,16 +205,16 @@ func (w *World) create(ctx context.Context, n *node) error {
 	}
 	ctr, err := tc.Run(ctx, image,
 		tc.WithNoStart(),
-		tc.WithName(fmt.Sprintf("ratel-%s-%s", w.run, n.Name)),
+		tc.WithName(containerName(w.run, n.Name)),
 		tc.WithLabels(w.labels()),
 		tc.WithEnv(env), tc.WithCmd(cmd...),
 		tc.WithExposedPorts(exposed...),
 		tc.WithMounts(w.disk(n)...),
-		tcnet.WithNetworkName([]string{n.Name}, w.network.Name),
+		tcnet.WithNetworkName([]string{n.Name}, w.network),
 		tc.CustomizeRequestOption(func(req *tc.GenericContainerRequest) error {
 			req.EndpointSettingsModifier = func(s map[string]*network.EndpointSettings) {
 				// A fixed address, so that a restart is found where it was, also by packet filters and cached names.
-				s[w.network.Name].IPAMConfig = &network.EndpointIPAMConfig{IPv4Address: n.ip}
+				s[w.network].IPAMConfig = &network.EndpointIPAMConfig{IPv4Address: n.ip}
 			}
 			return nil
 		}),
@@ -333,7 +339,7 @@ func (w *World) roleConfig(n *node) process.Config {
 		Beagle: w.topology.Beagle, Trigger: w.topology.Trigger,
 		MySQL: dsn(throughProxy(w.nodes[system.NodeName(system.RoleMySQL, 1)])),
 		S3:    process.S3{Endpoint: "http://" + throughProxy(w.nodes[system.NodeName(system.RoleS3, 1)]), Bucket: bucket, AccessKey: s3AccessKey, SecretKey: s3SecretKey},
-		Peers: map[string]string{}, Telemetry: w.topology.Telemetry, Observe: w.observe(),
+		Peers: map[string]string{}, Telemetry: w.topology.Telemetry, Observe: w.observe(n),
 	}
 	if n.Role == system.RoleRetriever {
 		c.Partition, c.Replica, c.Data = n.Partition, n.Replica, "/data"

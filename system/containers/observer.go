@@ -53,8 +53,11 @@ func (w *World) startCollector(ctx context.Context) error {
 	return w.collector.start(ctx)
 }
 
-// observe is whom roles tell about themselves: who was asked for, else the run's own collector.
-func (w *World) observe() process.Observe {
+// observe is whom a role tells about itself: who was asked for, else the run's own collector.
+func (w *World) observe(n *node) process.Observe {
+	if w.opt.ObserveInto != "" {
+		return w.joined.observe(slices.Index(w.order, n))
+	}
 	if w.opt.Observe.URL != "" || w.collector == nil {
 		return w.opt.Observe
 	}

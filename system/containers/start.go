@@ -32,6 +32,9 @@ func (w *World) Start(ctx context.Context, t system.Topology) error {
 	if err := w.plan(t, subnet); err != nil {
 		return err
 	}
+	if err := w.joinObserver(ctx); err != nil {
+		return err
+	}
 	if err := w.startCollector(ctx); err != nil {
 		return err
 	}
@@ -172,8 +175,12 @@ func (w *World) makeNetwork(ctx context.Context) (netip.Prefix, error) {
 		if !subnet.IsValid() {
 			return netip.Prefix{}, &docker.Error{What: "make the run's network", Why: "the engine gave it no IPv4 subnet", Fix: "check the engine's default-address-pools"}
 		}
-		w.network, last = tcnet.New(ctx, tcnet.WithLabels(w.labels()), tcnet.WithIPAM(&network.IPAM{Driver: "default", Config: []network.IPAMConfig{{Subnet: subnet, Gateway: gatewayOf(subnet)}}}))
-		if last == nil {
+		name := networkName(w.began, w.run)
+		if _, last = w.engine.NetworkCreate(ctx, name, client.NetworkCreateOptions{
+			Driver: "bridge", Labels: w.labels(),
+			IPAM: &network.IPAM{Driver: "default", Config: []network.IPAMConfig{{Subnet: subnet, Gateway: gatewayOf(subnet)}}},
+		}); last == nil {
+			w.network = name
 			return subnet, nil
 		}
 		if !strings.Contains(last.Error(), "overlaps") { // another run was quicker
@@ -181,6 +188,12 @@ func (w *World) makeNetwork(ctx context.Context) (netip.Prefix, error) {
 		}
 	}
 	return netip.Prefix{}, docker.Explain("make the run's network", last)
+}
+
+// networkName names a run's network. Of a container's networks the engine publishes its ports through the one whose name comes
+// first, so names are in the order of time: a standing world's shepherd that later joins another's network keeps its own.
+func networkName(began time.Time, run string) string {
+	return fmt.Sprintf("ratel-%s-%s", began.UTC().Format("20060102t150405.000"), run)
 }
 
 // gatewayOf is this machine's address in a network: its first.

@@ -20,7 +20,7 @@ func TestContainersUpAndDown(t *testing.T) {
 	t.Parallel()
 	cache := t.TempDir()
 	opt := Options{RoleBinary: os.Getenv("RATEL_BINARY"), Log: t.Output(), CacheDir: cache}
-	if _, err := Down(t.Context(), opt); !errors.Is(err, ErrNotUp) {
+	if _, err := Down(t.Context(), DefaultName, opt); !errors.Is(err, ErrNotUp) {
 		t.Errorf("down with nothing up: %v", err)
 	}
 	// Another process starts it and ends.
@@ -33,15 +33,15 @@ func TestContainersUpAndDown(t *testing.T) {
 	if out, err := cmd.Output(); err != nil {
 		t.Fatalf("up: %v %s", err, out)
 	}
-	s, err := IsUp(t.Context(), opt)
+	s, err := IsUp(t.Context(), DefaultName, opt)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _, _ = Down(context.Background(), opt) })
+	t.Cleanup(func() { _, _ = Down(context.Background(), DefaultName, opt) })
 	if len(s.Nodes) != len(small().Nodes()) || len(s.Teams) != 1 || s.Teams[0].Key != system.TeamKey(system.DefaultTeam) {
 		t.Errorf("it says of itself: %+v", s)
 	}
-	if _, err := Up(t.Context(), small(), opt); !errors.Is(err, ErrUp) || !strings.Contains(err.Error(), "ratel down") {
+	if _, err := Up(t.Context(), DefaultName, small(), opt); !errors.Is(err, ErrUp) || !strings.Contains(err.Error(), "ratel down") {
 		t.Errorf("a second one: %v", err)
 	}
 	// A run of the same owner sweeps what is dead, and not this.
@@ -60,13 +60,13 @@ func TestContainersUpAndDown(t *testing.T) {
 			t.Errorf("%s: %s", n.Name, res.Status)
 		}
 	}
-	if down, err := Down(t.Context(), opt); err != nil || down.Run != s.Run {
+	if down, err := Down(t.Context(), DefaultName, opt); err != nil || down.Run != s.Run {
 		t.Errorf("down: %+v %v", down, err)
 	}
 	if left := leftOf(t, s.Run); !left.Empty() {
 		t.Errorf("left behind: %s", left)
 	}
-	if _, err := IsUp(t.Context(), opt); !errors.Is(err, ErrNotUp) {
+	if _, err := IsUp(t.Context(), DefaultName, opt); !errors.Is(err, ErrNotUp) {
 		t.Errorf("after down: %v", err)
 	}
 }
@@ -78,7 +78,7 @@ func TestContainersUpThatFails(t *testing.T) {
 	opt := Options{RoleBinary: os.Getenv("RATEL_BINARY"), Log: t.Output(), CacheDir: cache}
 	top := small()
 	top.Kafka.MinISR = 0 // the broker refuses its configuration and exits
-	if _, err := Up(t.Context(), top, opt); err == nil {
+	if _, err := Up(t.Context(), DefaultName, top, opt); err == nil {
 		t.Error("it came up")
 	}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -88,10 +88,10 @@ func TestContainersUpThatFails(t *testing.T) {
 		}
 		return len(p), nil
 	})
-	if _, err := Up(ctx, small(), opt); !errors.Is(err, context.Canceled) {
+	if _, err := Up(ctx, DefaultName, small(), opt); !errors.Is(err, context.Canceled) {
 		t.Errorf("interrupted: %v", err)
 	}
-	if _, err := IsUp(t.Context(), opt); !errors.Is(err, ErrNotUp) {
+	if _, err := IsUp(t.Context(), DefaultName, opt); !errors.Is(err, ErrNotUp) {
 		t.Errorf("after failures: %v", err)
 	}
 	w := newWorld(t, func(o *Options) { o.CacheDir = cache })

@@ -19,7 +19,6 @@ import (
 	"sync"
 	"time"
 
-	tc "github.com/testcontainers/testcontainers-go"
 	tclog "github.com/testcontainers/testcontainers-go/log"
 
 	"github.com/ratel-sim/ratel/system"
@@ -65,6 +64,9 @@ type Options struct {
 	// Observe is whom roles tell about themselves, where the topology's telemetry is enabled. Its address must be one that
 	// containers reach.
 	Observe process.Observe
+	// ObserveInto is the name of a standing world of this machine that roles tell about themselves, instead of Observe. Its
+	// shepherds are joined to this world's network while this world is there. Where the topology's telemetry is enabled.
+	ObserveInto string
 	// LogDir, if set, gets every node's output as <node>.log.
 	LogDir string
 	// Keep leaves everything running when Drive returns, for a person to look at; the next run's sweep removes it.
@@ -86,7 +88,8 @@ type World struct {
 	watcher *reaper.Watcher
 	ports   *hostports.Block
 	images  struct{ kafka, role, mysql, s3 string }
-	network *tc.DockerNetwork
+	network string // its name
+	joined  joined
 	wall    *rt.Wall
 	broken  context.CancelCauseFunc
 

@@ -61,6 +61,21 @@ func Detached(dir, run string) bool {
 	return err == nil
 }
 
+// DetachedRuns lists the runs that are marked so, sorted.
+func DetachedRuns(dir string) ([]string, error) {
+	entries, err := os.ReadDir(filepath.Dir(markerPath(dir, "")))
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, docker.Explain("look for standing runs", err)
+	}
+	var runs []string
+	for _, e := range entries {
+		if run, ok := strings.CutSuffix(e.Name(), ".up"); ok {
+			runs = append(runs, run)
+		}
+	}
+	return runs, nil
+}
+
 // Forget takes the mark back, after the run was reaped.
 func Forget(dir, run string) error {
 	for _, path := range []string{markerPath(dir, run), lockPath(dir, run)} {
@@ -128,7 +143,7 @@ func Reap(ctx context.Context, engine *docker.Engine, run string) error {
 			if left.Empty() {
 				return nil
 			}
-			err = remove(ctx, engine, left)
+			err = remove(ctx, engine, run, left)
 		}
 		if ctx.Err() != nil {
 			return fmt.Errorf("run %s could not be removed in time (%s left): %w", run, left, errors.Join(ctx.Err(), err))
@@ -140,10 +155,11 @@ func Reap(ctx context.Context, engine *docker.Engine, run string) error {
 	}
 }
 
-// remove takes away containers first, since they hold the volumes and the networks. It removes one at a time: when many
+// remove takes away containers first, since they hold the volumes and the networks. Then it takes other runs' containers out
+// of the networks, where they would be in the way. It does one thing at a time: when many
 // containers leave one network at once, Docker Engine 20.10 now and then locks up for good (moby issue 46661: of two of its
 // locks, a container that leaves takes one first and the removal of an endpoint the other).
-func remove(ctx context.Context, engine *docker.Engine, left Left) error {
+func remove(ctx context.Context, engine *docker.Engine, run string, left Left) error {
 	var errs []error
 	for _, id := range left.Containers {
 		_, err := engine.ContainerRemove(ctx, id, client.ContainerRemoveOptions{Force: true, RemoveVolumes: true})
@@ -154,7 +170,26 @@ func remove(ctx context.Context, engine *docker.Engine, left Left) error {
 		errs = append(errs, ignoreGone(err))
 	}
 	for _, id := range left.Networks {
+		errs = append(errs, disconnect(ctx, engine, run, id))
 		_, err := engine.NetworkRemove(ctx, id, client.NetworkRemoveOptions{})
+		errs = append(errs, ignoreGone(err))
+	}
+	return errors.Join(errs...)
+}
+
+// disconnect takes everybody out of a run's network who is not of that run: a standing world that this one was observed by, or
+// what a person has put there. Also those that do not run now: the engine would not start them again without the network.
+func disconnect(ctx context.Context, engine *docker.Engine, run, network string) error {
+	there, err := engine.ContainerList(ctx, client.ContainerListOptions{All: true, Filters: client.Filters{}.Add("network", network)})
+	if err != nil {
+		return fmt.Errorf("look who else is in the network: %w", err)
+	}
+	var errs []error
+	for _, c := range there.Items {
+		if c.Labels[RunLabel] == run {
+			continue // it could not be removed, or is just being made
+		}
+		_, err := engine.NetworkDisconnect(ctx, network, client.NetworkDisconnectOptions{Container: c.ID, Force: true})
 		errs = append(errs, ignoreGone(err))
 	}
 	return errors.Join(errs...)
