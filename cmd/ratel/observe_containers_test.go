@@ -63,20 +63,8 @@ func TestContainersObserveInto(t *testing.T) {
 	runs := []string{runIn(t, home, "up.json"), runIn(t, home, filepath.Join("up", "observer.json"))}
 
 	u.printedLines(ctx, out)
-	heading := regexp.MustCompile(`(?m)^(Query what it says|Follow chunks).*:$`).FindAllString(out, -1)
-	if len(heading) != 2 {
-		t.Fatalf("up printed about telemetry only %q", heading)
-	}
-	ticks, traces := block(t, out, heading[0]), block(t, out, heading[1])
-	soon(t, "ticks of every role", func() (string, bool) {
-		seen := map[any]bool{}
-		for _, row := range u.rows(ctx, ticks) {
-			if n, ok := row["COUNT"].(float64); ok && n > 0 {
-				seen[row["role"]] = true
-			}
-		}
-		return fmt.Sprint(seen), len(seen) == 5
-	})
+	ticks, traces := telemetryLinesOf(t, out)
+	u.everyRoleTicks(ctx, ticks)
 	soon(t, "a trace from ingest to index and count", func() (string, bool) {
 		steps := map[any][]string{}
 		for _, row := range u.rows(ctx, traces) {
@@ -99,7 +87,18 @@ func TestContainersObserveInto(t *testing.T) {
 		t.Errorf("up --show does not say that nobody observes any more")
 	}
 	countsByHTTP(ctx, t, out, "alone")
-	if down, _, code := u.ratel(ctx, "down", "--all"); code != exitPass || !strings.HasPrefix(down, "removed: run "+runs[0]) {
+	if _, _, code := u.ratel(ctx, "up", "--name", "observer", "--topology", observer); code != exitPass {
+		t.Fatalf("up of another observer: exit %d", code)
+	}
+	runs = append(runs, runIn(t, home, filepath.Join("up", "observer.json")))
+	shown, _, _ := u.ratel(ctx, "up", "--show", "--name", "default")
+	ticks, _ = telemetryLinesOf(t, shown)
+	u.everyRoleTicks(ctx, ticks)
+	if down, _, code := u.ratel(ctx, "down"); code != exitPass || !strings.HasPrefix(down, "removed: run "+runs[0]) {
+		t.Errorf("down of the observed: exit %d", code)
+	}
+	u.everyRoleTicks(ctx, ticks) // of what it was told before
+	if down, _, code := u.ratel(ctx, "down", "--all"); code != exitPass || !strings.HasPrefix(down, "removed: observer, run "+runs[2]) {
 		t.Errorf("down --all: exit %d", code)
 	}
 	for _, run := range runs {
@@ -110,6 +109,30 @@ func TestContainersObserveInto(t *testing.T) {
 			}
 		}
 	}
+}
+
+// telemetryLinesOf are the lines that up prints for a world that is observed.
+func telemetryLinesOf(t *testing.T, out string) (ticks, traces string) {
+	t.Helper()
+	headings := regexp.MustCompile(`(?m)^(Query what it says|Follow chunks).*:$`).FindAllString(out, -1)
+	if len(headings) != 2 {
+		t.Fatalf("up printed about telemetry only %q", headings)
+	}
+	return block(t, out, headings[0]), block(t, out, headings[1])
+}
+
+// everyRoleTicks runs a printed line until it counts ticks of every role.
+func (u *user) everyRoleTicks(ctx context.Context, line string) {
+	u.t.Helper()
+	soon(u.t, "ticks of every role", func() (string, bool) {
+		seen := map[any]any{}
+		for _, row := range u.rows(ctx, line) {
+			if n, ok := row["COUNT"].(float64); ok && n > 0 {
+				seen[row["role"]] = n
+			}
+		}
+		return fmt.Sprint(seen), len(seen) == 5
+	})
 }
 
 // rows runs a printed line that queries, and reads the result's rows.
@@ -178,7 +201,7 @@ func soon(t *testing.T, what string, holds func() (detail string, ok bool)) {
 	detail, ok := "", false
 	for began := time.Now(); !ok && time.Since(began) < time.Minute; time.Sleep(100 * time.Millisecond) {
 		if detail, ok = holds(); ok {
-			t.Logf("%s after %v", what, time.Since(began).Round(time.Millisecond))
+			t.Logf("%s after %v (%s)", what, time.Since(began).Round(time.Millisecond), detail)
 			return
 		}
 	}

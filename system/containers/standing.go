@@ -49,6 +49,9 @@ type Standing struct {
 type StandingObserver struct {
 	Name string `json:"name"`
 	Run  string `json:"run"`
+	// Team is whose key the roles give there; Shepherds is how many of its shepherds they tell.
+	Team      string `json:"team"`
+	Shepherds int    `json:"shepherds"`
 }
 
 // StandingNode is one node of a standing world.

@@ -166,12 +166,7 @@ func (w *World) makeNetwork(ctx context.Context) (netip.Prefix, error) {
 		if err := errors.Join(err, probe.Remove(ctx)); err != nil {
 			return netip.Prefix{}, docker.Explain("make the run's network", err)
 		}
-		var subnet netip.Prefix
-		for _, c := range seen.Network.IPAM.Config {
-			if c.Subnet.Addr().Is4() {
-				subnet = c.Subnet
-			}
-		}
+		subnet := subnetOf(seen.Network.IPAM)
 		if !subnet.IsValid() {
 			return netip.Prefix{}, &docker.Error{What: "make the run's network", Why: "the engine gave it no IPv4 subnet", Fix: "check the engine's default-address-pools"}
 		}
@@ -194,6 +189,16 @@ func (w *World) makeNetwork(ctx context.Context) (netip.Prefix, error) {
 // first, so names are in the order of time: a standing world's shepherd that later joins another's network keeps its own.
 func networkName(began time.Time, run string) string {
 	return fmt.Sprintf("ratel-%s-%s", began.UTC().Format("20060102t150405.000"), run)
+}
+
+// subnetOf is a network's IPv4 subnet; invalid if it has none.
+func subnetOf(ipam network.IPAM) (subnet netip.Prefix) {
+	for _, c := range ipam.Config {
+		if c.Subnet.Addr().Is4() {
+			subnet = c.Subnet
+		}
+	}
+	return subnet
 }
 
 // gatewayOf is this machine's address in a network: its first.

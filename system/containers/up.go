@@ -62,6 +62,7 @@ func Up(ctx context.Context, name string, t system.Topology, opt Options) (*Stan
 			return errors.Join(err, os.Remove(standingPath(w.cache, name)))
 		}
 		w.opt.Keep = true
+		w.takeOver(ctx, up)
 		return nil
 	})
 	if err != nil {

@@ -176,6 +176,26 @@ func TestRolesTellTheShepherdsThatHaveJoined(t *testing.T) {
 	}
 }
 
+// A world that comes up under the name of an earlier observer takes its place if what is configured elsewhere still fits.
+func TestWhoCanTakeAnObserversPlace(t *testing.T) {
+	t.Parallel()
+	was := StandingObserver{Name: "observer", Run: "old", Team: "load", Shepherds: 2}
+	for _, tt := range []struct {
+		shepherds int
+		team      string
+		want      string
+	}{
+		{2, "load", ""}, {3, "load", ""}, {1, "load", "its roles tell 2 shepherds, and there are 1"}, {2, "other", `the key of the team "load", and there is no such team`},
+	} {
+		top := system.Default()
+		top.Shepherds, top.Teams = tt.shepherds, []system.Team{{Name: "first"}, {Name: tt.team}}
+		err := was.replaceableBy(laidOut(t, top).Standing())
+		if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
+			t.Errorf("%d shepherds and the team %s: %v, want %q", tt.shepherds, tt.team, err, tt.want)
+		}
+	}
+}
+
 // A standing world's shepherds keep publishing their ports through their own network, whose name comes first.
 func TestNetworksAreNamedInTheOrderOfTime(t *testing.T) {
 	t.Parallel()
