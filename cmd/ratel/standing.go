@@ -97,11 +97,18 @@ func telemetryLines(ctx context.Context, s *containers.Standing, opt containers.
 Query what it says about itself, which goes to the world %[1]q: ticks, by role:
   %[2]s
 
-Follow chunks of events from ingest to index, one in %[3]d:
+Follow chunks of events from ingest to index; %[3]s is told of:
   %[4]s
 `, by.Name,
-		queryLine(at, key, "__all__", `{"time_range":600,"calculations":[{"op":"COUNT"}],"breakdowns":["role"],"filters":[{"column":"meta.kind","op":"=","value":"tick"}]}`), s.Topology.Telemetry.ProduceSample,
+		queryLine(at, key, "__all__", `{"time_range":600,"calculations":[{"op":"COUNT"}],"breakdowns":["role"],"filters":[{"column":"meta.kind","op":"=","value":"tick"}]}`), oneIn(s.Topology.Telemetry.ProduceSample),
 		queryLine(at, key, "__all__", `{"time_range":600,"calculations":[{"op":"SUM","column":"events"},{"op":"MAX","column":"delay_ms"}],"breakdowns":["trace.trace_id","meta.kind","node"],"filters":[{"column":"trace.trace_id","op":"exists"}],"orders":[{"column":"trace.trace_id"}]}`)), nil
+}
+
+func oneIn(n int) string {
+	if n == 1 {
+		return "each"
+	}
+	return fmt.Sprintf("one in %d", n)
 }
 
 // apiHeaders are curl's arguments for a request with a team's key.
