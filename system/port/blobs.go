@@ -39,7 +39,6 @@ type Part struct {
 // lists only one. Data is not kept by reference.
 type Blobs interface {
 	Put(ctx context.Context, key string, data []byte, cond Condition) (BlobInfo, error)
-	// Get returns an object whole. What it and GetRange return may be the store's own bytes: they must not be changed.
 	Get(ctx context.Context, key string) ([]byte, BlobInfo, error)
 	// GetRange reads length bytes from off on; fewer if the object ends before.
 	GetRange(ctx context.Context, key string, off, length int64) ([]byte, error)
