@@ -109,6 +109,7 @@ type Aggregator struct {
 	cells    []int32
 	sub      []int32 // of calculations with filters
 	subCells []int32
+	work     workspace
 }
 
 // New makes an aggregator for a checked query.
@@ -171,7 +172,7 @@ func (a *Aggregator) block(b *segment.Block, within bool, only int) {
 	if n == 0 {
 		return
 	}
-	in := input{n: n, rows: rows}
+	in := input{n: n, rows: rows, work: &a.work}
 	if a.plan.weighted && !b.Unsampled {
 		in.weight = weights(b.SampleRate[:b.Rows])
 	}
@@ -334,11 +335,14 @@ func (a *Aggregator) part(b *segment.Block, in *input, where *condition) input {
 	n := 0
 	for k := range in.n {
 		row, cell, _ := in.at(k)
+		a.sub[n], a.subCells[n] = int32(row), cell
 		if a.keep[row] {
-			a.sub[n], a.subCells[n] = int32(row), cell
 			n++
 		}
 	}
-	part.n, part.rows, part.cells = n, a.sub[:n], a.subCells[:n]
+	part.n, part.rows = n, a.sub[:n]
+	if in.cells != nil {
+		part.cells = a.subCells[:n]
+	}
 	return part
 }

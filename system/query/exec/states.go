@@ -3,7 +3,6 @@ package exec
 import (
 	"encoding/binary"
 	"math"
-	"math/bits"
 	"slices"
 
 	"github.com/ratel-sim/ratel/system/event"
@@ -52,6 +51,7 @@ type input struct {
 	cells  []int32 // by place in rows; nil: all in cell
 	cell   int32
 	weight []int64 // sample rates by row; nil if all are 1
+	work   *workspace
 }
 
 // at is the k-th row, its cell and its weight.
@@ -125,10 +125,25 @@ func (s *counts) update(in *input, _ *segment.Vector) int64 {
 		for _, c := range in.cells[:in.n] {
 			s.cells[c]++
 		}
+	case in.cells == nil:
+		sum := uint64(0)
+		if in.rows == nil {
+			for _, r := range in.weight[:in.n] {
+				sum += clampRate(r)
+			}
+		}
+		for _, row := range in.rows {
+			sum += clampRate(in.weight[row])
+		}
+		s.cells[in.cell] += sum
+	case in.rows == nil:
+		cells := in.cells[:in.n]
+		for k, r := range in.weight[:in.n] {
+			s.cells[cells[k]] += clampRate(r)
+		}
 	default:
-		for k := range in.n {
-			_, c, w := in.at(k)
-			s.cells[c] += w
+		for k, row := range in.rows[:in.n] {
+			s.cells[in.cells[k]] += clampRate(in.weight[row])
 		}
 	}
 	return 0
@@ -142,115 +157,6 @@ func (s *counts) take(i int, o states, j int)   { s.cells[i] = o.(*counts).cells
 func (s *counts) grown() int64                  { return 0 }
 func (s *counts) append(b []byte, i int) []byte { return binary.AppendUvarint(b, s.cells[i]) }
 func (s *counts) read(d *decoder, i int)        { s.cells[i] = d.uint() }
-
-type totals struct {
-	cells   []total
-	windows []window // by cell, while a block is added
-}
-
-func (s *totals) resize(n int) { s.cells = resized(s.cells, n) }
-func (s *totals) cost() int64  { return 120 }
-
-func (s *totals) update(in *input, v *segment.Vector) int64 {
-	uniform := v.Kinds == nil
-	switch {
-	case uniform && v.Uniform == event.Float && in.rows == nil && in.cells == nil && in.weight == nil:
-		t := &s.cells[in.cell]
-		t.added(t.exact.addAll(v.Floats[:in.n]))
-	case uniform && v.Uniform == event.Float && in.weight == nil && len(s.cells) <= in.n/rowsPerWindow:
-		s.addWindows(in, v.Floats)
-	case uniform && v.Uniform == event.Float:
-		for k := range in.n {
-			row, c, w := in.at(k)
-			if f := v.Floats[row]; finite(f) {
-				s.cells[c].addFloat(f, w)
-			}
-		}
-	case uniform && v.Uniform == event.Int:
-		for k := range in.n {
-			row, c, w := in.at(k)
-			s.cells[c].addInt(v.Ints[row], w)
-		}
-	case !uniform:
-		for k := range in.n {
-			row, c, w := in.at(k)
-			switch v.Kinds[row] {
-			case event.Float:
-				if f := v.Floats[row]; finite(f) {
-					s.cells[c].addFloat(f, w)
-				}
-			case event.Int:
-				s.cells[c].addInt(v.Ints[row], w)
-			}
-		}
-	}
-	return 0
-}
-
-// rowsPerWindow is from how many rows a cell on windows are worth their while.
-const rowsPerWindow = 4
-
-// addWindows adds floats whose weight is 1.
-func (s *totals) addWindows(in *input, floats []float64) {
-	s.windows = resized(s.windows, len(s.cells))
-	for i := range s.windows {
-		s.windows[i] = window{base: noBase}
-	}
-	windows := s.windows
-	for k := range in.n {
-		row, c := k, in.cell
-		if in.rows != nil {
-			row = int(in.rows[k])
-		}
-		if in.cells != nil {
-			c = in.cells[k]
-		}
-		// As window.add has it; a call for each row would take as long again.
-		b, w := math.Float64bits(floats[row]), &windows[c]
-		shift := b>>52&0x7ff - w.base
-		if shift >= windowSpan {
-			t := &s.cells[c]
-			t.added(t.exact.addOutside(w, floats[row]))
-			continue
-		}
-		mant, sign := b&(1<<52-1)|1<<52, uint64(int64(b)>>63)
-		var carry uint64
-		w.lo, carry = bits.Add64(w.lo, mant<<(shift&63)^sign, sign&1)
-		w.hi += mant>>1>>(63-shift&63) ^ sign + carry
-		w.n++
-	}
-	for i := range s.windows {
-		t := &s.cells[i]
-		t.added(t.exact.flush(&s.windows[i]))
-	}
-}
-
-func (s *totals) merge(i int, o states, j int) int64 {
-	s.cells[i].merge(&o.(*totals).cells[j])
-	return 0
-}
-func (s *totals) take(i int, o states, j int) { s.cells[i] = o.(*totals).cells[j] }
-func (s *totals) grown() int64                { return 0 }
-
-func (s *totals) append(b []byte, i int) []byte {
-	t := &s.cells[i]
-	t.settle()
-	b = binary.AppendUvarint(b, t.weight<<1|flag(t.anyFloat))
-	return t.exact.append(b)
-}
-
-func (s *totals) read(d *decoder, i int) {
-	w := d.uint()
-	s.cells[i].weight, s.cells[i].anyFloat = w>>1, w&1 != 0
-	s.cells[i].exact.read(d)
-}
-
-func flag(b bool) uint64 {
-	if b {
-		return 1
-	}
-	return 0
-}
 
 // extreme is the smallest or largest number of a cell. Of numbers that are equal, the whole one is kept.
 type extreme struct {
@@ -432,28 +338,6 @@ func (s *distincts) grown() (n int64) {
 }
 func (s *distincts) append(b []byte, i int) []byte { return s.cells[i].append(b) }
 func (s *distincts) read(d *decoder, i int)        { s.cells[i].read(d) }
-
-// wholeOrFloat is a sum as a value.
-func (t *total) value() event.Value {
-	if t.weight == 0 {
-		return event.Value{}
-	}
-	units := t.units()
-	if !t.anyFloat {
-		if whole := units.Rsh(units, unitBit); whole.IsInt64() {
-			return event.IntValue(whole.Int64())
-		}
-		units.Lsh(units, unitBit)
-	}
-	return number(round(units))
-}
-
-func (t *total) average() event.Value {
-	if t.weight == 0 {
-		return event.Value{}
-	}
-	return number(round(t.units()) / float64(t.weight))
-}
 
 // number is a float as a value; null where it is beyond all numbers.
 func number(f float64) event.Value {
