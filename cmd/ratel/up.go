@@ -65,7 +65,7 @@ With --name several such worlds can be up at a time, and --observe-into has one 
 	fl.StringVar(&scenario, "scenario", "", "take the topology of this scenario")
 	fl.StringArrayVar(&set, "set", nil, "with --scenario, a parameter of it: name=value")
 	fl.StringVar(&into, "observe-into", "", "let every role describe itself in wide events to the world of this name, which is up")
-	fl.StringVar(&observe.URL, "observe", "", "the same to this ingest of the batch API's form: a URL that containers reach")
+	fl.StringVar(&observe.URL, "observe", "", "let every role describe itself in wide events to this ingest of the batch API's form: a URL that containers reach")
 	fl.StringVar(&observe.Key, "observe-key", "", "with --observe, the API key there")
 	images.register(cmd)
 	fl.BoolVar(&show, "show", false, "print what is up already, of several a list or that of --name, and start nothing")

@@ -89,10 +89,10 @@ func (w *World) takeOver(ctx context.Context, s *Standing) {
 	}
 	for _, name := range names {
 		other, err := loadStanding(w.cache, name)
-		if err == nil && other.Observer.Name == s.Name && other.Run != s.Run {
-			err = takeOneOver(ctx, w.engine, w.cache, s, other)
+		if err != nil || other.Observer.Name != s.Name || other.Run == s.Run {
+			continue
 		}
-		if err != nil {
+		if err := takeOneOver(ctx, w.engine, w.cache, s, other); err != nil {
 			w.say("%q does not observe %q as an earlier world of its name did: %v", s.Name, name, err)
 		}
 	}

@@ -138,8 +138,8 @@ func TestWorldsThatNoFileTellsOfAreLetGo(t *testing.T) {
 	if err := errors.Join(reaper.Detach(cache, "lost"), os.WriteFile(standingPath(cache, "shop"), []byte("{"), 0o600)); err != nil {
 		t.Fatal(err)
 	}
-	if err := disown(cache); err == nil || !strings.Contains(err.Error(), "is damaged") {
-		t.Errorf("with a damaged file: %v", err)
+	if err := disown(cache); err != nil {
+		t.Errorf("with a damaged file of another world: %v", err)
 	}
 	if !reaper.Detached(cache, "lost") || !reaper.Detached(cache, "named") {
 		t.Error("a world was let go while nobody knew whose it was")
