@@ -260,10 +260,10 @@ func (b *Builder) Set(name string, v Value) {
 		b.Fail(TextColumns)
 		return
 	}
-	if n == len(b.slab) && !b.grow() {
+	if n == cap(b.fields) && !b.grow() {
 		return
 	}
-	b.fields = b.slab[:n+1]
+	b.fields = b.fields[:n+1]
 	b.fields[n] = Field{Name: name, Value: v}
 	b.size += len(name) + len(v.str)
 	b.check()
@@ -285,7 +285,7 @@ func (b *Builder) grow() bool {
 		return false
 	}
 	b.slab = b.memory.slab(size)
-	copy(b.slab, b.fields)
+	b.fields = b.slab[:copy(b.slab, b.fields)]
 	return true
 }
 

@@ -33,7 +33,7 @@ func (m *Memory) slab(n int) []Field {
 	}
 	m.slabs[m.used] = m.slabs[m.used][:n]
 	m.used++
-	return m.slabs[m.used-1]
+	return m.slabs[m.used-1][:n:n]
 }
 
 // textStep is what is taken at once for texts.

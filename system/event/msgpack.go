@@ -154,6 +154,7 @@ func (d *msgpackDecoder) members(prefix string, n, depth int) {
 		}
 		name, isText := d.str()
 		switch {
+		case depth == 1 && isText && name == d.Expected():
 		case !isText:
 			d.Fail("A field's name is not a string.")
 			d.skip()

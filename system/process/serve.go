@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/net/netutil"
 
+	"github.com/ratel-sim/ratel/system/process/frames"
 	"github.com/ratel-sim/ratel/system/rt"
 )
 
@@ -63,7 +64,7 @@ func serve(n node, faces []face, stop func(), log *slog.Logger) (*servers, error
 		l := listeners[i]
 		if f.grpc {
 			speakGRPC(one.Server)
-			l = netutil.LimitListener(l, maxConnections)
+			l = frames.Listen(netutil.LimitListener(l, maxConnections), receiveBuffer)
 		}
 		n.Go(f.name, func(context.Context) {
 			err := one.Serve(l)

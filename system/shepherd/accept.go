@@ -180,6 +180,9 @@ func (s *Shepherd) accept(ctx context.Context, t *tenant, ds *port.Dataset, req 
 		return shed
 	}
 	s.directory.LearnEvents(ds.ID, req.Events[:len(statuses)])
+	if req.forget != nil {
+		req.forget()
+	}
 	s.send(ctx, chunks, statuses)
 	told.add(chunks)
 	if req.Receipts {

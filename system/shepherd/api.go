@@ -23,6 +23,8 @@ type Request struct {
 	Events  []event.Event
 	// Receipts asks the answer to say where in Kafka each accepted event is.
 	Receipts bool
+
+	forget func() // called, if there is one, when the events are not looked at any more: before Kafka has answered
 }
 
 // Status is the answer for one event.

@@ -213,7 +213,7 @@ func (h *handler) batch(w http.ResponseWriter, r *http.Request, in *intake, data
 		failWith(w, err)
 		return
 	}
-	answer := h.accept(r, in.t, dataset, items)
+	answer := h.accept(r, in, dataset, items)
 	if answer.Code != http.StatusOK {
 		fail(w, answer.Code, answer.Error)
 		return
@@ -245,7 +245,7 @@ func (h *handler) event(w http.ResponseWriter, r *http.Request, in *intake, data
 		failWith(w, err)
 		return
 	}
-	answer := h.accept(r, in.t, dataset, []event.Item{item})
+	answer := h.accept(r, in, dataset, []event.Item{item})
 	if answer.Code != http.StatusOK {
 		fail(w, answer.Code, answer.Error)
 		return
@@ -269,31 +269,35 @@ func tellRate(w http.ResponseWriter, r Rate) {
 	}
 }
 
-// accept passes on the events that could be decoded and merges the answers with those for the others.
-func (h *handler) accept(r *http.Request, t *tenant, dataset string, items []event.Item) Answer {
-	events := make([]event.Event, 0, len(items))
+// accept passes on the events that could be decoded and merges the answers with those for the others. The items are forgotten.
+func (h *handler) accept(r *http.Request, in *intake, dataset string, items []event.Item) Answer {
+	events := in.gather(len(items))
+	var merged []Status // of all items, if some could not be decoded
 	for i := range items {
 		if items[i].Problem == "" {
 			events = append(events, items[i].Event)
+			continue
 		}
+		if merged == nil {
+			merged = make([]Status, len(items))
+		}
+		merged[i] = Status{Code: Malformed, Error: items[i].Problem, Partition: -1, Offset: -1}
 	}
 	answer := Answer{Code: http.StatusOK}
 	if len(events) > 0 {
-		answer = h.s.acceptFrom(r.Context(), t, Request{Dataset: dataset, Events: events, Receipts: r.Header.Get(headerReceipts) == receiptsKafka})
-		if answer.Code != http.StatusOK || len(events) == len(items) {
+		answer = h.s.acceptFrom(r.Context(), in.t, Request{Dataset: dataset, Events: events, Receipts: r.Header.Get(headerReceipts) == receiptsKafka, forget: in.forget})
+		if answer.Code != http.StatusOK || merged == nil {
 			return answer
 		}
 	}
-	merged := make([]Status, len(items))
 	bad := Totals{}
-	for i, next := 0, 0; i < len(items); i++ {
-		if items[i].Problem == "" {
-			merged[i] = answer.Statuses[next]
-			next++
+	for i, next := 0, 0; i < len(merged); i++ {
+		if merged[i].Code != 0 {
+			bad.Malformed++
 			continue
 		}
-		merged[i] = Status{Code: Malformed, Error: items[i].Problem, Partition: -1, Offset: -1}
-		bad.Malformed++
+		merged[i] = answer.Statuses[next]
+		next++
 	}
 	h.s.add(bad)
 	answer.Statuses = merged

@@ -158,7 +158,7 @@ func (h *handler) export(ctx context.Context, header http.Header, signal otlp.Si
 	if err != nil {
 		return exportProblem(err)
 	}
-	return h.deliver(ctx, t, req)
+	return h.deliver(ctx, in, req)
 }
 
 // exportProblem answers with an error that was found while a body was read.
@@ -170,15 +170,16 @@ func exportProblem(err error) export {
 	return exportFailed(http.StatusBadRequest, err.Error())
 }
 
-// deliver takes the events that could be decoded.
-func (h *handler) deliver(ctx context.Context, t *tenant, req *otlp.Request) export {
-	parts, at, err := partsOf(req)
+// deliver takes the events that could be decoded. The items are forgotten.
+func (h *handler) deliver(ctx context.Context, in *intake, req *otlp.Request) export {
+	parts, at, err := partsOf(req, in.gather(len(req.Items)))
 	if err != nil {
 		return exportProblem(err)
 	}
+	problems := problemsOf(req.Items)
 	answer := Answer{Code: http.StatusOK}
 	if len(parts) > 0 {
-		answer = h.s.acceptWhole(ctx, t, parts)
+		answer = h.s.acceptWhole(ctx, in.t, parts, in.forget)
 	}
 	if answer.Code != http.StatusOK {
 		return exportFailed(answer.Code, answer.Error)
@@ -192,7 +193,7 @@ func (h *handler) deliver(ctx context.Context, t *tenant, req *otlp.Request) exp
 	}
 	bad := Totals{}
 	e.rejected = req.Rejected(func(item int) bool {
-		text := req.Items[item].Problem
+		text := problems[item]
 		if text != "" {
 			bad.Malformed++
 		} else if s := &answer.Statuses[at[item]]; s.Code == Malformed {
@@ -230,9 +231,23 @@ func outcome(statuses []Status) export {
 	return exportFailed(http.StatusTooManyRequests, text)
 }
 
-// partsOf sorts a request's events by their datasets. at says, for each item, which of the statuses will be its.
-func partsOf(req *otlp.Request) (parts []part, at []int32, err error) {
-	events := make([]event.Event, 0, len(req.Items))
+// problemsOf says what is wrong with those items that could not be decoded.
+func problemsOf(items []event.Item) map[int]string {
+	var problems map[int]string // mostly there are none
+	for i := range items {
+		if text := items[i].Problem; text != "" {
+			if problems == nil {
+				problems = map[int]string{}
+			}
+			problems[i] = text
+		}
+	}
+	return problems
+}
+
+// partsOf sorts a request's events by their datasets, and puts them into events. at says, for each item, which of the statuses will
+// be its.
+func partsOf(req *otlp.Request, events []event.Event) (parts []part, at []int32, err error) {
 	at = make([]int32, len(req.Items))
 	byName := map[string][]int{} // the runs of each dataset
 	names := make([]string, 0, 1)

@@ -23,8 +23,9 @@ type part struct {
 
 // acceptWhole takes a request for several datasets of which either all events are let in or none, because its answer cannot
 // say which were: what is turned away is sent again as a whole, and what had been let in would be there twice. Only Kafka
-// can then still refuse some. The answer has a status for each event, part after part.
-func (s *Shepherd) acceptWhole(ctx context.Context, t *tenant, parts []part) Answer {
+// can then still refuse some. The answer has a status for each event, part after part. forget is called when the events are not
+// looked at any more, before Kafka has answered.
+func (s *Shepherd) acceptWhole(ctx context.Context, t *tenant, parts []part, forget func()) Answer {
 	n := 0
 	for i := range parts {
 		n += len(parts[i].events)
@@ -46,6 +47,7 @@ func (s *Shepherd) acceptWhole(ctx context.Context, t *tenant, parts []part) Ans
 		fillOpen(a.Statuses, turned)
 	}
 	if chunks := s.loadWhole(t, parts, a.Statuses); len(chunks) > 0 {
+		forget()
 		s.send(ctx, chunks, a.Statuses)
 		told.add(chunks)
 	}
