@@ -145,6 +145,9 @@ func (v *Resolver) LearnEvents(dataset int64, events []event.Event) {
 	fresh := false
 	var before []event.Field
 	for i := range events {
+		if i > 0 && events[i].Alike(&events[i-1]) {
+			continue
+		}
 		fields := events[i].Fields
 		for j := range fields {
 			f := &fields[j]

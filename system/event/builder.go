@@ -28,7 +28,9 @@ type Builder struct {
 	size    int     // of its names and values once flattened
 	joined  int     // bytes of names joined so far, those of replaced fields included
 	before  []Field // of the last event that was taken
+	shape   *Field  // of that event
 	alike   bool    // so far its names are those of before, so none of them is there twice
+	kinds   bool    // and so are the kinds of its values
 	index   names   // of fields; used once they are not alike
 	left    int     // bytes of the body that are still to be read
 	prefix  []byte  // of nested names
@@ -152,7 +154,7 @@ func (b *Builder) Begin(left int) bool {
 // restart forgets the fields that were gathered.
 func (b *Builder) restart() {
 	b.fields, b.size = b.slab[:0], 0
-	b.alike = true
+	b.alike, b.kinds = true, true
 }
 
 // End makes an item of the event: its time and sample rate are e's, its fields those that were set. It returns false if
@@ -177,7 +179,10 @@ func (b *Builder) End(e *Event) bool {
 	}
 	n := len(b.fields)
 	e.Fields, b.slab = b.fields[:n:n], b.slab[n:]
-	b.before = e.Fields
+	if !b.alike || !b.kinds || n != len(b.before) {
+		b.shape = &e.Fields[0]
+	}
+	b.before, e.shape = e.Fields, b.shape
 	b.items = append(b.items, Item{Event: *e})
 	b.memory.items = b.items
 	return true
@@ -244,6 +249,7 @@ func (b *Builder) Set(name string, v Value) {
 	n := len(b.fields)
 	if b.alike && n < len(b.before) && b.before[n].Name == name {
 		name = b.before[n].Name // one text for both: comparing them later costs nothing
+		b.kinds = b.kinds && b.before[n].Value.kind == v.kind
 	} else {
 		at, ok := b.find(name, n < MaxFields)
 		if !ok {
@@ -264,7 +270,8 @@ func (b *Builder) Set(name string, v Value) {
 		return
 	}
 	b.fields = b.fields[:n+1]
-	b.fields[n] = Field{Name: name, Value: v}
+	f := &b.fields[n] // set part by part: a Field is too large for the compiler to make it in registers
+	f.Name, f.Value = name, v
 	b.size += len(name) + len(v.str)
 	b.check()
 }

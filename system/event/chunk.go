@@ -97,17 +97,16 @@ func appendChunk(dst []byte, dataset Dataset, events []Event, first *ID) []byte 
 
 // previous is what an event's encoding may refer to: the event before it. The zero previous comes before the first.
 type previous struct {
-	id     ID
-	sec    int64
-	nsec   int64
-	fields []Field
-	any    bool
+	id    ID
+	sec   int64
+	nsec  int64
+	event *Event
 }
 
 func appendEvent(dst []byte, e *Event, id ID, before *previous) []byte {
 	sec, nsec := e.Time.Unix(), int64(e.Time.Nanosecond())
 	flags := byte(0)
-	if before.any {
+	if before.event != nil {
 		if id.Source == before.id.Source {
 			flags |= flagSameSource
 		}
@@ -117,7 +116,7 @@ func appendEvent(dst []byte, e *Event, id ID, before *previous) []byte {
 		if sec == before.sec && nsec == before.nsec {
 			flags |= flagSameTime
 		}
-		if sameNames(e.Fields, before.fields) {
+		if e.Alike(before.event) || sameNames(e.Fields, before.event.Fields) {
 			flags |= flagSameNames
 		}
 	}
@@ -150,7 +149,7 @@ func appendEvent(dst []byte, e *Event, id ID, before *previous) []byte {
 		}
 		dst = f.Value.appendTo(dst)
 	}
-	*before = previous{id: id, sec: sec, nsec: nsec, fields: e.Fields, any: true}
+	*before = previous{id: id, sec: sec, nsec: nsec, event: e}
 	return dst
 }
 

@@ -42,7 +42,14 @@ type Event struct {
 	Time       time.Time
 	SampleRate int64 // n of "one in n"; 1 means unsampled. Never below 1.
 	Fields     []Field
+
+	// shape is the first field of the first event of its request that has these names and kinds in this order; nil if that is not
+	// known. It is good as long as nobody changes Fields.
+	shape *Field
 }
+
+// Alike says that the fields of both are known to have the same names and kinds, in the same order. If it is false, they may.
+func (e *Event) Alike(o *Event) bool { return e.shape != nil && e.shape == o.shape }
 
 // Dataset is which dataset events are of. A dataset that was deleted and created again has the same name and another ID.
 type Dataset struct {

@@ -18,12 +18,15 @@ func asDecoded(signal Signal, body []byte, o Options) (text string, chunk []byte
 		return err.Error(), nil
 	}
 	var events []event.Event
+	var items []string
 	for _, item := range r.Items {
 		if item.Problem == "" {
 			events = append(events, item.Event)
 		}
+		e := item.Event
+		items = append(items, fmt.Sprint(item.Problem, e.ID, e.Time, e.SampleRate, e.Fields))
 	}
-	return fmt.Sprintf("%+v %+v %v %v", r.Items, r.Runs, r.owners, r.weights), event.AppendChunkFrom(nil, event.Dataset{ID: 1, Name: "d"}, events, event.ID{Source: 1, Seq: 2})
+	return fmt.Sprintf("%q %+v %v %v", items, r.Runs, r.owners, r.weights), event.AppendChunkFrom(nil, event.Dataset{ID: 1, Name: "d"}, events, event.ID{Source: 1, Seq: 2})
 }
 
 // TestMemoryUsedAgainMakesTheSame decodes one request after another into the same memory, bodies included, and into fresh memory.
