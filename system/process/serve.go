@@ -16,7 +16,7 @@ import (
 )
 
 // Bounds of a gRPC server. What its connections have sent and nobody has read yet is at most maxConnections times
-// receiveBuffer; all else that a request takes is counted where it is served.
+// receiveBuffer, and what frames reads at once; all else that a request takes is counted where it is served.
 const (
 	maxConnections = 256
 	receiveBuffer  = 256 << 10

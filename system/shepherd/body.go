@@ -106,7 +106,7 @@ func (in *intake) gather(n int) []event.Event {
 }
 
 // forget leaves what the request took to the next one: nothing that was decoded is used any more. What was granted for it is held
-// until the end. It is called as soon as the events are on their way, because waiting for Kafka is most of a request's time: few
+// until the end. It is called as soon as the events are encoded, because waiting for Kafka is most of a request's time: few
 // requests then take turns at memory that stays in a core's cache, however many of them wait.
 func (in *intake) forget() {
 	m := in.memory
