@@ -9,13 +9,21 @@ import (
 	common "go.opentelemetry.io/proto/otlp/common/v1"
 
 	"github.com/ratel-sim/ratel/system/event"
+	"github.com/ratel-sim/ratel/system/port"
 )
 
 // TestRequestsAtOnceStayApart: requests take turns at the same memory, and what is stored of one has nothing of another, nor has
-// what becomes of its dataset. Each event says of which request it is in every field.
+// what becomes of its dataset. Each event says of which request it is in every field. A partition refuses everything, so that records
+// are sent again when other requests have the memory that theirs were made from.
 func TestRequestsAtOnceStayApart(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, 3, nil)
+	b.log.on(func(partition int32) error {
+		if partition == 0 {
+			return port.ErrRefused
+		}
+		return nil
+	})
 	h := Handler(b.Shepherd)
 	const senders, requests, events = 8, 50, 7
 	var wg sync.WaitGroup
