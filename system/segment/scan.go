@@ -388,14 +388,8 @@ func (r *fieldReader) read(sc *scanner, n int, whole bool) (v Vector, nulls []bo
 				clear(r.kinds)
 				v.Kinds, mixed = r.kinds, true
 			}
-			for i, level := range r.levels {
-				if level == 0 {
-					continue
-				}
-				if r.kinds[i] != event.Null {
-					return v, nil, fmt.Errorf("row %d has two values", i)
-				}
-				r.kinds[i] = p.kind
+			if !mark(r.kinds, r.levels, p.kind) {
+				return v, nil, errors.New("a row has two values")
 			}
 		} else if mixed || v.Bools != nil || v.Ints != nil || v.Floats != nil || v.Codes != nil {
 			return v, nil, errors.New("a row has two values")
@@ -454,20 +448,29 @@ func (r *fieldReader) readValues(sc *scanner, v *Vector, k event.Kind, p *page, 
 	return err
 }
 
-// spread moves the first present values to the rows whose level is 1, from the end on so that none is overwritten.
+// mark sets the kind of the rows whose level is 1; false if one of them has a kind already.
+func mark(kinds []event.Kind, levels []uint8, k event.Kind) bool {
+	twice := event.Null
+	for i, level := range levels[:len(kinds)] {
+		there := -event.Kind(level) // all ones or zeros, so that nothing is guessed of what comes next
+		twice |= kinds[i] & there
+		kinds[i] |= k & there
+	}
+	return twice == event.Null
+}
+
+// spread moves the first present values to the rows whose level is 1, from the end on so that none is overwritten. Whether a row has one
+// decides only where the next comes from; rows without keep a value of another.
 func spread[T any](values []T, present int, levels []uint8) []T {
 	if present == len(values) {
 		return values
 	}
-	var none T
-	for i := len(values) - 1; i >= 0; i-- {
-		if levels[i] != 0 {
-			present--
-			values[i] = values[present]
-		} else {
-			values[i] = none
-		}
+	i := len(values) - 1
+	for ; present > 0; i-- {
+		values[i] = values[present-1]
+		present -= int(levels[i])
 	}
+	clear(values[:i+1])
 	return values
 }
 

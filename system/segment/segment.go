@@ -85,7 +85,8 @@ type Vector struct {
 	// Kinds has each row's kind; nil if all rows are of kind Uniform.
 	Kinds   []event.Kind
 	Uniform event.Kind
-	// Row i's value is at i in the slice of its kind. A slice is nil if no row has its kind.
+	// Row i's value is at i in the slice of its kind; what a slice has of rows of other kinds means nothing, but codes are in Dict. A
+	// slice is nil if no row has its kind.
 	Bools  []bool
 	Ints   []int64
 	Floats []float64

@@ -146,6 +146,7 @@ func (a *Aggregator) Add(ctx context.Context, src segment.Source) (skipped bool,
 	if a.plan.weighted {
 		heads |= segment.HeadSampleRate
 	}
+	a.grouper.begin()
 	return false, segment.ScanOnly(ctx, src, heads, a.plan.columns, func(b *segment.Block) error {
 		if len(b.Columns) != len(a.plan.columns) {
 			return fmt.Errorf("a block of %s has %d columns, asked for were %d", info.Key, len(b.Columns), len(a.plan.columns))

@@ -195,12 +195,32 @@ type grouper struct {
 	coders  []coder
 	pairers []pairer // pairers[i] pairs what came before with breakdown i+1
 	local   []int32  // by code: the group, or its cell, plus one, 0 not looked up yet, -1 left out
+	of      meaning  // of the codes in local
 	// last has groups found before by the codes of all columns, which often mean the same in the next block: the group plus
 	// one, 0 for none. Combinations that fall on one place displace each other. It is nil until there is a group.
 	last []int32
 	key  []byte
 	tmp  []event.Value
 }
+
+// meaning is what the codes of one breakdown stand for: blocks of a scan often have one dictionary, and then what was looked up for the
+// block before is right for the next.
+type meaning struct {
+	first  *string // of the dictionary; nil where codes mean something else in each block
+	texts  int
+	offset int
+	bar    uint64 // from which groups are left out, and were renumbered when it was lowered
+}
+
+func (g *grouper) meaning(t *table) (m meaning) {
+	if c := &g.coders[0]; len(g.coders) == 1 && !c.ints && len(c.numbers) == 0 && len(c.v.Dict) > 0 {
+		m = meaning{&c.v.Dict[0], len(c.v.Dict), c.offset, t.bar}
+	}
+	return m
+}
+
+// begin forgets what belongs to another scan.
+func (g *grouper) begin() { g.of = meaning{} }
 
 // group fills groups with the selected rows' groups, or with their cells if only is the interval of all of them and not -1; -1
 // stands for those that are left out, and leftOut says whether there are any.
@@ -214,8 +234,19 @@ func (g *grouper) group(t *table, b *segment.Block, rows []int32, n, only int, g
 		g.pairers[i].pair(codes, values, next.codes, next.values)
 		codes, values = g.pairers[i].codes, len(g.pairers[i].left)
 	}
-	g.local = resized(g.local, values)
-	clear(g.local)
+	if of := g.meaning(t); of.first == nil || of != g.of {
+		g.local, g.of = resized(g.local, values), of
+		clear(g.local)
+	} else {
+		local, unknown := g.local, int32(0)
+		for k, code := range codes[:len(groups)] {
+			groups[k] = local[code] - 1
+			unknown |= groups[k]
+		}
+		if unknown >= 0 {
+			return false
+		}
+	}
 	for k, code := range codes {
 		known := g.local[code]
 		if known == 0 {

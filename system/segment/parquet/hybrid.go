@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math/bits"
+	"slices"
 )
 
 // shortestRun is how many equal values are worth a run of their own.
@@ -102,12 +103,12 @@ func DecodeHybrid(dst []uint32, src []byte, w uint, limit uint32) error {
 			fill(part, r.value)
 		} else {
 			unpack32(part, r.packed, w)
-			largest := uint32(0)
+			below := uint64(0) // of every value: negative if it is not below the limit
 			for _, v := range part {
-				largest = max(largest, v)
+				below |= uint64(limit) - 1 - uint64(v)
 			}
-			if largest >= limit {
-				return fmt.Errorf("%w: index %d in a dictionary of %d", ErrFormat, largest, limit)
+			if int64(below) < 0 {
+				return fmt.Errorf("%w: index %d in a dictionary of %d", ErrFormat, slices.Max(part), limit)
 			}
 		}
 		dst, src = dst[r.n:], rest
@@ -139,10 +140,7 @@ func DecodeLevels(dst []uint8, src []byte) (ones int, err error) {
 			fill(part, uint8(r.value))
 			ones += int(r.value) * r.n
 		} else {
-			for i := range part {
-				part[i] = r.packed[i>>3] >> (i & 7) & 1
-				ones += int(part[i])
-			}
+			ones += unpackLevels(part, r.packed)
 		}
 		dst, src = dst[r.n:], rest
 	}
@@ -150,4 +148,20 @@ func DecodeLevels(dst []uint8, src []byte) (ones int, err error) {
 		return 0, fmt.Errorf("%w: %d bytes after the last level", ErrFormat, len(src))
 	}
 	return ones, nil
+}
+
+// unpackLevels fills dst from single bits, and counts the ones.
+func unpackLevels(dst []uint8, packed []byte) (ones int) {
+	const each = 0x0101010101010101 // a bit in each byte
+	for ; len(dst) >= 8; dst, packed = dst[8:], packed[1:] {
+		// Byte i of the word keeps bit i, and adding carries it to the byte's upper bit.
+		bit := uint64(packed[0]) * each & 0x8040201008040201
+		binary.LittleEndian.PutUint64(dst, (bit+0x7f*each)>>7&each)
+		ones += bits.OnesCount8(packed[0])
+	}
+	for i := range dst {
+		dst[i] = packed[0] >> i & 1
+		ones += int(dst[i])
+	}
+	return ones
 }
