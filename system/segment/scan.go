@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -255,34 +254,6 @@ func (sc *scanner) headDict(c *chunkPages) ([]int64, error) {
 	return dict, decodeWords(dict, body)
 }
 
-func decodeWords(dst []int64, body []byte) error {
-	if len(body) != 8*len(dst) {
-		return fmt.Errorf("%d values in %d bytes", len(dst), len(body))
-	}
-	for i := range dst {
-		dst[i] = int64(binary.LittleEndian.Uint64(body[8*i:]))
-	}
-	return nil
-}
-
-func decodeFloats(dst []float64, body []byte) error {
-	if len(body) != 8*len(dst) {
-		return fmt.Errorf("%d values in %d bytes", len(dst), len(body))
-	}
-	for len(dst) >= 4 { // so that bounds are checked once for four
-		d, b := dst[:4:4], body[:32:32]
-		d[0] = math.Float64frombits(binary.LittleEndian.Uint64(b))
-		d[1] = math.Float64frombits(binary.LittleEndian.Uint64(b[8:]))
-		d[2] = math.Float64frombits(binary.LittleEndian.Uint64(b[16:]))
-		d[3] = math.Float64frombits(binary.LittleEndian.Uint64(b[24:]))
-		dst, body = dst[4:], body[32:]
-	}
-	for i := range dst {
-		dst[i] = math.Float64frombits(binary.LittleEndian.Uint64(body[8*i:]))
-	}
-	return nil
-}
-
 func decodeBools(dst []bool, body []byte) error {
 	if len(body) != (len(dst)+7)/8 {
 		return fmt.Errorf("%d booleans in %d bytes", len(dst), len(body))
@@ -430,7 +401,7 @@ func (r *fieldReader) readValues(sc *scanner, v *Vector, k event.Kind, p *page, 
 		v.Ints = spread(r.ints, present, r.levels)
 	case event.Float:
 		r.floats = resize(r.floats, rows)
-		err = decodeFloats(r.floats[:present], body)
+		err = decodeWords(r.floats[:present], body)
 		v.Floats = spread(r.floats, present, r.levels)
 	case event.String:
 		r.codes = resize(r.codes, rows)
