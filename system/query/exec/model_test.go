@@ -354,6 +354,35 @@ func TestModel(t *testing.T) {
 	})
 }
 
+// TestGroupsOfOneDictionary: groups are the model's where blocks, also of several scans, share dictionaries, and differ in what else is
+// in the column.
+func TestGroupsOfOneDictionary(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		few := rapid.OneOf(texts, texts, texts, rapid.SampledFrom([]event.Value{{}, event.IntValue(1), event.IntValue(7), event.FloatValue(0.5), event.BoolValue(true)}))
+		from := rapid.Int64Range(0, 9).Draw(t, "from")
+		rows := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) event.Event {
+			return event.Event{Time: began.Add(time.Duration(rapid.Int64Range(from, 9).Draw(t, "s")) * time.Second), SampleRate: 1,
+				Fields: []event.Field{{Name: "a", Value: few.Draw(t, "a")}, {Name: "b", Value: texts.Draw(t, "b")}}}
+		}), 1, 40).Draw(t, "rows")
+		q, err := spec.Decode(spec.Encode(&spec.Query{Limit: 1000, Start: began, End: began.Add(10 * time.Second), Granularity: time.Second, TableOnly: rapid.Bool().Draw(t, "table only"),
+			Breakdowns: rapid.SampledFrom([][]string{{"a"}, {"a"}, {"b"}, {"a", "b"}}).Draw(t, "breakdowns"), Calculations: []spec.Calculation{{Op: spec.Count, Name: "c"}}}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		a, dicts := New(q), dictionaries(rows)
+		for _, s := range split(t, rows) {
+			s.dicts, s.plain, s.block = dicts, false, rapid.IntRange(1, 6).Draw(t, "block")
+			if _, err := a.Add(context.Background(), s); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got, want := a.Partial().Finish(q), brute(q, rows); !same(got, want) {
+			t.Fatalf("query %+v\ngot  %+v\nwant %+v", q, got, want)
+		}
+	})
+}
+
 func mergedAtRandom(t *rapid.T, q *spec.Query, rows []event.Event) *Partial {
 	partials := []*Partial{New(q).Partial()}
 	a := New(q)

@@ -199,6 +199,38 @@ func TestTooManyGroups(t *testing.T) {
 	}
 }
 
+// TestTooManyGroupsOfOneDictionary: what was found for a dictionary's codes does not outlive the groups, which are left out and
+// renumbered in the middle of a scan.
+func TestTooManyGroupsOfOneDictionary(t *testing.T) {
+	t.Parallel()
+	q, err := spec.Parse([]byte(fmt.Sprintf(`{"start_time":%d,"time_range":600,"granularity":1,"breakdowns":["a"]}`, began.Unix())), began)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const keys, times = 8000, 3
+	for _, spread := range []time.Duration{0, 7 * time.Millisecond} { // in one interval, where cells are remembered, and in several
+		s := &rowSource{block: 1000}
+		for i := range keys * times {
+			s.rows = append(s.rows, event.Event{Time: began.Add(time.Duration(i) * spread), SampleRate: 1,
+				Fields: []event.Field{{Name: "a", Value: event.StringValue(fmt.Sprint("key ", i%keys))}}})
+		}
+		s.dicts = dictionaries(s.rows)
+		a := New(q)
+		if _, err := a.Add(context.Background(), s); err != nil {
+			t.Fatal(err)
+		}
+		r := a.Partial().Finish(q)
+		if !r.Truncated || len(r.Rows) != 1000 {
+			t.Fatalf("truncated %v, %d rows", r.Truncated, len(r.Rows))
+		}
+		for _, row := range r.Rows {
+			if row.Values[0].Value.Int() != times {
+				t.Fatalf("group %v has %v, not %d", row.Group, row.Values[0].Value, times)
+			}
+		}
+	}
+}
+
 func TestMergeRefusesOthers(t *testing.T) {
 	t.Parallel()
 	a, _ := spec.Parse([]byte(`{"end_time":1800000000}`), began)

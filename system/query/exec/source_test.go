@@ -15,6 +15,8 @@ type rowSource struct {
 	rows  []event.Event
 	block int
 	plain bool // write Kinds also where all are the same
+	// dicts has one dictionary for all blocks, by column; nil is one for each block.
+	dicts map[string][]string
 	err   error
 }
 
@@ -66,7 +68,7 @@ func (s *rowSource) Info() segment.Info {
 func (s *rowSource) Scan(_ context.Context, columns []string, visit func(*segment.Block) error) error {
 	for rest := s.rows; len(rest) > 0; {
 		n := min(len(rest), s.block)
-		if err := visit(blockOf(rest[:n], columns, s.plain)); err != nil {
+		if err := visit(blockOf(rest[:n], columns, s.dicts, s.plain)); err != nil {
 			return err
 		}
 		rest = rest[n:]
@@ -74,22 +76,26 @@ func (s *rowSource) Scan(_ context.Context, columns []string, visit func(*segmen
 	return s.err
 }
 
-func blockOf(rows []event.Event, columns []string, plain bool) *segment.Block {
+func blockOf(rows []event.Event, columns []string, dicts map[string][]string, plain bool) *segment.Block {
 	b := &segment.Block{Rows: len(rows)}
 	for i := range rows {
 		b.Offset, b.Index = append(b.Offset, int64(i)), append(b.Index, 0)
 		b.Time, b.SampleRate = append(b.Time, rows[i].Time.UnixNano()), append(b.SampleRate, rows[i].SampleRate)
 	}
 	for _, name := range columns {
-		b.Columns = append(b.Columns, vectorOf(rows, name, plain))
+		b.Columns = append(b.Columns, vectorOf(rows, name, dicts[name], plain))
 	}
 	return b
 }
 
-func vectorOf(rows []event.Event, name string, plain bool) segment.Vector {
-	var v segment.Vector
+// vectorOf is a column. dict has all of its strings; nil is as they come.
+func vectorOf(rows []event.Event, name string, dict []string, plain bool) segment.Vector {
+	v := segment.Vector{Dict: dict}
 	n := len(rows)
 	codes := map[string]uint32{}
+	for i, s := range dict {
+		codes[s] = uint32(i)
+	}
 	for i := range rows {
 		x, _ := rows[i].Get(name)
 		v.Kinds = append(v.Kinds, x.Kind())
@@ -124,12 +130,25 @@ func vectorOf(rows []event.Event, name string, plain bool) segment.Vector {
 	return v
 }
 
+// dictionaries are those of rows.
+func dictionaries(rows []event.Event) map[string][]string {
+	dicts := map[string][]string{}
+	for _, name := range names {
+		dicts[name] = vectorOf(rows, name, nil, true).Dict
+	}
+	return dicts
+}
+
 // split cuts rows into sources at random.
 func split(t *rapid.T, rows []event.Event) []*rowSource {
 	var sources []*rowSource
+	var dicts map[string][]string
+	if rapid.Bool().Draw(t, "one dictionary") {
+		dicts = dictionaries(rows)
+	}
 	for rest := rows; len(rest) > 0; {
 		n := rapid.IntRange(1, len(rest)).Draw(t, "rows of a source")
-		sources = append(sources, &rowSource{rows: rest[:n], block: rapid.IntRange(1, 40).Draw(t, "block"), plain: rapid.Bool().Draw(t, "plain")})
+		sources = append(sources, &rowSource{rows: rest[:n], block: rapid.IntRange(1, 40).Draw(t, "block"), plain: rapid.Bool().Draw(t, "plain"), dicts: dicts})
 		rest = rest[n:]
 	}
 	return sources
