@@ -65,7 +65,7 @@ func BenchmarkScenario(b *testing.B) {
 	b.Run("slice", func(b *testing.B) { runs(b, load(b, "slice", sliceScript), false) })
 }
 
-func find(b *testing.B, name string) *lang.Script {
+func find(b testing.TB, name string) *lang.Script {
 	b.Helper()
 	script, err := library.Find(name)
 	if err != nil {
@@ -74,7 +74,7 @@ func find(b *testing.B, name string) *lang.Script {
 	return script
 }
 
-func load(b *testing.B, name, text string) *lang.Script {
+func load(b testing.TB, name, text string) *lang.Script {
 	b.Helper()
 	script, err := lang.Load(name+lang.Extension, []byte(text), nil)
 	if err != nil {

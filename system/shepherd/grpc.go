@@ -22,7 +22,7 @@ const frameHead = 5
 // be compressed with gzip or zstd. It is gRPC's wire protocol for calls with one message each way, on net/http: so a message
 // takes memory only as it is read and only from the sender's share, which no server that hands over whole messages can
 // promise; and the handler is the same in both worlds.
-func GRPC(s *Shepherd) http.Handler { return &grpcHandler{&handler{s: s}} }
+func GRPC(s *Shepherd) http.Handler { return &grpcHandler{newHandler(s)} }
 
 type grpcHandler struct{ *handler }
 

@@ -38,11 +38,19 @@ const (
 
 // handler is the HTTP face of a shepherd.
 type handler struct {
-	s            *Shepherd
+	s *Shepherd
+	*pools
+}
+
+// pools are what requests use one after the other. They are no part of anything larger: the runtime keeps a pool that was
+// used until the second collection after that, with all that it is a part of, and a simulated run ends long before.
+type pools struct {
 	small, large sync.Pool // of *zstd.Decoder, by their window
 	gzip         sync.Pool // of *gzip.Reader
 	memory       sync.Pool // of *memory
 }
+
+func newHandler(s *Shepherd) *handler { return &handler{s, &pools{}} }
 
 // Handler serves, as Honeycomb's API documents them, POST /1/batch/{dataset}, POST /1/events/{dataset}, both in JSON and
 // MessagePack, POST /v1/traces, /v1/logs and /v1/metrics of OTLP, in protobuf and JSON, GET /1/auth, GET
@@ -50,7 +58,7 @@ type handler struct {
 // is a store for what teams define; and GET /healthz (200, or 503 while draining) and GET /status (JSON, [Health]). A request
 // header "X-Ratel-Receipts: kafka" asks a batch for receipts: the status of each accepted event then has "partition" and
 // "offset".
-func Handler(s *Shepherd) http.Handler { return &handler{s: s} }
+func Handler(s *Shepherd) http.Handler { return newHandler(s) }
 
 // ServeHTTP implements http.Handler.
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {

@@ -47,7 +47,7 @@ type Shepherd struct {
 
 	telemetry *telemetry.Recorder // nil: off
 
-	scratch sync.Pool // of *[]byte: memory for encoding
+	scratch *sync.Pool // of *[]byte: memory for encoding; not a part of this, see pools
 
 	sending sync.Mutex // held while a record gets its number and is handed to the producer, never across anything that blocks
 	sent    uint64     // records
@@ -131,7 +131,7 @@ func New(r rt.Runtime, ports port.Ports, cfg Config, partitions int32, name stri
 // newShepherd makes a shepherd of a configuration that was checked.
 func newShepherd(r rt.Runtime, ports port.Ports, cfg Config, partitions int32, name string, bugs planted.Set, d directory) (*Shepherd, error) {
 	s := &Shepherd{
-		r: r, cfg: cfg, events: ports.Events, name: name, directory: d, admin: ports.Log.Admin(), catalog: ports.Catalog, telemetry: ports.Telemetry,
+		r: r, cfg: cfg, events: ports.Events, name: name, directory: d, admin: ports.Log.Admin(), catalog: ports.Catalog, telemetry: ports.Telemetry, scratch: &sync.Pool{},
 		partialAsSuccess: bugs.Has(planted.PartialAsSuccess), refusesAShare: bugs.Has(planted.RefusesAShare), stayInSet: bugs.Has(planted.NoFailoverOffDeadSet),
 		byHeartbeat: bugs.Has(planted.LivenessByHeartbeat), oneBound: bugs.Has(planted.ShedAllTenants), unbounded: bugs.Has(planted.UnboundedQueue),
 		tenants:  newRecent(cfg.CacheSize, (*tenant).busy),
