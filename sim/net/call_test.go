@@ -46,9 +46,12 @@ func TestCall(t *testing.T) {
 			}
 		}, []string{"10ms b accepted a", "11ms b accepted a", "30ms b got other", "31ms b got one"}},
 		{"refused and unknown hosts: certainly not sent", func(l *lab, ctx context.Context) {
-			for to, why := range map[string]error{"a": simnet.ErrRefused, "nowhere": simnet.ErrUnreachable} {
-				if err := call(ctx, l, to, "x", time.Second); !errors.Is(err, port.ErrRefused) || !errors.Is(err, why) || errors.Is(err, port.ErrUnknown) {
-					l.t.Errorf("call of %s: %v", to, err)
+			for _, to := range []struct {
+				name string
+				why  error
+			}{{"a", simnet.ErrRefused}, {"nowhere", simnet.ErrUnreachable}} {
+				if err := call(ctx, l, to.name, "x", time.Second); !errors.Is(err, port.ErrRefused) || !errors.Is(err, to.why) || errors.Is(err, port.ErrUnknown) {
+					l.t.Errorf("call of %s: %v", to.name, err)
 				}
 			}
 		}, nil},
