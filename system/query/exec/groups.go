@@ -209,12 +209,13 @@ type meaning struct {
 	first  *string // of the dictionary; nil where codes mean something else in each block
 	texts  int
 	offset int
+	values int    // codes are below it: a block of nothing but nulls has one, whatever its dictionary
 	bar    uint64 // from which groups are left out, and were renumbered when it was lowered
 }
 
 func (g *grouper) meaning(t *table) (m meaning) {
 	if c := &g.coders[0]; len(g.coders) == 1 && !c.ints && len(c.numbers) == 0 && len(c.v.Dict) > 0 {
-		m = meaning{&c.v.Dict[0], len(c.v.Dict), c.offset, t.bar}
+		m = meaning{&c.v.Dict[0], len(c.v.Dict), c.offset, c.values, t.bar}
 	}
 	return m
 }
