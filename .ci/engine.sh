@@ -31,11 +31,11 @@ answers() {
 # removes the file, which would keep the next one from starting. A file may also
 # be left by a machine that was switched off, and name nobody or somebody else.
 end() {
-  local pid
+  local pid i
   [[ -s $2 ]] || return 0
   pid=$(<"$2")
   if [[ $(cat "/proc/$pid/comm" 2>/dev/null) == "$1" ]]; then
-    say "the $1 that was started here does not answer: it is ended"
+    say "ending the $1 of an engine that was started here and does not answer"
     kill -TERM "$pid" 2>/dev/null || true
     for i in {1..100}; do
       [[ -e /proc/$pid ]] || break

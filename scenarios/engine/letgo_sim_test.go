@@ -9,6 +9,7 @@ import (
 	"github.com/ratel-sim/ratel/scenarios/engine"
 	"github.com/ratel-sim/ratel/scenarios/evidence"
 	"github.com/ratel-sim/ratel/sim"
+	"github.com/ratel-sim/ratel/system/soak"
 )
 
 // TestAFinishedWorldIsLetGo: what is left of a simulated run is its evidence. The first collection frees the rest: what only
@@ -20,19 +21,12 @@ func TestAFinishedWorldIsLetGo(t *testing.T) {
 		restore := debug.SetGCPercent(-1)
 		ev := finished(t, overHTTP)
 		debug.SetGCPercent(restore)
-		first, second := collected(), collected()
+		first, second := soak.LiveHeap(), soak.LiveHeap()
 		if first > second+much {
 			t.Errorf("over HTTP %v: of %d bytes that the first collection after a run left, the second freed %d", overHTTP, first, first-second)
 		}
 		runtime.KeepAlive(ev)
 	}
-}
-
-func collected() uint64 {
-	var m runtime.MemStats
-	runtime.GC()
-	runtime.ReadMemStats(&m)
-	return m.HeapAlloc
 }
 
 func finished(t *testing.T, overHTTP bool) *evidence.Evidence {

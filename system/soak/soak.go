@@ -1,5 +1,5 @@
-// Package soak has what the soak tests of several roles need: how long they take, how much lives on the heap, and a
-// partition that grows at a rate and keeps nothing.
+// Package soak has what the soak tests of several roles need, and other tests that look at memory: how long they take, how much
+// lives on the heap, and a partition that grows at a rate and keeps nothing.
 package soak
 
 import (

@@ -65,7 +65,7 @@ const patience = 20 * time.Second
 const restart = "restart it (sudo systemctl restart docker, or sudo .ci/engine.sh from Ratel's source), or look into its log"
 
 // Connect finds the engine by the usual environment (DOCKER_HOST and its kin, else the local socket) and checks that it
-// answers and is recent enough. Every error is an [*Error].
+// answers, does not hang and is recent enough. Every error is an [*Error].
 func Connect(ctx context.Context) (*Engine, error) {
 	cli, err := client.New(client.FromEnv)
 	if err != nil {

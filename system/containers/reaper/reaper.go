@@ -156,9 +156,9 @@ func Reap(ctx context.Context, engine *docker.Engine, run string) error {
 }
 
 // remove takes away containers first, since they hold the volumes and the networks. Then it takes other runs' containers out
-// of the networks, where they would be in the way. It does one thing at a time: when many
-// containers leave one network at once, Docker Engine 20.10 now and then locks up for good (moby issue 46661: of two of its
-// locks, a container that leaves takes one first and the removal of an endpoint the other).
+// of the networks, where they would be in the way. It does one thing at a time: when many containers leave one network at once,
+// Docker Engine 20.10 now and then locks up for good (moby issue 46661: of two of its locks, a container that leaves takes one
+// first and the removal of an endpoint the other).
 func remove(ctx context.Context, engine *docker.Engine, run string, left Left) error {
 	var errs []error
 	for _, id := range left.Containers {
