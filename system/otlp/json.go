@@ -17,16 +17,19 @@ type shape uint8
 
 // Shapes.
 const (
-	asString  shape = iota
-	asHex           // an ID
-	asBase64        // bytes
-	asBool          // varint
-	asInt           // a varint of 64 bits, as a number or a string
-	asZigzag        // sint32
-	asFixed32       // uint32
-	asFixed64       // 64 bits, signed or not, as a number or a string
-	asDouble        // a number, or "NaN", "Infinity", "-Infinity"
-	asEnum          // a number, or a name
+	asString   shape = iota
+	asHex            // an ID
+	asBase64         // bytes
+	asBool           // varint
+	asInt            // a varint, int64, as a number or a string
+	asUint           // a varint, uint64, likewise
+	asUint32         // a varint
+	asZigzag         // sint32
+	asFixed32        // uint32
+	asFixed64        // uint64, as a number or a string
+	asSFixed64       // int64, likewise
+	asDouble         // a number, or "NaN", "Infinity", "-Infinity"
+	asEnum           // a number, or a name
 	asMessage
 )
 
@@ -113,17 +116,17 @@ var members = [...][]member{
 	histogramsMessage:   {{"dataPoints", 1, asMessage, histogramMessage, true}},
 	exponentialsMessage: {{"dataPoints", 1, asMessage, exponentialMessage, true}},
 	summariesMessage:    {{"dataPoints", 1, asMessage, summaryMessage, true}},
-	numberMessage: {{"timeUnixNano", 3, asFixed64, 0, false}, {"asDouble", 4, asDouble, 0, false}, {"asInt", 6, asFixed64, 0, false},
-		{"attributes", 7, asMessage, keyValueMessage, true}, {"flags", 8, asInt, 0, false}},
+	numberMessage: {{"timeUnixNano", 3, asFixed64, 0, false}, {"asDouble", 4, asDouble, 0, false}, {"asInt", 6, asSFixed64, 0, false},
+		{"attributes", 7, asMessage, keyValueMessage, true}, {"flags", 8, asUint32, 0, false}},
 	histogramMessage: {{"timeUnixNano", 3, asFixed64, 0, false}, {"count", 4, asFixed64, 0, false}, {"sum", 5, asDouble, 0, false},
 		{"bucketCounts", 6, asFixed64, 0, true}, {"explicitBounds", 7, asDouble, 0, true}, {"attributes", 9, asMessage, keyValueMessage, true},
-		{"flags", 10, asInt, 0, false}, {"min", 11, asDouble, 0, false}, {"max", 12, asDouble, 0, false}},
+		{"flags", 10, asUint32, 0, false}, {"min", 11, asDouble, 0, false}, {"max", 12, asDouble, 0, false}},
 	exponentialMessage: {{"attributes", 1, asMessage, keyValueMessage, true}, {"timeUnixNano", 3, asFixed64, 0, false}, {"count", 4, asFixed64, 0, false},
 		{"sum", 5, asDouble, 0, false}, {"scale", 6, asZigzag, 0, false}, {"zeroCount", 7, asFixed64, 0, false}, {"positive", 8, asMessage, bucketsMessage, false},
-		{"negative", 9, asMessage, bucketsMessage, false}, {"flags", 10, asInt, 0, false}, {"min", 12, asDouble, 0, false}, {"max", 13, asDouble, 0, false}},
-	bucketsMessage: {{"offset", 1, asZigzag, 0, false}, {"bucketCounts", 2, asInt, 0, true}},
+		{"negative", 9, asMessage, bucketsMessage, false}, {"flags", 10, asUint32, 0, false}, {"min", 12, asDouble, 0, false}, {"max", 13, asDouble, 0, false}},
+	bucketsMessage: {{"offset", 1, asZigzag, 0, false}, {"bucketCounts", 2, asUint, 0, true}},
 	summaryMessage: {{"timeUnixNano", 3, asFixed64, 0, false}, {"count", 4, asFixed64, 0, false}, {"sum", 5, asDouble, 0, false},
-		{"quantileValues", 6, asMessage, quantileMessage, true}, {"attributes", 7, asMessage, keyValueMessage, true}, {"flags", 8, asInt, 0, false}},
+		{"quantileValues", 6, asMessage, quantileMessage, true}, {"attributes", 7, asMessage, keyValueMessage, true}, {"flags", 8, asUint32, 0, false}},
 	quantileMessage: {{"quantile", 1, asDouble, 0, false}, {"value", 2, asDouble, 0, false}},
 }
 
@@ -343,18 +346,18 @@ func (t *transcoder) scalar(m *member, s string) bool {
 		t.tag(m, typeFixed64)
 		t.out = binary.LittleEndian.AppendUint64(t.out, math.Float64bits(f))
 		return ok
-	case asFixed64:
-		n, ok := integer(s)
+	case asFixed64, asSFixed64:
+		n, ok := integer(s, m.shape == asSFixed64)
 		t.tag(m, typeFixed64)
 		t.out = binary.LittleEndian.AppendUint64(t.out, n)
 		return ok
 	case asFixed32:
-		n, ok := integer(s)
+		n, ok := integer(s, false)
 		t.tag(m, typeFixed32)
 		t.out = binary.LittleEndian.AppendUint32(t.out, uint32(n))
 		return ok && n <= math.MaxUint32
 	case asZigzag:
-		n, ok := integer(s)
+		n, ok := integer(s, true)
 		t.tag(m, typeVarint)
 		t.out = binary.AppendUvarint(t.out, n<<1^uint64(int64(n)>>63))
 		return ok && int64(n) == int64(int32(n))
@@ -363,9 +366,15 @@ func (t *transcoder) scalar(m *member, s string) bool {
 			s = n
 		}
 	}
-	n, ok := integer(s)
+	n, ok := integer(s, m.shape == asInt || m.shape == asEnum)
 	t.tag(m, typeVarint)
 	t.out = binary.AppendUvarint(t.out, n)
+	switch m.shape {
+	case asEnum:
+		return ok && int64(n) == int64(int32(n))
+	case asUint32:
+		return ok && n <= math.MaxUint32
+	}
 	return ok
 }
 
@@ -384,16 +393,16 @@ func double(s string) (float64, bool) {
 }
 
 // integer reads a whole number of 64 bits, signed or not.
-func integer(s string) (uint64, bool) {
+func integer(s string, signed bool) (uint64, bool) {
 	if n, err := strconv.ParseUint(s, 10, 64); err == nil {
-		return n, true
+		return n, !signed || n <= math.MaxInt64
 	}
 	if n, err := strconv.ParseInt(s, 10, 64); err == nil {
-		return uint64(n), true
+		return uint64(n), signed || n >= 0
 	}
 	// 1e3 and 1.0 are whole, too.
 	f, err := strconv.ParseFloat(s, 64)
-	return uint64(int64(f)), err == nil && f == math.Trunc(f) && math.Abs(f) < 1<<53
+	return uint64(int64(f)), err == nil && f == math.Trunc(f) && math.Abs(f) < 1<<53 && (signed || f >= 0)
 }
 
 // enum is the number of an enum's value that is given by its name.

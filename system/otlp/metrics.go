@@ -107,6 +107,28 @@ func (d *decoder) metric(raw string) {
 	}
 }
 
+// hasPoints says whether a Metric has data points or cannot be read.
+func hasPoints(raw string) bool {
+	w := wire{s: raw}
+	for tag := w.next(); tag != 0; tag = w.next() {
+		switch tag {
+		case 5<<3 | typeBytes, 7<<3 | typeBytes, 9<<3 | typeBytes, 10<<3 | typeBytes, 11<<3 | typeBytes:
+		default:
+			w.skip()
+			continue
+		}
+		data := wire{s: w.bytes()}
+		for tag := data.next(); tag != 0; tag = data.next() {
+			if tag == 1<<3|typeBytes {
+				return true
+			}
+			data.skip()
+		}
+		w.bad = w.bad || data.bad
+	}
+	return w.bad
+}
+
 // point puts a point to the others of its second and attributes.
 func (d *decoder) point(p point) {
 	s := &d.points
@@ -168,46 +190,69 @@ func (d *decoder) endPoints() {
 	clear(s.byKey)
 }
 
-// pointEvents makes a group of points one event, or several if they would be too many columns or have a metric twice.
+// pointEvents makes a group of points one event, or several if they would be too many columns, have a metric twice or have one
+// among them that cannot be stored.
 func (d *decoder) pointEvents(g *group) {
-	s := &d.points
 	for at := g.first; at >= 0; {
-		p := &s.points[at]
-		if !d.begin(len(p.raw) * 2) {
+		next, spoilt, ok := d.pointEvent(g, at, -1)
+		if spoilt >= 0 { // those before it are an event without it
+			next, _, ok = d.pointEvent(g, at, spoilt)
+		}
+		if !ok {
 			return
 		}
-		e := d.new(g.second * 1e9)
-		d.Set("meta.signal_type", event.StringValue("metric"))
-		d.Set("meta.annotation_type", event.StringValue("metric_event"))
-		d.shared()
-		ofScope := d.rate
-		bad := p.bad
-		if d.attributes(p.raw, p.kind.attributesAt(), &bad); bad {
-			d.Fail("the data point cannot be parsed, or its metric has no name")
-		}
-		e.SampleRate = max(d.rate, 1)
-		d.rate = ofScope
-		n := int32(0)
-		for at >= 0 {
-			p = &s.points[at]
-			if n > 0 && (d.Len() > event.MaxFields-widestPoint || d.hasMetric(p)) {
-				break
-			}
-			if bad := false; !p.bad {
-				if d.columns(p, &bad); bad {
-					d.Fail("a data point cannot be parsed")
-				}
-			}
-			at = p.next
-			n++
-		}
-		if !d.Need(4) {
-			return
-		}
-		d.request.weights = append(d.request.weights, n)
-		d.end(&e)
-		d.owner++
+		at = next
 	}
+}
+
+// pointEvent makes an event of the group's points from one on, before another if that is not negative. next is the first
+// that does not belong to it. If a point spoils the event, which it does not begin, there is no event but spoilt is that point.
+func (d *decoder) pointEvent(g *group, at, before int32) (next, spoilt int32, ok bool) {
+	s := &d.points
+	p := &s.points[at]
+	if !d.begin(len(p.raw) * 2) {
+		return -1, -1, false
+	}
+	e := d.new(g.second * 1e9)
+	d.Set("meta.signal_type", event.StringValue("metric"))
+	d.Set("meta.annotation_type", event.StringValue("metric_event"))
+	d.shared()
+	ofScope := d.rate
+	bad := p.bad
+	if d.attributes(p.raw, p.kind.attributesAt(), &bad); bad {
+		d.Fail("the data point cannot be parsed, or its metric has no name")
+	}
+	e.SampleRate = max(d.rate, 1)
+	d.rate = ofScope
+	refused := d.Failed()
+	n := int32(0)
+	for at >= 0 && at != before {
+		p = &s.points[at]
+		if n > 0 && (d.Len() > event.MaxFields-widestPoint || d.hasMetric(p)) {
+			break
+		}
+		if bad := false; !p.bad {
+			if d.columns(p, &bad); bad {
+				d.Fail("a data point cannot be parsed")
+			}
+		}
+		alone := !refused && d.Problem() != "" // what is wrong is this point
+		if alone && n > 0 {
+			return -1, at, true
+		}
+		at = p.next
+		n++
+		if alone {
+			break
+		}
+	}
+	if !d.Need(4) {
+		return -1, -1, false
+	}
+	d.request.weights = append(d.request.weights, n)
+	d.end(&e)
+	d.owner++
+	return at, -1, true
 }
 
 // hasMetric says whether the event has a column already that the point would set. Where that is an attribute, nothing

@@ -207,8 +207,10 @@ func (d *decoder) resource(raw string) bool {
 // scope reads ScopeSpans, ScopeLogs or ScopeMetrics: 1 the scope, 2 the items. of is what the resource says.
 func (d *decoder) scope(raw string, of []event.Field) bool {
 	d.Begin(len(raw))
-	for i := range of {
-		d.Set(of[i].Name, of[i].Value)
+	if d.refused == "" && d.hasItems(raw) { // else it would take time for nothing, for each of very many scopes
+		for i := range of {
+			d.Set(of[i].Name, of[i].Value)
+		}
 	}
 	w := wire{s: raw}
 	for tag := w.next(); tag != 0; tag = w.next() {
@@ -250,6 +252,19 @@ func (d *decoder) scope(raw string, of []event.Field) bool {
 		d.endPoints()
 	}
 	return !w.bad && !d.tooMany && !d.NoRoom()
+}
+
+// hasItems says whether a scope has anything that becomes an event, if only a refused one.
+func (d *decoder) hasItems(raw string) bool {
+	w := wire{s: raw}
+	for tag := w.next(); tag != 0; tag = w.next() {
+		if tag != 2<<3|typeBytes {
+			w.skip()
+		} else if item := w.bytes(); d.signal != Metrics || hasPoints(item) {
+			return true
+		}
+	}
+	return false
 }
 
 // library reads an InstrumentationScope.
@@ -330,6 +345,9 @@ func (d *decoder) endRun(dataset string) {
 	}
 }
 
+// sizeOfField is about what a field takes, in bytes.
+const sizeOfField = 48
+
 // begin begins an event. size is about how long what it is made of is.
 func (d *decoder) begin(size int) bool {
 	if !d.Begin(size + d.left) {
@@ -349,8 +367,12 @@ func (d *decoder) shared() {
 	}
 }
 
-// end ends an event of the current owner.
+// end ends an event of the current owner. One that is refused counts for as much memory as another, since it took as much time: a
+// small body can ask for very many of the resource's fields.
 func (d *decoder) end(e *event.Event) {
+	if d.Problem() != "" && !d.Need(sizeOfField*d.Len()) {
+		return
+	}
 	if d.End(e) && d.Need(4) {
 		d.request.owners = append(d.request.owners, d.owner)
 	}
