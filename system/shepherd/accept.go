@@ -16,6 +16,9 @@ import (
 // maxDatasetBytes bounds a dataset's name.
 const maxDatasetBytes = 255
 
+// headBytes is more than a chunk has before its first event.
+const headBytes = maxDatasetBytes + 64
+
 // Texts of statuses, for clients.
 const (
 	textShed     = "too much is in flight here: the event was not stored; send it again later"
@@ -274,9 +277,11 @@ func (s *Shepherd) loadOne(t *tenant, ds *port.Dataset, events []event.Event) (c
 // chunkLen is how many of the events go into the next chunk: ChunkEvents, or fewer large ones.
 func (s *Shepherd) chunkLen(events []event.Event) int {
 	n := min(s.cfg.ChunkEvents, len(events))
-	size := 0
+	size := headBytes
 	for i := range n {
-		if size += events[i].Size() + 64; size > maxRecordBytes && i > 0 {
+		// A name's length takes up to three bytes and a number nine, of which Size counts nine: if more came out than was thought, all
+		// of the chunk's events would be refused.
+		if size += events[i].Size() + 3*len(events[i].Fields) + 64; size > maxRecordBytes && i > 0 {
 			return i
 		}
 	}

@@ -223,6 +223,35 @@ func TestLargeEventsTravelAloneAndTooLargeOnesNot(t *testing.T) {
 	}
 }
 
+// TestEventsOfManyNumbersAreNotTooLarge: numbers with a fraction take more in a chunk than in JSON. None is refused because there were
+// too many of them together.
+func TestEventsOfManyNumbersAreNotTooLarge(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, 1, nil)
+	req := Request{Team: "key", Dataset: strings.Repeat("d", maxDatasetBytes)}
+	for i := range 50 {
+		e := event.Event{Time: time.Unix(1_700_000_000, int64(i)), SampleRate: 1 << 60}
+		for j := range event.MaxFields {
+			e.Fields = append(e.Fields, event.Field{Name: fmt.Sprint("f", j), Value: event.FloatValue(0.5)})
+		}
+		if i%2 == 1 { // so that names are not those of the event before, as with maps in random order
+			slices.Reverse(e.Fields)
+		}
+		req.Events = append(req.Events, e)
+	}
+	a := b.Accept(context.Background(), req)
+	for i, s := range a.Statuses {
+		if s.Code != Accepted {
+			t.Fatalf("event %d: %+v", i, s)
+		}
+	}
+	for _, rec := range b.log.stored[0] {
+		if len(rec.Value) > maxRecordBytes {
+			t.Errorf("a record of %d bytes", len(rec.Value))
+		}
+	}
+}
+
 func TestBadRequests(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, 1, nil)
