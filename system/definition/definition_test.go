@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"github.com/ratel-sim/ratel/system/document"
 )
 
 // parse reads a body of a kind and returns it encoded.
@@ -85,48 +87,49 @@ func TestProblems(t *testing.T) {
 		return `{"name":"t","query":` + query + `,"threshold":{"op":"<","value":0},"frequency":60}`
 	}
 	for _, c := range []struct{ kind, body, code, field, text string }{
-		{"column", `[]`, CodeType, "", "expected an object, found an array"}, {"column", `{`, CodeInvalid, "", "not valid JSON"}, {"column", "{\"alias\":\"\xff\"}", CodeInvalid, "", "UTF-8"},
-		{"column", strings.Repeat(" ", MaxBytes) + `{}`, CodeInvalid, "", "at most 65536"},
-		{"column", `{"expression":"1"}`, CodeMissing, "alias", "needed"}, {"column", `{"alias":"","expression":"1"}`, CodeInvalid, "alias", "empty"}, {"column", `{"alias":5,"expression":"1"}`, CodeType, "alias", "expected a string, found a number"},
-		{"column", `{"alias":"a"}`, CodeMissing, "expression", "an expression is needed"}, {"column", `{"alias":"a","expression":""}`, CodeInvalid, "expression", "empty"}, {"column", `{"alias":"a","expression":"LTT(1)"}`, CodeInvalid, "expression", "line 1, column 1: there is no function LTT: did you mean \"LT\"?"},
-		{"column", `{"alias":"a","expression":"1","alias":"b"}`, CodeInvalid, "alias", "twice"}, {"column", `{"alias":"a","expresion":"1"}`, CodeUnknown, "expresion", "did you mean \"expression\"?"}, {"column", `{"alias":"` + strings.Repeat("é", 200) + `","expression":"1"}`, CodeInvalid, "alias", "400 bytes"},
+		{"column", `[]`, document.CodeType, "", "expected an object, found an array"}, {"column", `{`, document.CodeInvalid, "", "not valid JSON"}, {"column", "{\"alias\":\"\xff\"}", document.CodeInvalid, "", "UTF-8"},
+		{"column", strings.Repeat(" ", MaxBytes) + `{}`, document.CodeInvalid, "", "at most 65536"},
+		{"column", `{"expression":"1"}`, document.CodeMissing, "alias", "needed"}, {"column", `{"alias":"","expression":"1"}`, document.CodeInvalid, "alias", "empty"}, {"column", `{"alias":5,"expression":"1"}`, document.CodeType, "alias", "expected a string, found a number"},
+		{"column", `{"alias":"a"}`, document.CodeMissing, "expression", "an expression is needed"}, {"column", `{"alias":"a","expression":""}`, document.CodeInvalid, "expression", "empty"}, {"column", `{"alias":"a","expression":"LTT(1)"}`, document.CodeInvalid, "expression", "line 1, column 1: there is no function LTT: did you mean \"LT\"?"},
+		{"column", `{"alias":"a","expression":"1","alias":"b"}`, document.CodeInvalid, "alias", "twice"}, {"column", `{"alias":"a","expresion":"1"}`, document.CodeUnknown, "expresion", "did you mean \"expression\"?"}, {"column", `{"alias":"` + strings.Repeat("é", 200) + `","expression":"1"}`, document.CodeInvalid, "alias", "400 bytes"},
 
-		{"slo", `{"sli":{"alias":"a"},"time_period_days":30,"target_per_million":1}`, CodeMissing, "name", "needed"}, {"slo", `{"name":"n","time_period_days":30,"target_per_million":1}`, CodeMissing, "sli", "an SLI is needed"},
-		{"slo", `{"name":"n","sli":{},"time_period_days":30,"target_per_million":1}`, CodeMissing, "sli.alias", "needed"}, {"slo", `{"name":"n","sli":"a","time_period_days":30,"target_per_million":1}`, CodeType, "sli", "expected an object"},
-		{"slo", `{"name":"n","sli":{"alias":"a"},"target_per_million":1}`, CodeMissing, "time_period_days", "days"}, {"slo", `{"name":"n","sli":{"alias":"a"},"time_period_days":91,"target_per_million":1}`, CodeInvalid, "time_period_days", "1 to 90"},
-		{"slo", `{"name":"n","sli":{"alias":"a"},"time_period_days":1,"target_per_million":1000000}`, CodeInvalid, "target_per_million", "1 to 999999"}, {"slo", `{"name":"n","sli":{"alias":"a"},"time_period_days":1.5,"target_per_million":1}`, CodeInvalid, "time_period_days", "1.5 is not a whole number"},
-		{"slo", `{"name":"` + strings.Repeat("x", 121) + `","sli":{"alias":"a"},"time_period_days":1,"target_per_million":1}`, CodeInvalid, "name", "121 characters"}, {"slo", `{"name":"n","sli":{"alias":"a"},"time_period_days":1,"target_per_million":1,"tags":[{"key":"a","value":"b"},{"key":"a","value":"c"}]}`, CodeInvalid, "tags[1].key", "already"},
-		{"slo", `{"name":"n","sli":{"alias":"a"},"time_period_days":1,"target_per_million":1,"dataset_slugs":[1]}`, CodeType, "dataset_slugs", "slug"},
+		{"slo", `{"sli":{"alias":"a"},"time_period_days":30,"target_per_million":1}`, document.CodeMissing, "name", "needed"}, {"slo", `{"name":"n","time_period_days":30,"target_per_million":1}`, document.CodeMissing, "sli", "an SLI is needed"},
+		{"slo", `{"name":"n","sli":{},"time_period_days":30,"target_per_million":1}`, document.CodeMissing, "sli.alias", "needed"}, {"slo", `{"name":"n","sli":"a","time_period_days":30,"target_per_million":1}`, document.CodeType, "sli", "expected an object"},
+		{"slo", `{"name":"n","sli":{"alias":"a"},"target_per_million":1}`, document.CodeMissing, "time_period_days", "days"}, {"slo", `{"name":"n","sli":{"alias":"a"},"time_period_days":91,"target_per_million":1}`, document.CodeInvalid, "time_period_days", "1 to 90"},
+		{"slo", `{"name":"n","sli":{"alias":"a"},"time_period_days":1,"target_per_million":1000000}`, document.CodeInvalid, "target_per_million", "1 to 999999"}, {"slo", `{"name":"n","sli":{"alias":"a"},"time_period_days":1.5,"target_per_million":1}`, document.CodeInvalid, "time_period_days", "1.5 is not a whole number"},
+		{"slo", `{"name":"` + strings.Repeat("x", 121) + `","sli":{"alias":"a"},"time_period_days":1,"target_per_million":1}`, document.CodeInvalid, "name", "121 characters"}, {"slo", `{"name":"n","sli":{"alias":"a"},"time_period_days":1,"target_per_million":1,"tags":[{"key":"a","value":"b"},{"key":"a","value":"c"}]}`, document.CodeInvalid, "tags[1].key", "already"},
+		{"slo", `{"name":"n","sli":{"alias":"a"},"time_period_days":1,"target_per_million":1,"dataset_slugs":[1]}`, document.CodeType, "dataset_slugs[0]", "a string"},
+		{"slo", `{"name":"n","sli":{"alias":"a"},"time_period_days":1,"target_per_million":1,"dataset_slugs":[""]}`, document.CodeInvalid, "dataset_slugs[0]", "slug"},
 
-		{"burn", `{"exhaustion_minutes":1}`, CodeMissing, "slo", "an SLO is needed"}, {"burn", `{"slo":{"id":"x"},"exhaustion_minutes":1}`, CodeInvalid, "slo.id", "no ID"}, {"burn", `{"slo":{"id":"1"}}`, CodeMissing, "exhaustion_minutes", "minutes"},
-		{"burn", `{"slo":{"id":"1"},"exhaustion_minutes":-1}`, CodeInvalid, "exhaustion_minutes", "0 to 129600"}, {"burn", `{"slo":{"id":"1"},"exhaustion_minutes":1,"budget_rate_window_minutes":60}`, CodeInvalid, "budget_rate_window_minutes", "does not belong"},
-		{"burn", `{"slo":{"id":"1"},"alert_type":"budget_rate","exhaustion_minutes":1}`, CodeMissing, "budget_rate_window_minutes", "window"}, {"burn", `{"slo":{"id":"1"},"alert_type":"budget_rate","budget_rate_window_minutes":59,"budget_rate_decrease_threshold_per_million":1}`, CodeInvalid, "budget_rate_window_minutes", "60 to"},
-		{"burn", `{"slo":{"id":"1"},"alert_type":"budgetrate","exhaustion_minutes":1}`, CodeInvalid, "alert_type", "did you mean \"budget_rate\"?"},
+		{"burn", `{"exhaustion_minutes":1}`, document.CodeMissing, "slo", "an SLO is needed"}, {"burn", `{"slo":{"id":"x"},"exhaustion_minutes":1}`, document.CodeInvalid, "slo.id", "no ID"}, {"burn", `{"slo":{"id":"1"}}`, document.CodeMissing, "exhaustion_minutes", "minutes"},
+		{"burn", `{"slo":{"id":"1"},"exhaustion_minutes":-1}`, document.CodeInvalid, "exhaustion_minutes", "0 to 129600"}, {"burn", `{"slo":{"id":"1"},"exhaustion_minutes":1,"budget_rate_window_minutes":60}`, document.CodeInvalid, "budget_rate_window_minutes", "does not belong"},
+		{"burn", `{"slo":{"id":"1"},"alert_type":"budget_rate","exhaustion_minutes":1}`, document.CodeMissing, "budget_rate_window_minutes", "window"}, {"burn", `{"slo":{"id":"1"},"alert_type":"budget_rate","budget_rate_window_minutes":59,"budget_rate_decrease_threshold_per_million":1}`, document.CodeInvalid, "budget_rate_window_minutes", "60 to"},
+		{"burn", `{"slo":{"id":"1"},"alert_type":"budgetrate","exhaustion_minutes":1}`, document.CodeInvalid, "alert_type", "did you mean \"budget_rate\"?"},
 
-		{"trigger", trigger(`,"frequency":60`), CodeInvalid, "frequency", "twice"}, {"trigger", trigger(`,"alert_type":"on_chnge"`), CodeInvalid, "alert_type", "did you mean \"on_change\"?"}, {"trigger", trigger(`,"query_id":"x"`), CodeUnsupported, "query_id", "not stored"},
-		{"trigger", trigger(`,"baseline_details":{"type":"value","offset_minutes":60}`), CodeUnsupported, "baseline_details", "fixed"}, {"trigger", trigger(`,"evaluation_schedule_type":"window"`), CodeUnsupported, "evaluation_schedule_type", "all the time"}, {"trigger", trigger(`,"evaluation_schedule":{"window":{}}`), CodeUnsupported, "evaluation_schedule", "all the time"},
-		{"trigger", trigger(`,"recipients":[{"type":"email","target":"a@b"}]`), CodeUnsupported, "recipients[0].type", "webhook"}, {"trigger", trigger(`,"recipients":[{"type":"webhook","target":"ftp://x"}]`), CodeInvalid, "recipients[0].target", "not the URL"}, {"trigger", trigger(`,"recipients":[{"type":"webhook","target":"http://u:p@x"}]`), CodeInvalid, "recipients[0].target", "user name"},
-		{"trigger", trigger(`,"recipients":[{"type":"webhook"}]`), CodeMissing, "recipients[0].target", "URL"}, {"trigger", trigger(`,"recipients":[{}]`), CodeMissing, "recipients[0].type", "an id, or"}, {"trigger", trigger(`,"recipients":[{"id":"x"}]`), CodeInvalid, "recipients[0].id", "no ID"}, {"trigger", trigger(`,"recipients":[` + strings.Repeat("{},", 20) + `{}]`), CodeTooMany, "recipients", "21 elements"},
-		{"trigger", trigger(`,"description":"` + strings.Repeat("x", 1024) + `"`), CodeInvalid, "description", "1024 characters"}, {"trigger", trigger(`,"disabled":1`), CodeType, "disabled", "a boolean"},
-		{"trigger", `{"name":"t","query":{},"threshold":{"op":">","value":1},"frequency":59}`, CodeInvalid, "frequency", "60 to 86400"}, {"trigger", `{"name":"t","query":{},"threshold":{"op":">","value":1},"frequency":90}`, CodeInvalid, "frequency", "not a multiple of 60"},
-		{"trigger", `{"name":"t","query":{}}`, CodeMissing, "threshold", "a threshold is needed"}, {"trigger", `{"name":"t","query":{},"threshold":{"op":"=","value":1}}`, CodeInvalid, "threshold.op", "is not known"}, {"trigger", `{"name":"t","query":{},"threshold":{"op":">"}}`, CodeMissing, "threshold.value", "number"}, {"trigger", `{"name":"t","query":{},"threshold":{"op":">","value":1e999}}`, CodeInvalid, "threshold.value", "64 bits"}, {"trigger", `{"name":"t","query":{},"threshold":{"op":">","value":"1"}}`, CodeType, "threshold.value", "a string"}, {"trigger", `{"name":"t","query":{},"threshold":{"op":">","value":1,"exceeded_limit":6}}`, CodeInvalid, "threshold.exceeded_limit", "0 to 5"},
-		{"trigger", `{"name":"t","threshold":{"op":">","value":1}}`, CodeMissing, "query", "a query is needed"}, {"trigger", query(`5`), CodeType, "query", "an object"}, {"trigger", query(`{"limit":0}`), CodeInvalid, "query.limit", "out of bounds"}, {"trigger", query(`{"time_range":241}`), CodeInvalid, "query.time_range", "4 times the frequency (240 s)"},
-		{"trigger", `{"name":"t","query":{"time_range":86401},"threshold":{"op":">","value":1},"frequency":86400}`, CodeInvalid, "query.time_range", "at most a day"}, {"trigger", query(`{"start_time":5,"time_range":60}`), CodeInvalid, "query.start_time", "time_range alone"}, {"trigger", query(`{"end_time":500,"time_range":60}`), CodeInvalid, "query.end_time", "time_range alone"},
-		{"trigger", query(`{"calculations":[{"op":"HEATMAP","column":"d"}]}`), CodeInvalid, "query.calculations[0].op", "not one number"}, {"trigger", query(`{"calculations":[{"op":"CONCURRENCY"}]}`), CodeUnsupported, "query.calculations[0].op", "CONCURRENCY"}, {"trigger", query(`{"calculations":[{"op":"COUNT"},{"op":"SUM","column":"d"}]}`), CodeTooMany, "query.calculations", "exactly one"},
-		{"trigger", query(`{}`), CodeInvalid, "threshold.value", "COUNT is never < 0"}, {"trigger", query(`{"time_range":60,"time_range":60}`), CodeInvalid, "query.time_range", "twice"},
+		{"trigger", trigger(`,"frequency":60`), document.CodeInvalid, "frequency", "twice"}, {"trigger", trigger(`,"alert_type":"on_chnge"`), document.CodeInvalid, "alert_type", "did you mean \"on_change\"?"}, {"trigger", trigger(`,"query_id":"x"`), document.CodeUnsupported, "query_id", "not stored"},
+		{"trigger", trigger(`,"baseline_details":{"type":"value","offset_minutes":60}`), document.CodeUnsupported, "baseline_details", "fixed"}, {"trigger", trigger(`,"evaluation_schedule_type":"window"`), document.CodeUnsupported, "evaluation_schedule_type", "all the time"}, {"trigger", trigger(`,"evaluation_schedule":{"window":{}}`), document.CodeUnsupported, "evaluation_schedule", "all the time"},
+		{"trigger", trigger(`,"recipients":[{"type":"email","target":"a@b"}]`), document.CodeUnsupported, "recipients[0].type", "webhook"}, {"trigger", trigger(`,"recipients":[{"type":"webhook","target":"ftp://x"}]`), document.CodeInvalid, "recipients[0].target", "not the URL"}, {"trigger", trigger(`,"recipients":[{"type":"webhook","target":"http://u:p@x"}]`), document.CodeInvalid, "recipients[0].target", "user name"},
+		{"trigger", trigger(`,"recipients":[{"type":"webhook"}]`), document.CodeMissing, "recipients[0].target", "URL"}, {"trigger", trigger(`,"recipients":[{}]`), document.CodeMissing, "recipients[0].type", "an id, or"}, {"trigger", trigger(`,"recipients":[{"id":"x"}]`), document.CodeInvalid, "recipients[0].id", "no ID"}, {"trigger", trigger(`,"recipients":[` + strings.Repeat("{},", 20) + `{}]`), document.CodeTooMany, "recipients", "21 elements"},
+		{"trigger", trigger(`,"description":"` + strings.Repeat("x", 1024) + `"`), document.CodeInvalid, "description", "1024 characters"}, {"trigger", trigger(`,"disabled":1`), document.CodeType, "disabled", "a boolean"},
+		{"trigger", `{"name":"t","query":{},"threshold":{"op":">","value":1},"frequency":59}`, document.CodeInvalid, "frequency", "60 to 86400"}, {"trigger", `{"name":"t","query":{},"threshold":{"op":">","value":1},"frequency":90}`, document.CodeInvalid, "frequency", "not a multiple of 60"},
+		{"trigger", `{"name":"t","query":{}}`, document.CodeMissing, "threshold", "a threshold is needed"}, {"trigger", `{"name":"t","query":{},"threshold":{"op":"=","value":1}}`, document.CodeInvalid, "threshold.op", "is not known"}, {"trigger", `{"name":"t","query":{},"threshold":{"op":">"}}`, document.CodeMissing, "threshold.value", "number"}, {"trigger", `{"name":"t","query":{},"threshold":{"op":">","value":1e999}}`, document.CodeInvalid, "threshold.value", "64 bits"}, {"trigger", `{"name":"t","query":{},"threshold":{"op":">","value":"1"}}`, document.CodeType, "threshold.value", "a string"}, {"trigger", `{"name":"t","query":{},"threshold":{"op":">","value":1,"exceeded_limit":6}}`, document.CodeInvalid, "threshold.exceeded_limit", "0 to 5"},
+		{"trigger", `{"name":"t","threshold":{"op":">","value":1}}`, document.CodeMissing, "query", "a query is needed"}, {"trigger", query(`5`), document.CodeType, "query", "an object"}, {"trigger", query(`{"limit":0}`), document.CodeInvalid, "query.limit", "out of bounds"}, {"trigger", query(`{"time_range":241}`), document.CodeInvalid, "query.time_range", "4 times the frequency (240 s)"},
+		{"trigger", `{"name":"t","query":{"time_range":86401},"threshold":{"op":">","value":1},"frequency":86400}`, document.CodeInvalid, "query.time_range", "at most a day"}, {"trigger", query(`{"start_time":5,"time_range":60}`), document.CodeInvalid, "query.start_time", "time_range alone"}, {"trigger", query(`{"end_time":500,"time_range":60}`), document.CodeInvalid, "query.end_time", "time_range alone"},
+		{"trigger", query(`{"calculations":[{"op":"HEATMAP","column":"d"}]}`), document.CodeInvalid, "query.calculations[0].op", "not one number"}, {"trigger", query(`{"calculations":[{"op":"CONCURRENCY"}]}`), document.CodeUnsupported, "query.calculations[0].op", "CONCURRENCY"}, {"trigger", query(`{"calculations":[{"op":"COUNT"},{"op":"SUM","column":"d"}]}`), document.CodeTooMany, "query.calculations", "exactly one"},
+		{"trigger", query(`{}`), document.CodeInvalid, "threshold.value", "COUNT is never < 0"}, {"trigger", query(`{"time_range":60,"time_range":60}`), document.CodeInvalid, "query.time_range", "twice"},
 
-		{"marker", `{"start_time":6,"end_time":5}`, CodeInvalid, "end_time", "before the start 1970-01-01T00:00:06Z"}, {"marker", `{"start_time":-1}`, CodeInvalid, "start_time", "0 to"}, {"marker", `{"url":"javascript:alert(1)"}`, CodeInvalid, "url", "not the URL"},
-		{"recipient", `{}`, CodeMissing, "type", "webhook"}, {"recipient", `{"type":"webhook"}`, CodeMissing, "details", "webhook_name"}, {"recipient", `{"type":"webhook","details":{"webhook_name":"n"}}`, CodeMissing, "details.webhook_url", "URL"}, {"recipient", `{"type":"webhook","details":{"webhook_name":"n","webhook_url":"http://x","webhook_secret":"s"}}`, CodeUnsupported, "details.webhook_secret", "leave it out"},
-		{"recipient", `{"type":"pagerduty","details":{}}`, CodeUnsupported, "type", "pagerduty"},
+		{"marker", `{"start_time":6,"end_time":5}`, document.CodeInvalid, "end_time", "before the start 1970-01-01T00:00:06Z"}, {"marker", `{"start_time":-1}`, document.CodeInvalid, "start_time", "0 to"}, {"marker", `{"url":"javascript:alert(1)"}`, document.CodeInvalid, "url", "not the URL"},
+		{"recipient", `{}`, document.CodeMissing, "type", "webhook"}, {"recipient", `{"type":"webhook"}`, document.CodeMissing, "details", "webhook_name"}, {"recipient", `{"type":"webhook","details":{"webhook_name":"n"}}`, document.CodeMissing, "details.webhook_url", "URL"}, {"recipient", `{"type":"webhook","details":{"webhook_name":"n","webhook_url":"http://x","webhook_secret":"s"}}`, document.CodeUnsupported, "details.webhook_secret", "leave it out"},
+		{"recipient", `{"type":"pagerduty","details":{}}`, document.CodeUnsupported, "type", "pagerduty"},
 	} {
 		got, err := parse(c.kind, c.body, Options{})
-		var list *Error
+		var list *document.Error
 		if !errors.As(err, &list) {
-			t.Errorf("%s %s: read as %s", c.kind, short(c.body), got)
+			t.Errorf("%s %s: read as %s", c.kind, document.Short(c.body), got)
 			continue
 		}
 		if p := list.Problems[0]; p.Code != c.code || p.Field != c.field || !strings.Contains(p.Text, c.text) {
-			t.Errorf("%s %s: got %+v, expected %s of %s about %q", c.kind, short(c.body), list.Problems, c.code, c.field, c.text)
+			t.Errorf("%s %s: got %+v, expected %s of %s about %q", c.kind, document.Short(c.body), list.Problems, c.code, c.field, c.text)
 		}
 	}
 }
@@ -134,7 +137,7 @@ func TestProblems(t *testing.T) {
 func TestAllProblemsAreTold(t *testing.T) {
 	t.Parallel()
 	_, err := ParseTrigger([]byte(`{"nam":"x","frequency":61,"threshold":{"op":"~"},"query":{"limit":0,"foo":1}}`), Options{})
-	var list *Error
+	var list *document.Error
 	if !errors.As(err, &list) || len(list.Problems) != 7 {
 		t.Errorf("%v", err)
 	}
@@ -180,7 +183,7 @@ func FuzzParse(f *testing.F) {
 		for _, kind := range []string{"column", "slo", "burn", "trigger", "marker", "recipient"} {
 			got, err := parse(kind, body, Options{})
 			if err != nil {
-				var list *Error
+				var list *document.Error
 				if !errors.As(err, &list) || len(list.Problems) == 0 || list.Problems[0].Text == "" || list.Problems[0].Code == "" {
 					t.Fatalf("%s: an error without a problem: %v", kind, err)
 				}

@@ -1,6 +1,10 @@
 package definition
 
-import "time"
+import (
+	"time"
+
+	"github.com/ratel-sim/ratel/system/document"
+)
 
 // Marker marks a moment or a time in a dataset's graphs, such as a deployment.
 type Marker struct {
@@ -14,22 +18,22 @@ type Marker struct {
 // maxUnix is the last second whose nanoseconds fit into 64 bits.
 const maxUnix = 9_223_372_036
 
-// ParseMarker reads and checks a marker. An error is an *[Error].
+// ParseMarker reads and checks a marker. An error is a *[document.Error].
 func ParseMarker(body []byte, opts Options) (Marker, error) {
-	var p problems
+	var p document.Problems
 	o := read(&p, body, "start_time", "end_time", "message", "type", "url", "color")
 	m := Marker{
-		StartTime: o.whole("start_time", max(opts.Now.Unix(), 0), 0, maxUnix), EndTime: o.whole("end_time", 0, 0, maxUnix),
-		Message: o.text("message", MaxDescription), Type: o.text("type", maxNameBytes),
+		StartTime: whole(o.At("start_time"), max(opts.Now.Unix(), 0), 0, maxUnix), EndTime: whole(o.At("end_time"), 0, 0, maxUnix),
+		Message: text(o.At("message"), MaxDescription), Type: text(o.At("type"), maxNameBytes),
 	}
-	if o.has("url") && string(o.members["url"]) != `""` {
-		m.URL = o.webhook("url")
+	if o.At("url").There() && string(o.At("url").Raw) != `""` {
+		m.URL = webhook(o.At("url"))
 	}
-	o.text("color", 32) // of replies; a marker's color is its type's
+	text(o.At("color"), 32) // of replies; a marker's color is its type's
 	if m.EndTime != 0 && m.EndTime < m.StartTime {
-		p.add("end_time", CodeInvalid, "the end %s is before the start %s", moment(m.EndTime), moment(m.StartTime))
+		o.At("end_time").Wrong(document.CodeInvalid, "the end %s is before the start %s", moment(m.EndTime), moment(m.StartTime))
 	}
-	return checked(m, p)
+	return checked(m, &p)
 }
 
 func moment(unix int64) string { return time.Unix(unix, 0).UTC().Format(time.RFC3339) }
@@ -48,28 +52,28 @@ type RecipientDetails struct {
 	URL  string `json:"webhook_url"`
 }
 
-// ParseTeamRecipient reads and checks a recipient of a team. An error is an *[Error].
+// ParseTeamRecipient reads and checks a recipient of a team. An error is a *[document.Error].
 func ParseTeamRecipient(body []byte, _ Options) (TeamRecipient, error) {
-	var p problems
+	var p document.Problems
 	o := read(&p, body, "type", "target", "details")
 	var r TeamRecipient
-	o.need("type", "a type is needed: webhook")
-	if o.has("type") {
-		r.Type = o.kind("type")
+	o.At("type").Need("a type is needed: webhook")
+	if o.At("type").There() {
+		r.Type = kind(o.At("type"))
 	}
-	d, ok := o.object("details", "webhook_name", "webhook_url", "webhook_secret", "webhook_headers", "webhook_payloads")
+	d, ok := o.At("details").Object("webhook_name", "webhook_url", "webhook_secret", "webhook_headers", "webhook_payloads")
 	switch {
 	case ok:
-		r.Details.Name = d.name("webhook_name", MaxAlias)
-		if d.need("webhook_url", "a webhook needs its URL"); d.has("webhook_url") {
-			r.Details.URL = d.webhook("webhook_url")
+		r.Details.Name = name(d.At("webhook_name"), MaxAlias)
+		if d.At("webhook_url").Need("a webhook needs its URL"); d.At("webhook_url").There() {
+			r.Details.URL = webhook(d.At("webhook_url"))
 		}
 		for _, more := range []string{"webhook_secret", "webhook_headers", "webhook_payloads"} {
-			d.unsupported(more, "leave it out")
+			unsupported(d.At(more), "leave it out")
 		}
-	case !o.has("details"):
-		p.add("details", CodeMissing, "details are needed: webhook_name and webhook_url")
+	case !o.At("details").There():
+		o.At("details").Wrong(document.CodeMissing, "details are needed: webhook_name and webhook_url")
 	}
 	r.Target = r.Details.URL // whatever target says: it is of replies
-	return checked(r, p)
+	return checked(r, &p)
 }

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/ratel-sim/ratel/system/document"
 	"github.com/ratel-sim/ratel/system/expr"
 )
 
@@ -57,27 +58,28 @@ func Encode[T Kinds](v T) json.RawMessage {
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
 }
 
-// ParseDerivedColumn reads and checks a derived column. An error is an *[Error].
+// ParseDerivedColumn reads and checks a derived column. An error is a *[document.Error].
 func ParseDerivedColumn(body []byte, _ Options) (DerivedColumn, error) {
-	var p problems
+	var p document.Problems
 	o := read(&p, body, "alias", "expression", "description")
-	c := DerivedColumn{Alias: o.name("alias", MaxAlias), Description: o.text("description", MaxDescription)}
-	o.need("expression", "an expression is needed, such as LT($duration_ms, 250)")
-	if o.has("expression") {
-		c.Expression = o.text("expression", expr.MaxBytes)
+	c := DerivedColumn{Alias: name(o.At("alias"), MaxAlias), Description: text(o.At("description"), MaxDescription)}
+	v := o.At("expression")
+	v.Need("an expression is needed, such as LT($duration_ms, 250)")
+	if text, ok := limited(v, expr.MaxBytes); ok {
+		c.Expression = text
 		var at *expr.Error
-		if _, err := expr.Parse(c.Expression); errors.As(err, &at) && c.Expression != "" {
-			p.add("expression", CodeInvalid, "%v", at)
-		} else if c.Expression == "" && kindOf(o.members["expression"]) == "a string" && len(p.list) == 0 {
-			p.add("expression", CodeInvalid, "must not be empty")
+		if text == "" {
+			v.Wrong(document.CodeInvalid, "must not be empty")
+		} else if _, err := expr.Parse(text); errors.As(err, &at) {
+			v.Wrong(document.CodeInvalid, "%v", at)
 		}
 	}
-	return checked(c, p)
+	return checked(c, &p)
 }
 
 // checked is v, or the zero value with what is wrong.
-func checked[T any](v T, p problems) (T, error) {
-	if err := p.err(); err != nil {
+func checked[T any](v T, p *document.Problems) (T, error) {
+	if err := p.Err(); err != nil {
 		var zero T
 		return zero, err
 	}
@@ -85,42 +87,43 @@ func checked[T any](v T, p problems) (T, error) {
 }
 
 // tags reads labels.
-func (o object) tags() []Tag {
-	var tags []Tag
+func tags(v document.Value) []Tag {
+	var list []Tag
 	seen := map[string]bool{}
-	for i, raw := range o.list("tags", MaxTags) {
-		e := o.element("tags", i, raw, "key", "value")
-		t := Tag{Key: e.name("key", 32), Value: e.name("value", 128)}
+	for _, item := range v.Elements(MaxTags) {
+		e, _ := item.Object("key", "value")
+		t := Tag{Key: name(e.At("key"), 32), Value: name(e.At("value"), 128)}
 		if seen[t.Key] && t.Key != "" {
-			o.p.add(e.at("key"), CodeInvalid, "there is a tag %q already", short(t.Key))
+			e.At("key").Wrong(document.CodeInvalid, "there is a tag %q already", document.Short(t.Key))
 		}
 		seen[t.Key] = true
-		tags = append(tags, t)
+		list = append(list, t)
 	}
-	return tags
+	return list
 }
 
 // recipients reads who is told: by the ID of a recipient of the team, or by type and target.
-func (o object) recipients() []Recipient {
+func recipients(v document.Value) []Recipient {
 	var list []Recipient
-	for i, raw := range o.list("recipients", MaxRecipients) {
-		e := o.element("recipients", i, raw, "id", "type", "target", "details")
-		e.unsupported("details", "leave it out")
-		r := Recipient{ID: e.text("id", 20)}
-		if e.has("type") {
-			r.Type = e.kind("type")
+	for _, item := range v.Elements(MaxRecipients) {
+		e, _ := item.Object("id", "type", "target", "details")
+		unsupported(e.At("details"), "leave it out")
+		r := Recipient{ID: text(e.At("id"), 20)}
+		typed, targeted := e.At("type").There(), e.At("target").There()
+		if typed {
+			r.Type = kind(e.At("type"))
 		}
-		if e.has("target") {
-			r.Target = e.webhook("target")
+		if targeted {
+			r.Target = webhook(e.At("target"))
 		}
 		switch {
 		case r.ID != "" && number(r.ID) == 0:
-			e.p.add(e.at("id"), CodeInvalid, "%q is no ID: expected a number as a string", short(r.ID))
-		case r.ID != "" && !e.has("type") && !e.has("target"):
-		case !e.has("type"):
-			e.p.add(e.at("type"), CodeMissing, "a recipient needs an id, or a type and a target")
-		case r.Type != "" && !e.has("target") && r.ID == "":
-			e.p.add(e.at("target"), CodeMissing, "a webhook needs its URL")
+			e.At("id").Wrong(document.CodeInvalid, "%q is no ID: expected a number as a string", document.Short(r.ID))
+		case r.ID != "" && !typed && !targeted:
+		case !typed:
+			e.At("type").Wrong(document.CodeMissing, "a recipient needs an id, or a type and a target")
+		case r.Type != "" && !targeted && r.ID == "":
+			e.At("target").Wrong(document.CodeMissing, "a webhook needs its URL")
 		}
 		list = append(list, r)
 	}
@@ -128,33 +131,31 @@ func (o object) recipients() []Recipient {
 }
 
 // kind reads a recipient's type; empty if it is not one that works here.
-func (o object) kind(name string) string {
-	before := len(o.p.list)
-	t := o.text(name, maxNameBytes)
+func kind(v document.Value) string {
+	t, ok := limited(v, maxNameBytes)
 	switch {
-	case len(o.p.list) > before:
+	case !ok:
 	case t == "webhook":
 		return t
 	case t == "email" || t == "slack" || t == "pagerduty" || t == "msteams" || t == "msteams_workflow":
-		o.p.add(o.at(name), CodeUnsupported, "%s is not supported here: send to a webhook", t)
+		v.Wrong(document.CodeUnsupported, "%s is not supported here: send to a webhook", t)
 	default:
-		o.p.add(o.at(name), CodeInvalid, "%q is not known: expected webhook", short(t))
+		v.Wrong(document.CodeInvalid, "%q is not known: expected webhook", document.Short(t))
 	}
 	return ""
 }
 
 // webhook reads a URL.
-func (o object) webhook(name string) string {
-	before := len(o.p.list)
-	s := o.text(name, MaxTarget)
-	if len(o.p.list) > before {
+func webhook(v document.Value) string {
+	s, ok := limited(v, MaxTarget)
+	if !ok {
 		return ""
 	}
 	u, err := url.Parse(s)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.Hostname() == "" {
-		o.p.add(o.at(name), CodeInvalid, "%q is not the URL of a webhook: expected http://… or https://…", short(s))
+		v.Wrong(document.CodeInvalid, "%q is not the URL of a webhook: expected http://… or https://…", document.Short(s))
 	} else if u.User != nil {
-		o.p.add(o.at(name), CodeInvalid, "the URL holds a user name: everybody who can read definitions would see it")
+		v.Wrong(document.CodeInvalid, "the URL holds a user name: everybody who can read definitions would see it")
 	}
 	return s
 }

@@ -9,6 +9,7 @@ import (
 	"strconv"
 
 	"github.com/ratel-sim/ratel/system/definition"
+	"github.com/ratel-sim/ratel/system/document"
 	"github.com/ratel-sim/ratel/system/expr"
 	"github.com/ratel-sim/ratel/system/nearest"
 	"github.com/ratel-sim/ratel/system/port"
@@ -46,7 +47,7 @@ func (q *query) derivedColumn(body []byte) (d draft, err error) {
 	}
 	for _, other := range others {
 		if slices.Contains(e.Columns(), other.Alias) {
-			return d, invalid(definition.CodeUnsupported, "expression", "%q is a derived column, which others cannot be made of here: write its expression instead: %s", other.Alias, short(other.Expression))
+			return d, invalid(document.CodeUnsupported, "expression", "%q is a derived column, which others cannot be made of here: write its expression instead: %s", other.Alias, document.Short(other.Expression))
 		}
 	}
 	if err := q.stillAnSLI(c.Alias, e.Type()); err != nil {
@@ -60,7 +61,7 @@ func (q *query) derivedColumn(body []byte) (d draft, err error) {
 		return d, err
 	}
 	if slices.Contains(columns, c.Alias) {
-		return d, conflict("dataset %q has a column %q, sent by its events: choose another alias", q.ds.Name, short(c.Alias))
+		return d, conflict("dataset %q has a column %q, sent by its events: choose another alias", q.ds.Name, document.Short(c.Alias))
 	}
 	return draft{c.Alias, definition.Encode(c), missing(e, columns, q.ds.Name)}, nil
 }
@@ -100,7 +101,7 @@ func missing(e *expr.Expr, columns []string, dataset string) (warnings []string)
 			if like, ok := nearest.Name(name, columns); ok {
 				hint = fmt.Sprintf("; did you mean $%s?", like)
 			}
-			warnings = append(warnings, fmt.Sprintf("no event of dataset %q has had column %q so far: it is null until one has%s", dataset, short(name), hint))
+			warnings = append(warnings, fmt.Sprintf("no event of dataset %q has had column %q so far: it is null until one has%s", dataset, document.Short(name), hint))
 		}
 	}
 	return warnings
@@ -119,12 +120,12 @@ func (q *query) stillAnSLI(alias string, t expr.Type) error {
 		return err
 	case slo == "":
 	case q.id == 0 && t != expr.Bool:
-		return conflict("SLO %q would be made of this derived column %q instead of the team's, and it is %s: wrap it in BOOL(…)", slo, short(alias), t)
+		return conflict("SLO %q would be made of this derived column %q instead of the team's, and it is %s: wrap it in BOOL(…)", slo, document.Short(alias), t)
 	case q.id == 0:
 	case alias != q.old.Name:
-		return conflict("SLO %q is made of derived column %q, which therefore cannot be renamed: create another and change the SLO first", slo, short(q.old.Name))
+		return conflict("SLO %q is made of derived column %q, which therefore cannot be renamed: create another and change the SLO first", slo, document.Short(q.old.Name))
 	case t != expr.Bool:
-		return conflict("SLO %q is made of derived column %q, which must stay a boolean; now it is %s: wrap it in BOOL(…)", slo, short(alias), t)
+		return conflict("SLO %q is made of derived column %q, which must stay a boolean; now it is %s: wrap it in BOOL(…)", slo, document.Short(alias), t)
 	}
 	return nil
 }
@@ -166,7 +167,7 @@ func (q *query) columnUsed(d port.Definition) error {
 		return err
 	}
 	if slo != "" {
-		return conflict("SLO %q is made of derived column %q: delete or change the SLO first", slo, short(d.Name))
+		return conflict("SLO %q is made of derived column %q: delete or change the SLO first", slo, document.Short(d.Name))
 	}
 	return nil
 }
@@ -178,7 +179,7 @@ func (q *query) slo(body []byte) (d draft, err error) {
 	}
 	for _, slug := range s.DatasetSlugs {
 		if slug != q.ds.Slug {
-			return d, invalid(definition.CodeUnsupported, "dataset_slugs", "an SLO is of one dataset here, and this one of %q: make another for %q", q.ds.Slug, short(slug))
+			return d, invalid(document.CodeUnsupported, "dataset_slugs", "an SLO is of one dataset here, and this one of %q: make another for %q", q.ds.Slug, document.Short(slug))
 		}
 	}
 	s.DatasetSlugs = nil // replies have it from the dataset
@@ -196,14 +197,14 @@ func (q *query) slo(body []byte) (d draft, err error) {
 		if like, ok := nearest.Name(s.SLI.Alias, aliases); ok {
 			hint = "did you mean " + like + "?"
 		}
-		return d, invalid(definition.CodeInvalid, "sli.alias", "dataset %q has no derived column %q: %s", q.ds.Name, short(s.SLI.Alias), hint)
+		return d, invalid(document.CodeInvalid, "sli.alias", "dataset %q has no derived column %q: %s", q.ds.Name, document.Short(s.SLI.Alias), hint)
 	}
 	e, err := expr.Parse(columns[i].Expression)
 	switch {
 	case err != nil:
-		return d, invalid(definition.CodeInvalid, "sli.alias", "the expression of derived column %q cannot be used: %v", short(s.SLI.Alias), err)
+		return d, invalid(document.CodeInvalid, "sli.alias", "the expression of derived column %q cannot be used: %v", document.Short(s.SLI.Alias), err)
 	case e.Type() != expr.Bool:
-		return d, invalid(definition.CodeInvalid, "sli.alias", "derived column %q is %s, and an SLI must be a boolean: compare with something, or wrap it in BOOL(…)", short(s.SLI.Alias), e.Type())
+		return d, invalid(document.CodeInvalid, "sli.alias", "derived column %q is %s, and an SLI must be a boolean: compare with something, or wrap it in BOOL(…)", document.Short(s.SLI.Alias), e.Type())
 	}
 	if q.id != 0 {
 		if err := q.windowsFit(s); err != nil {
@@ -251,11 +252,11 @@ func (q *query) burnAlert(body []byte) (d draft, err error) {
 	ids, slos := bodies[definition.SLO](q.have, port.KindSLO)
 	i := slices.Index(ids, definition.ID(b.SLO.ID))
 	if i < 0 {
-		return d, invalid(definition.CodeInvalid, "slo.id", "dataset %q has no SLO %s: see GET /1/slos/%s", q.ds.Name, b.SLO.ID, q.ds.Slug)
+		return d, invalid(document.CodeInvalid, "slo.id", "dataset %q has no SLO %s: see GET /1/slos/%s", q.ds.Name, b.SLO.ID, q.ds.Slug)
 	}
 	b.SLO.ID = strconv.FormatInt(ids[i], 10) // "007" is 7
 	if most := slos[i].TimePeriodDays * 24 * 60; b.BudgetRateWindowMinutes > most {
-		return d, invalid(definition.CodeInvalid, "budget_rate_window_minutes", "%d is longer than the SLO's %d days (%d minutes)", b.BudgetRateWindowMinutes, slos[i].TimePeriodDays, most)
+		return d, invalid(document.CodeInvalid, "budget_rate_window_minutes", "%d is longer than the SLO's %d days (%d minutes)", b.BudgetRateWindowMinutes, slos[i].TimePeriodDays, most)
 	}
 	if err := q.known(b.Recipients); err != nil {
 		return d, err

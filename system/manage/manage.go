@@ -31,6 +31,7 @@ import (
 
 	"github.com/ratel-sim/ratel/system/catalog"
 	"github.com/ratel-sim/ratel/system/definition"
+	"github.com/ratel-sim/ratel/system/document"
 	"github.com/ratel-sim/ratel/system/port"
 )
 
@@ -155,7 +156,7 @@ func (a *API) Serve(ctx context.Context, w http.ResponseWriter, r *http.Request,
 func (q *query) serve(w http.ResponseWriter) (status int, v any, err error) {
 	res, rest, ok := route(q.r.URL.EscapedPath())
 	if !ok {
-		return 0, nil, notFound("unknown path %s", short(q.r.URL.Path))
+		return 0, nil, notFound("unknown path %s", document.Short(q.r.URL.Path))
 	}
 	q.res = res
 	if err := q.locate(rest); err != nil {
@@ -198,10 +199,10 @@ func (q *query) locate(rest []string) error {
 	}
 	switch {
 	case len(rest) > 1:
-		return notFound("unknown path %s", short(q.r.URL.Path))
+		return notFound("unknown path %s", document.Short(q.r.URL.Path))
 	case len(rest) == 1:
 		if q.id = definition.ID(rest[0]); q.id == 0 {
-			return notFound("%s %q not found: its ID is a number", q.res.what, short(rest[0]))
+			return notFound("%s %q not found: its ID is a number", q.res.what, document.Short(rest[0]))
 		}
 	}
 	return nil
@@ -287,7 +288,7 @@ func (q *query) read() (any, error) {
 				return q.show(d, nil)
 			}
 		}
-		return nil, notFound("derived column %q not found", short(values.Get("alias")))
+		return nil, notFound("derived column %q not found", document.Short(values.Get("alias")))
 	}
 	shown := make([]any, 0, len(list))
 	for _, d := range list {
@@ -335,7 +336,7 @@ func (q *query) create(w http.ResponseWriter) (any, error) {
 		}
 	}
 	if n >= q.res.most {
-		return nil, invalid(definition.CodeTooMany, "", "there are %d %ss already, which is as many as there may be: delete one", n, q.res.what)
+		return nil, invalid(document.CodeTooMany, "", "there are %d %ss already, which is as many as there may be: delete one", n, q.res.what)
 	}
 	var made port.Definition
 	err = again(func() error {

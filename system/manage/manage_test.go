@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ratel-sim/ratel/system/document"
 	"github.com/ratel-sim/ratel/system/port"
 )
 
@@ -39,11 +40,11 @@ func (b *bench) expect(status int, method, path, body string, texts ...string) s
 	b.Helper()
 	got, reply := b.do(method, path, body)
 	if got != status {
-		b.Fatalf("%s %s %s: %d %s, expected %d", method, path, short(body), got, reply, status)
+		b.Fatalf("%s %s %s: %d %s, expected %d", method, path, document.Short(body), got, reply, status)
 	}
 	for _, text := range texts {
 		if !strings.Contains(reply, text) {
-			b.Errorf("%s %s %s: %s, expected %s in it", method, path, short(body), reply, text)
+			b.Errorf("%s %s %s: %s, expected %s in it", method, path, document.Short(body), reply, text)
 		}
 	}
 	return reply

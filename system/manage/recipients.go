@@ -9,6 +9,7 @@ import (
 	"strconv"
 
 	"github.com/ratel-sim/ratel/system/definition"
+	"github.com/ratel-sim/ratel/system/document"
 	"github.com/ratel-sim/ratel/system/port"
 )
 
@@ -56,7 +57,7 @@ func (q *query) known(list []definition.Recipient) error {
 		r, err := q.lookUp(definition.ID(list[i].ID))
 		switch {
 		case isMissing(err):
-			return invalid(definition.CodeInvalid, fmt.Sprintf("recipients[%d].id", i), "the team has no recipient %s: see GET /1/recipients", list[i].ID)
+			return invalid(document.CodeInvalid, fmt.Sprintf("recipients[%d].id", i), "the team has no recipient %s: see GET /1/recipients", list[i].ID)
 		case err != nil:
 			return err
 		}

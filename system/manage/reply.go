@@ -6,10 +6,9 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
 
-	"github.com/ratel-sim/ratel/system/definition"
+	"github.com/ratel-sim/ratel/system/document"
 	"github.com/ratel-sim/ratel/system/port"
 )
 
@@ -42,7 +41,7 @@ func conflict(format string, args ...any) error {
 
 // invalid is an error about one field.
 func invalid(code, field, format string, args ...any) error {
-	return &definition.Error{Problems: []definition.Problem{{Code: code, Field: field, Text: fmt.Sprintf(format, args...)}}}
+	return &document.Error{Problems: []document.Problem{{Code: code, Field: field, Text: fmt.Sprintf(format, args...)}}}
 }
 
 // wellFormed refuses a body that is no JSON.
@@ -72,17 +71,17 @@ func lookedUp(err error, format string, args ...any) error {
 func (q *query) written(err error, name string) error {
 	switch {
 	case errors.Is(err, port.ErrNameTaken):
-		return conflict("there is another %s %q already: choose another name, or change that one", q.res.what, short(name))
+		return conflict("there is another %s %q already: choose another name, or change that one", q.res.what, document.Short(name))
 	case errors.Is(err, port.ErrNotFound) && q.id == 0:
 		return notFound("dataset %q not found", q.ds.Name)
 	}
-	return lookedUp(err, "%s %q", q.res.what, short(name))
+	return lookedUp(err, "%s %q", q.res.what, document.Short(name))
 }
 
 // fail answers with an error as RFC 7807 has it.
 func fail(w http.ResponseWriter, err error) {
 	f := &failure{status: http.StatusInternalServerError, text: err.Error()}
-	var list *definition.Error
+	var list *document.Error
 	if errors.As(err, &list) {
 		f = &failure{status: http.StatusUnprocessableEntity, text: list.Error()}
 		for _, p := range list.Problems {
@@ -164,13 +163,4 @@ func (q *query) triggered(alert int64) (bool, error) {
 		return false, nil
 	}
 	return last.Triggered, lookedUp(err, "the last evaluation of %d", alert)
-}
-
-// short shows a text of a client in an error, cut where it is long.
-func short(s string) string {
-	const most = 60
-	if len(s) > most {
-		s = strings.ToValidUTF8(s[:most], "") + "…"
-	}
-	return s
 }

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/ratel-sim/ratel/system/document"
 	"github.com/ratel-sim/ratel/system/query/spec"
 )
 
@@ -145,7 +146,7 @@ func (h *handler) createResult(c *call) {
 		return
 	}
 	if run.QueryID == "" {
-		fail(c.w, refusal(http.StatusUnprocessableEntity, "query_id is missing"), []spec.Problem{{Field: "query_id", Code: spec.CodeMissing, Text: "create a query first, and say its id"}})
+		fail(c.w, refusal(http.StatusUnprocessableEntity, "query_id is missing"), []document.Problem{{Field: "query_id", Code: document.CodeMissing, Text: "create a query first, and say its id"}})
 		return
 	}
 	q, ok := h.s.shelf.query(run.QueryID)
@@ -162,7 +163,7 @@ func (h *handler) createResult(c *call) {
 	now := h.s.r.Now()
 	parsed, refused := parse(&req, now)
 	if refused != nil {
-		fail(c.w, refused, []spec.Problem{{Field: "limit", Code: spec.CodeInvalid, Text: refused.Error}})
+		fail(c.w, refused, []document.Problem{{Field: "limit", Code: document.CodeInvalid, Text: refused.Error}})
 		return
 	}
 	id, ok := h.s.shelf.putResult(storedResult{team: c.team, dataset: c.dataset, query: run.QueryID, columns: len(parsed.Breakdowns)}, now)
@@ -253,7 +254,7 @@ func problemType(status int) string {
 	return "urn:ratel:problems:" + name
 }
 
-func fail(w http.ResponseWriter, a *Answer, problems []spec.Problem) {
+func fail(w http.ResponseWriter, a *Answer, problems []document.Problem) {
 	p := wireProblem{Status: a.Code, Type: problemType(a.Code), Title: http.StatusText(a.Code), Error: a.Error}
 	for _, x := range problems {
 		p.TypeDetail = append(p.TypeDetail, wireDetail{x.Code, x.Field, x.Text})
@@ -265,7 +266,7 @@ func fail(w http.ResponseWriter, a *Answer, problems []spec.Problem) {
 
 // failSpec tells everything that is wrong with a specification.
 func failSpec(w http.ResponseWriter, err error) {
-	var e *spec.Error
+	var e *document.Error
 	if !errors.As(err, &e) {
 		fail(w, refusal(http.StatusBadRequest, "%v", err), nil)
 		return

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/ratel-sim/ratel/system/catalog"
+	"github.com/ratel-sim/ratel/system/document"
 	"github.com/ratel-sim/ratel/system/manifest"
 	"github.com/ratel-sim/ratel/system/planted"
 	"github.com/ratel-sim/ratel/system/port"
@@ -198,7 +199,7 @@ func parse(req *Request, now time.Time) (*spec.Query, *Answer) {
 	q, err := spec.Parse(req.Spec, now)
 	if err != nil {
 		code := http.StatusUnprocessableEntity
-		var e *spec.Error
+		var e *document.Error
 		if errors.As(err, &e) && e.Problems[0].Field == "" {
 			code = http.StatusBadRequest
 		}

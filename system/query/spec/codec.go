@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
+	"github.com/ratel-sim/ratel/system/document"
 	"github.com/ratel-sim/ratel/system/event"
 )
 
@@ -276,19 +278,19 @@ func (d *decoder) check(q *Query) {
 	for i := range q.Calculations {
 		c := &q.Calculations[i]
 		if !containsOp(c.Op) || (c.Op == Count) != (c.Column == "") {
-			d.fail("there is no calculation %s of column %q", short(string(c.Op)), short(c.Column))
+			d.fail("there is no calculation %s of column %q", document.Short(string(c.Op)), document.Short(c.Column))
 		}
 		d.checkFilters(c.Filters)
 	}
 	d.checkFilters(q.Filters)
 	for _, o := range q.Orders {
-		if o.Op == "" && !contains(q.Breakdowns, o.Column) || o.Op != "" && (o.Op == Heatmap || q.Calculation(o.Op, o.Column) < 0) {
-			d.fail("the order by %s %q is of nothing that is there", short(string(o.Op)), short(o.Column))
+		if o.Op == "" && !slices.Contains(q.Breakdowns, o.Column) || o.Op != "" && (o.Op == Heatmap || q.Calculation(o.Op, o.Column) < 0) {
+			d.fail("the order by %s %q is of nothing that is there", document.Short(string(o.Op)), document.Short(o.Column))
 		}
 	}
 	for _, h := range q.Havings {
-		if h.Op == Heatmap || q.Calculation(h.Op, h.Column) < 0 || !contains(comparisons, h.Cmp) || math.IsNaN(h.Value) {
-			d.fail("the having of %s %q is of nothing that is there", short(string(h.Op)), short(h.Column))
+		if h.Op == Heatmap || q.Calculation(h.Op, h.Column) < 0 || !slices.Contains(comparisons, h.Cmp) || math.IsNaN(h.Value) {
+			d.fail("the having of %s %q is of nothing that is there", document.Short(string(h.Op)), document.Short(h.Column))
 		}
 	}
 }
@@ -313,8 +315,8 @@ func (d *decoder) checkFilters(list []Filter) {
 		case opIn:
 			enough = len(f.Values) > 0
 		}
-		if !contains(FilterOps(), f.Op) || !enough {
-			d.fail("the filter %q of column %q with %d values is none", short(f.Op), short(f.Column), len(f.Values))
+		if !slices.Contains(FilterOps(), f.Op) || !enough {
+			d.fail("the filter %q of column %q with %d values is none", document.Short(f.Op), document.Short(f.Column), len(f.Values))
 		}
 	}
 }

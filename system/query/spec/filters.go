@@ -1,91 +1,80 @@
 package spec
 
 import (
-	"encoding/json"
-
+	"github.com/ratel-sim/ratel/system/document"
 	"github.com/ratel-sim/ratel/system/event"
 )
 
 // filters reads the filters of a query or of a calculation, and how they are combined.
-func (p *parser) filters(field string, keys map[string]json.RawMessage) (list []Filter, or bool) {
-	combination, _ := p.choice(join(field, "filter_combination"), keys["filter_combination"], combinations[0], combinations)
-	field = join(field, "filters")
-	for i, item := range p.array(field, keys["filters"], MaxFilters) {
-		if f, ok := p.filter(at(field, i), item); ok {
+func (p *parser) filters(o document.Object) (list []Filter, or bool) {
+	combination, _ := o.At("filter_combination").Choice(combinations[0], combinations...)
+	for _, item := range o.At("filters").Elements(MaxFilters) {
+		if f, ok := p.filter(item); ok {
 			list = append(list, f)
 		}
 	}
 	return list, combination == combinations[1]
 }
 
-func (p *parser) filter(field string, raw json.RawMessage) (f Filter, ok bool) {
-	keys, _ := p.object(field, raw, filterKeys)
-	if keys == nil {
+func (p *parser) filter(v document.Value) (f Filter, ok bool) {
+	before := p.Count()
+	o, ok := v.Object(filterKeys...)
+	if !ok {
 		return f, false
 	}
-	before := len(p.list)
-	if keys["column"] == nil {
-		p.add(join(field, "column"), CodeMissing, "a filter needs a column")
-	} else {
-		f.Column, _ = p.str(join(field, "column"), keys["column"])
+	o.At("column").Need("a filter needs a column")
+	f.Column, _ = str(o.At("column"))
+	o.At("op").Need("a filter needs an operator, such as =")
+	if f.Op, _ = o.At("op").Choice("", FilterOps()...); f.Op != "" {
+		f.Values = operands(o.At("value"), f.Op)
 	}
-	if keys["op"] == nil {
-		p.add(join(field, "op"), CodeMissing, "a filter needs an operator, such as =")
-	} else {
-		f.Op, _ = p.choice(join(field, "op"), keys["op"], "", FilterOps())
-	}
-	if f.Op != "" {
-		f.Values = p.operands(join(field, "value"), f.Op, keys["value"])
-	}
-	return f, len(p.list) == before
+	return f, p.Count() == before
 }
 
 // operands reads what an operator compares with.
-func (p *parser) operands(field, op string, raw json.RawMessage) []event.Value {
+func operands(v document.Value, op string) []event.Value {
 	positive, _ := Positive(op)
-	switch {
+	switch kind := document.KindOf(v.Raw); {
 	case positive == opExists:
-		if raw != nil {
-			p.add(field, CodeInvalid, "%s takes no value", op)
+		if v.There() {
+			v.Wrong(document.CodeInvalid, "%s takes no value", op)
 		}
 		return nil
-	case raw == nil:
-		p.add(field, CodeMissing, "%s needs a value; to ask for a column without one, use does-not-exist", op)
+	case !v.There():
+		v.Wrong(document.CodeMissing, "%s needs a value; to ask for a column without one, use does-not-exist", op)
+		return nil
+	case positive == opIn && kind != document.KindArray:
+		v.Wrong(document.CodeType, "%s takes an array of values, found %s", op, kind)
 		return nil
 	case positive == opIn:
-		if kindOf(raw) != "an array" {
-			p.add(field, CodeType, "%s takes an array of values, found %s", op, kindOf(raw))
-			return nil
-		}
-		items := p.array(field, raw, MaxValues)
+		items := v.Elements(MaxValues)
 		if len(items) == 0 {
-			p.add(field, CodeInvalid, "%s needs at least one value", op)
+			v.Wrong(document.CodeInvalid, "%s needs at least one value", op)
 		}
 		values := make([]event.Value, 0, len(items))
-		for i, item := range items {
-			if v, ok := p.value(at(field, i), item); ok {
-				values = append(values, v)
+		for _, item := range items {
+			if one, ok := value(item); ok {
+				values = append(values, one)
 			}
 		}
 		return values
-	}
-	if kindOf(raw) == "an array" {
-		p.add(field, CodeType, "%s takes one value; for several, use in or not-in", op)
+	case kind == document.KindArray:
+		v.Wrong(document.CodeType, "%s takes one value; for several, use in or not-in", op)
 		return nil
 	}
-	v, ok := p.value(field, raw)
+	one, ok := value(v)
 	if !ok {
 		return nil
 	}
 	switch positive {
 	case opStarts, opEnds, opContains:
-		if v.Kind() != event.String {
-			p.add(field, CodeType, "%s takes a string, found %s", op, kindOf(raw))
+		if one.Kind() != event.String {
+			v.Wrong(document.CodeType, "%s takes a string, found %s", op, document.KindOf(v.Raw))
 		}
 	case opGreater, opGreaterEqual, opLess, opLessEqual:
-		if v.Kind() == event.Bool {
-			p.add(field, CodeType, "%s takes a number or a string, found a boolean", op)
+		if one.Kind() == event.Bool {
+			v.Wrong(document.CodeType, "%s takes a number or a string, found a boolean", op)
 		}
 	}
-	return []event.Value{v}
+	return []event.Value{one}
 }

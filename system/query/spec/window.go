@@ -1,21 +1,22 @@
 package spec
 
 import (
-	"encoding/json"
 	"time"
+
+	"github.com/ratel-sim/ratel/system/document"
 )
 
 // maxUnix is the last second whose nanoseconds, and a week more, fit into 64 bits.
 const maxUnix = 9_222_000_000
 
 // times reads the time range and the granularity.
-func (p *parser) times(keys map[string]json.RawMessage, now time.Time, q *Query) {
+func (p *parser) times(o document.Object, now time.Time, q *Query) {
 	const week = int64(MaxRange / time.Second)
-	before := len(p.list)
-	length, hasLength := p.whole("time_range", keys["time_range"], 1, week)
-	start, hasStart := p.whole("start_time", keys["start_time"], 0, maxUnix)
-	end, hasEnd := p.whole("end_time", keys["end_time"], 1, maxUnix)
-	if len(p.list) > before {
+	before := p.Count()
+	length, hasLength := o.At("time_range").Whole(1, week)
+	start, hasStart := o.At("start_time").Whole(0, maxUnix)
+	end, hasEnd := o.At("end_time").Whole(1, maxUnix)
+	if p.Count() > before {
 		return
 	}
 	if !hasLength {
@@ -23,13 +24,13 @@ func (p *parser) times(keys map[string]json.RawMessage, now time.Time, q *Query)
 	}
 	switch {
 	case hasStart && hasEnd && hasLength:
-		p.add("time_range", CodeInvalid, "time_range, start_time and end_time together say too much: leave one out")
+		o.At("time_range").Wrong(document.CodeInvalid, "time_range, start_time and end_time together say too much: leave one out")
 		return
 	case hasStart && hasEnd && start >= end:
-		p.add("end_time", CodeInvalid, "end_time %d is not after start_time %d", end, start)
+		o.At("end_time").Wrong(document.CodeInvalid, "end_time %d is not after start_time %d", end, start)
 		return
 	case hasStart && hasEnd && end-start > week:
-		p.add("end_time", CodeInvalid, "the time range is %d s, at most 7 days (%d s) are allowed", end-start, week)
+		o.At("end_time").Wrong(document.CodeInvalid, "the time range is %d s, at most 7 days (%d s) are allowed", end-start, week)
 		return
 	case hasStart && hasEnd:
 		length = end - start
@@ -41,14 +42,14 @@ func (p *parser) times(keys map[string]json.RawMessage, now time.Time, q *Query)
 		}
 		start = end - length
 		if start < 0 {
-			p.add("time_range", CodeInvalid, "the time range begins before 1970")
+			o.At("time_range").Wrong(document.CodeInvalid, "the time range begins before 1970")
 			return
 		}
 	}
 	q.Start, q.End = time.Unix(start, 0).UTC(), time.Unix(end, 0).UTC()
 	low, high := granularities(length)
 	step := defaultGranularity(length)
-	if n, ok := p.whole("granularity", keys["granularity"], low, high); ok {
+	if n, ok := o.At("granularity").Whole(low, high); ok {
 		step = n
 	}
 	q.Granularity = time.Duration(step) * time.Second
