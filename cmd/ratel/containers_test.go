@@ -259,6 +259,15 @@ func TestAtLengthPlantedBugs(t *testing.T) {
 		{planted.RangeAssignment, []string{"leader-pairs"}, []string{check.CheckProgress, "expect steady: beagle.lag < 200"}},
 		{planted.PoisonRecord, []string{"poison-record"}, []string{check.CheckProgress, check.CheckRecovers}},
 		{planted.SessionLossUnnoticed, []string{"trigger-isolated"}, []string{check.CheckFencing}},
+		{planted.LeaderWithoutZnode, []string{"trigger-isolated"}, []string{check.CheckFencing}},
+		{planted.LockWithoutFencing, []string{"trigger-pause"}, []string{check.CheckFencing}},
+		{planted.NeverWidens, []string{"partition-skew"}, []string{"expect widened: kafka.busiest_share < 33% within 15s"}},
+		{planted.NoNegativeCache, []string{"dataset-churn"}, []string{"expect catch-up: beagle.lag < 500 within 15s"}},
+		{planted.SLOByProcessingTime, []string{"cold-counters"}, []string{check.CheckSLOCounts}},
+		{planted.IdleNeverSealed, []string{"tail-idle"}, []string{check.CheckCommitted}},
+		{planted.SkipsInSilence, []string{"poison-record"}, []string{check.CheckSkips}},
+		{planted.UndrainedRebalance, []string{"rebalance-storm"}, []string{check.CheckSLOCounts}},
+		{planted.TelemetryBlocks, []string{"dogfood-overload"}, []string{"expect slow: ack.p99 < 800ms", check.CheckTelemetry}},
 	})
 }
 
