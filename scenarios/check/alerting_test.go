@@ -314,3 +314,15 @@ func TestNoFalseAlarmsOfAlerting(t *testing.T) {
 		}
 	}
 }
+
+// TestNothingCountedBurnsNoBudget: an SLO of which nothing was counted has its whole error budget.
+func TestNothingCountedBurnsNoBudget(t *testing.T) {
+	t.Parallel()
+	e := defaultWatched().history()
+	e.Counts = nil
+	for _, o := range Judge(e).Objectives {
+		if o.Total != 0 || o.Compliance != 0 || o.BudgetLeft != 1 {
+			t.Errorf("%+v", o)
+		}
+	}
+}

@@ -3,6 +3,7 @@ package check
 import (
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/ratel-sim/ratel/scenarios/evidence"
@@ -104,6 +105,7 @@ func (r *run) judgeAlerts(args plan.CheckArgs) Result {
 		{"compared", float64(a.compared), "windows"}, {"stale during faults", float64(j.stale), "windows"}, {"fired or resolved", float64(j.fired), "notices"}, {"delivered", float64(j.delivered), "notices"},
 		{"slowest delivery", j.worst.Seconds(), "s"},
 	}
+	undefined := r.undefinedAlert()
 	doubt := ""
 	switch {
 	case len(a.states) == 0:
@@ -128,6 +130,8 @@ func (r *run) judgeAlerts(args plan.CheckArgs) Result {
 		if more := int64(len(res.Findings)) - 1; more > 0 {
 			res.Summary += fmt.Sprintf(" (and %s)", plural(more, "more finding"))
 		}
+	case undefined != "":
+		res.Summary = undefined
 	case a.broken != "":
 		res.Summary = a.broken
 	case unjudged != "":
@@ -143,6 +147,20 @@ func (r *run) judgeAlerts(args plan.CheckArgs) Result {
 		res.Summary = fmt.Sprintf("%s evaluated once each and rightly (%s certain), %s stale during faults; %s delivered, %s after its window's end at the latest", plural(j.due, "window"), number(a.compared), number(j.stale), plural(j.delivered, "notice"), short(j.worst))
 	}
 	return res
+}
+
+// undefinedAlert names one that the plan wants and of whose definition the evidence knows nothing; "" if there is none.
+func (r *run) undefinedAlert() string {
+	for i := range r.plan.Alerts {
+		a := &r.plan.Alerts[i]
+		dataset, missing := r.undefined(a.Traffic, func(traffic int, dataset string) bool {
+			return slices.ContainsFunc(r.e.Alerts, func(x evidence.Alert) bool { return x.Name == a.Name && x.Traffic == traffic && x.Dataset == dataset })
+		})
+		if missing {
+			return fmt.Sprintf("the evidence has no definition of alert %s for dataset %s, so what became of it is not known", a.Name, dataset)
+		}
+	}
+	return ""
 }
 
 // once: each window was evaluated once, not too early and not too late.
@@ -233,7 +251,10 @@ func (s *alertState) required(i int) trith {
 	holds := s.truths[i].holds
 	every := time.Duration(s.def.Trigger.Frequency) * time.Second
 	for k := 1; k < s.def.Trigger.Threshold.ExceededLimit && holds != no; k++ {
-		if i < k || s.evaluations[i-k].Window != s.evaluations[i].Window-time.Duration(k)*every || s.evaluations[i-k].Stale || !s.truths[i-k].ok {
+		if i < k {
+			return no // there were not so many windows yet
+		}
+		if s.evaluations[i-k].Window != s.evaluations[i].Window-time.Duration(k)*every || s.evaluations[i-k].Stale || !s.truths[i-k].ok {
 			return perhaps
 		}
 		holds = min(holds, s.truths[i-k].holds)
@@ -289,20 +310,21 @@ func (j *alertJudge) changes(s *alertState, before, v *evidence.Evaluation, freq
 			told("did not fire, though it triggered")
 		}
 		return
-	case before == nil || v.Window-before.Window != time.Duration(frequency)*time.Second || before.At > v.At:
+	case before != nil && (v.Window-before.Window != time.Duration(frequency)*time.Second || before.At > v.At):
 		return // what it was compared with is not known
 	}
+	was := before != nil && before.Triggered // nothing is triggered that was never evaluated
 	switch {
-	case v.Stale && v.Triggered != before.Triggered:
+	case v.Stale && v.Triggered != was:
 		told("changed its state, though it was stale")
 	case v.Stale:
-	case v.Triggered && !before.Triggered && !v.Fires:
+	case v.Triggered && !was && !v.Fires:
 		told("did not fire, though it began to be triggered")
-	case v.Fires && before.Triggered:
+	case v.Fires && was:
 		told("fired again, though it was triggered before")
-	case !v.Triggered && before.Triggered && !v.Resolves:
+	case !v.Triggered && was && !v.Resolves:
 		told("did not resolve, though it is no longer triggered")
-	case v.Resolves && !before.Triggered:
+	case v.Resolves && !was:
 		told("resolved what was not triggered before")
 	}
 }
@@ -357,8 +379,8 @@ func (j *alertJudge) invented() {
 			continue
 		}
 		s := r.alerts.byID[key.alert]
-		if s != nil && s.gone || fires[key] {
-			continue
+		if s != nil && s.gone || fires[key] || s != nil && d.At > r.alerts.looked {
+			continue // workers go on: what was sent after the evaluations had been read back is in none of them
 		}
 		j.found("notice", "delivered that no effective evaluation sent", d.At, "%s: delivered at %s: %.200s", key, moment(d.At), d.Body)
 	}

@@ -253,6 +253,35 @@ var alertingPlantings = []alertingPlanting{
 		dropDeliveries(e, keyOf(v, noticeFires))
 		return true
 	}},
+	{"did not fire in its first window", CheckAlerts, "did not fire, though it began to be triggered", func(e *evidence.Evidence, _ int) bool {
+		for i := range e.Evaluations {
+			// The first of this alert, whose condition always holds.
+			if v := &e.Evaluations[i]; v.Alert == 105 || v.Alert == 107 {
+				if v.Fires {
+					v.Fires = false
+					dropDeliveries(e, keyOf(v, noticeFires))
+					return true
+				}
+			}
+		}
+		return false
+	}},
+	{"resolved in its first window", CheckAlerts, "resolved what was not triggered before", func(e *evidence.Evidence, _ int) bool {
+		v := &e.Evaluations[0]
+		if v.Triggered || v.Alert != 100 {
+			return false
+		}
+		v.Resolves = true
+		return true
+	}},
+	{"triggered before there were as many windows as it takes", CheckAlerts, "does not hold by what was sent", func(e *evidence.Evidence, _ int) bool {
+		for i := range e.Alerts {
+			if e.Alerts[i].ID == 101 {
+				e.Alerts[i].Trigger.Threshold.ExceededLimit = 3
+			}
+		}
+		return true
+	}},
 	{"fired again", CheckAlerts, "fired again", func(e *evidence.Evidence, n int) bool {
 		v := evaluationOf(e, n, func(v *evidence.Evaluation) bool { return v.Alert%10 == 7 })
 		v.Fires = true

@@ -2,6 +2,7 @@ package check
 
 import (
 	"encoding/json"
+	"fmt"
 	"math"
 	"slices"
 	"strings"
@@ -120,6 +121,32 @@ var alertingHoles = []struct {
 	}},
 	{"cut short while alerting", CheckAlerts, "cut short", func(e *evidence.Evidence) { e.Run.Ended = "interrupted" }},
 	{"nothing was evaluated", CheckFencing, "nothing was evaluated", func(e *evidence.Evidence) { e.Evaluations = nil }},
+	{"a leader that was not announced", CheckFencing, "trigger2 evaluated window", func(e *evidence.Evidence) {
+		e.Timeline = slices.DeleteFunc(e.Timeline, func(x evidence.Entry) bool { return x.Event == port.EventLeaderUp && x.Node == "trigger2" })
+	}},
+	{"an epoch that nobody announced", CheckFencing, "as epoch 999", func(e *evidence.Evidence) {
+		last := &e.Evaluations[0]
+		for i := range e.Evaluations {
+			if e.Evaluations[i].At > last.At {
+				last = &e.Evaluations[i]
+			}
+		}
+		last.Epoch = 999
+	}},
+	{"one of the SLOs is not known", CheckSLOCounts, "no definition of SLO slo1 for dataset load-0-1", func(e *evidence.Evidence) {
+		e.SLOs = slices.DeleteFunc(e.SLOs, func(s evidence.SLO) bool { return s.ID == 12 })
+		for _, s := range e.SLOs[:2] {
+			e.Plan.Objectives = append(e.Plan.Objectives, plan.Objective{Name: s.Name, Traffic: e.Plan.Traffic[0].Name})
+		}
+	}},
+	{"one of the alerts is not known", CheckAlerts, "no definition of alert alert7 for dataset load-0-1", func(e *evidence.Evidence) {
+		e.Alerts = e.Alerts[:len(e.Alerts)-1]
+		e.Evaluations = slices.DeleteFunc(e.Evaluations, func(v evidence.Evaluation) bool { return v.Alert == 117 })
+		e.Deliveries = slices.DeleteFunc(e.Deliveries, func(d evidence.Delivery) bool { return strings.HasPrefix(d.Key, "117/") })
+		for _, a := range e.Alerts[:8] {
+			e.Plan.Alerts = append(e.Plan.Alerts, plan.Alert{Name: a.Name, Traffic: e.Plan.Traffic[0].Name})
+		}
+	}},
 	{"nobody announced that it leads", CheckFencing, "nobody announced", func(e *evidence.Evidence) {
 		dropAnnounced(e, port.EventLeaderUp)
 		dropAnnounced(e, port.EventLeaderDown)
@@ -194,6 +221,10 @@ func TestWhatIsExcusedInAlerting(t *testing.T) {
 					v.Stale, v.Fires = true, false
 				}
 			}
+		}, Pass},
+		{"a window ends after the evaluations were read back, and what it sends still comes", CheckAlerts, func(e *evidence.Evidence) {
+			at := e.Run.Length
+			e.Deliveries = append(e.Deliveries, evidence.Delivery{At: at, Key: fmt.Sprintf("101/%d/fires", testEpoch.Add(at).Truncate(watchedEvery*time.Second).UnixNano()), Body: json.RawMessage(`{}`)})
 		}, Pass},
 		{"one stale window during a fault", CheckAlerts, func(e *evidence.Evidence) {
 			v := &e.Evaluations[slices.IndexFunc(e.Evaluations, func(v evidence.Evaluation) bool {

@@ -175,6 +175,7 @@ func (r *run) judgeFencing() Result {
 	for i := range res.Findings {
 		r.place(&res.Findings[i])
 	}
+	stranger := r.unannounced(terms)
 	switch {
 	case len(res.Findings) > 0:
 		res.Verdict, res.Summary = Fail, res.Findings[0].Title
@@ -189,11 +190,33 @@ func (r *run) judgeFencing() Result {
 		res.Summary = "nobody announced that it leads, so the lock cannot be followed"
 	case r.e.Run.Ended != "":
 		res.Summary = "the run was cut short: " + r.e.Run.Ended
+	case stranger != nil:
+		res.Summary = fmt.Sprintf("%s evaluated window %s of alert %d as epoch %d, and never announced that it leads as that, so the lock cannot be followed", stranger.By, moment(stranger.Window), stranger.Alert, stranger.Epoch)
 	default:
 		res.Verdict = Pass
 		res.Summary = fmt.Sprintf("%s of %s, never two at once; %s under rising epochs", plural(int64(len(terms)), "term"), plural(int64(workers(terms)), "worker"), plural(int64(len(r.e.Evaluations)), "evaluation"))
 	}
 	return res
+}
+
+// unannounced is an evaluation under an epoch as which its worker never announced that it leads; nil if there is none. Outside of
+// the simulation an announcement of the last moments may not have been noticed any more.
+func (r *run) unannounced(terms []term) *evidence.Evaluation {
+	type who struct {
+		node  string
+		epoch int64
+	}
+	led := map[who]bool{}
+	for i := range terms {
+		led[who{terms[i].node, terms[i].epoch}] = true
+	}
+	for i := range r.e.Evaluations {
+		v := &r.e.Evaluations[i]
+		if !led[who{v.By, v.Epoch}] && (r.e.Run.World == plan.WorldSim || v.At < r.e.Run.Length-stampSlack) {
+			return v
+		}
+	}
+	return nil
 }
 
 func workers(terms []term) int {

@@ -4,6 +4,9 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/ratel-sim/ratel/loadgen"
+	"github.com/ratel-sim/ratel/scenarios/evidence"
 )
 
 // ObjectiveStats is one SLO of one dataset over the whole run: what was counted, and what had to be.
@@ -23,7 +26,7 @@ type ObjectiveStats struct {
 	Minutes   int64 `json:"minutes"` // with anything sent or counted
 	Wrong     int64 `json:"wrong"`   // minutes that are not what was sent
 	// Compliance is Good/Total, 0 without events. BudgetLeft is the share of the error budget (1-Target) that the counted
-	// events leave, of what the run's own events allow; below 0 it is overspent.
+	// events leave, of what the run's own events allow: all of it without events, below 0 it is overspent.
 	Compliance float64 `json:"compliance"`
 	BudgetLeft float64 `json:"budget_left"`
 	Judged     bool    `json:"judged"` // false: nothing could be compared
@@ -45,9 +48,9 @@ func (r *run) objectiveStats() []ObjectiveStats {
 			s.Good, s.Total = s.Good+row.Good, s.Total+row.Total
 			s.GoodLow, s.GoodHigh, s.TotalLow, s.TotalHigh = s.GoodLow+good.low, s.GoodHigh+good.high, s.TotalLow+total.low, s.TotalHigh+total.high
 		}
+		s.BudgetLeft = 1
 		if s.Total > 0 {
 			s.Compliance = float64(s.Good) / float64(s.Total)
-			s.BudgetLeft = 1
 			if bad := 1 - s.Compliance; bad > 0 && s.Target < 1 {
 				s.BudgetLeft = 1 - bad/(1-s.Target)
 			} else if bad > 0 {
@@ -84,6 +87,7 @@ func (r *run) judgeSLOCounts() Result {
 	if c.broken == "" {
 		res.Findings = r.countFindings()
 	}
+	undefined := r.undefinedSLO()
 	doubt := ""
 	switch {
 	case len(c.objectives) == 0:
@@ -110,6 +114,8 @@ func (r *run) judgeSLOCounts() Result {
 		if more := int64(len(res.Findings)) - 1; more > 0 {
 			res.Summary += fmt.Sprintf(" (and %s)", plural(more, "more finding"))
 		}
+	case undefined != "":
+		res.Summary = undefined
 	case broken != "":
 		res.Summary = broken
 	case gone == len(c.objectives):
@@ -124,6 +130,35 @@ func (r *run) judgeSLOCounts() Result {
 		res.Summary = fmt.Sprintf("%s of %s are what was sent: %s", plural(judged, "minute"), plural(int64(len(c.objectives)-gone), "SLO"), plural(c.certain, "event"))
 	}
 	return res
+}
+
+// undefinedSLO names one that the plan wants and of whose definition the evidence knows nothing; "" if there is none.
+func (r *run) undefinedSLO() string {
+	for i := range r.plan.Objectives {
+		o := &r.plan.Objectives[i]
+		dataset, missing := r.undefined(o.Traffic, func(traffic int, dataset string) bool {
+			return slices.ContainsFunc(r.e.SLOs, func(s evidence.SLO) bool { return s.Name == o.Name && s.Traffic == traffic && s.Dataset == dataset })
+		})
+		if missing {
+			return fmt.Sprintf("the evidence has no definition of SLO %s for dataset %s, so what it counted is not known", o.Name, dataset)
+		}
+	}
+	return ""
+}
+
+// undefined is the first dataset of a load for which something that the plan wants was not defined.
+func (r *run) undefined(load string, defined func(traffic int, dataset string) bool) (dataset string, missing bool) {
+	for i := range r.plan.Traffic {
+		if r.plan.Traffic[i].Name != load {
+			continue
+		}
+		for _, dataset := range loadgen.DatasetNames(i, r.plan.Traffic[i].Datasets) {
+			if !defined(i, dataset) {
+				return dataset, true
+			}
+		}
+	}
+	return "", false
 }
 
 func (r *run) finalLook(p int32) string {
