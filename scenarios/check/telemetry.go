@@ -281,7 +281,7 @@ func (j *telemetryJudge) silences() {
 			continue
 		}
 		quiet := func(from, to time.Duration, lost int64) {
-			if to-from > j.silence && lost == 0 && !j.disturbed(n.Name, from, to) && !j.ended(n.Name, from, to) {
+			if lost == 0 && j.calm(n.Name, from, to) {
 				j.found("silent", from, n.Name+" says nothing although it is well", fmt.Sprintf("%s: no tick from %s to %s; expected one every %s, and none was said to be dropped", n.Name, moment(from), moment(to), plan.Duration(j.r.plan.System.Telemetry.Every)))
 			}
 		}
@@ -291,10 +291,23 @@ func (j *telemetryJudge) silences() {
 				quiet(v.ticks[i-1].time, v.ticks[i].time, v.last().lost()-v.ticks[i-1].lost())
 			}
 		}
+		since := voices[len(voices)-1].events[0] // it may never have ticked
 		if last := voices[len(voices)-1].last(); last != nil {
-			quiet(last.time, end, 0)
+			since = last
+		}
+		quiet(since.time, end, 0)
+	}
+}
+
+// calm says whether in some part of a stretch, longer than a role may say nothing, nothing bore on a node that ran.
+func (j *telemetryJudge) calm(node string, from, to time.Duration) bool {
+	for ; to-from > j.silence; from += j.silence {
+		until := min(from+j.silence+1, to)
+		if !j.disturbed(node, from, until) && !j.ended(node, from, until) {
+			return true
 		}
 	}
+	return false
 }
 
 // ended says whether a node's process announced in a stretch that it ended, or nobody has seen it start again.

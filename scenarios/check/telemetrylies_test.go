@@ -96,6 +96,12 @@ func TestLiesOfTelemetryAreTold(t *testing.T) {
 			}
 			return d
 		}), check.Fail, "says nothing about itself"},
+		{"one never ticks", each(func(d map[string]any) map[string]any {
+			if d["node"] == "query1" && d["meta.kind"] == "tick" {
+				return nil
+			}
+			return d
+		}), check.Fail, "says nothing although it is well"},
 		{"somebody else", set("query1", "node", "query9"), check.Fail, "not there"},
 		{"none at all", func() { ev.Telemetry = nil }, check.Inconclusive, "taken nothing"},
 		{"not all kept", func() {
