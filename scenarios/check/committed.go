@@ -84,6 +84,8 @@ func (r *run) judgeCommitted() Result {
 		res.Summary = "the history is not whole: " + r.opsMissing
 	case len(list) == 0:
 		res.Summary = "no manifest was seen, so nothing was committed"
+	case asked == 0:
+		res.Summary = "no writer of a manifest said what it held durably, so whether one was committed too early is not known"
 	case covered == 0:
 		res.Summary = "no event lies below the last manifests, so there was nothing that S3 had to hold"
 	default:

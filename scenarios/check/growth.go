@@ -101,6 +101,8 @@ func (r *run) judgeCoverage() Result {
 	switch {
 	case r.e.Run.Ended != "":
 		res.Findings, res.Summary = nil, "the run was cut short, so the runbook may have been under way"
+	case len(r.e.Places) == 0:
+		res.Findings, res.Summary = nil, "which partitions the retrievers have claimed was not asked"
 	case len(res.Findings) > 0:
 		res.Verdict, res.Summary = Fail, res.Findings[0].Title
 		if more := len(res.Findings) - 1; more > 0 {

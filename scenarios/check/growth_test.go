@@ -88,6 +88,7 @@ func TestRunbookAndCoverage(t *testing.T) {
 			unclaim(e, "retriever5", 0)
 			e.Run.Ended = "interrupted"
 		}, Pass, Inconclusive, "cut short"},
+		"nobody asked": {func(e *evidence.Evidence) { e.Places = nil }, Pass, Inconclusive, "was not asked"},
 		"a step that failed": {func(e *evidence.Evidence) {
 			for i := range e.Timeline {
 				if x := &e.Timeline[i]; x.Kind == evidence.StepDone && x.Event == string(plan.StepOpenPartitions) {

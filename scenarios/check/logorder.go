@@ -16,7 +16,30 @@ func (r *run) recordsMissing() string {
 	case len(r.e.Records) == 0:
 		return "the evidence has nothing of the log's records"
 	}
+	if missing := r.recordsLacking(); missing > 0 {
+		return fmt.Sprintf("the evidence lacks %s whose events it has in the log", plural(missing, "record"))
+	}
 	return ""
+}
+
+// recordsLacking is how many records the log has by its events, and not by its records.
+func (r *run) recordsLacking() int64 {
+	has := make(map[offsetOf]bool, len(r.e.Records))
+	for i := range r.e.Records {
+		has[offsetOf{r.e.Records[i].Partition, r.e.Records[i].Offset}] = true
+	}
+	lacking, last := int64(0), offsetOf{-1, -1}
+	for i := range r.logIndex.log {
+		m := &r.logIndex.log[i]
+		at := offsetOf{m.Partition, m.Offset}
+		if m.State > evidence.Corrupt || at == last {
+			continue // what has no identity may be a record that cannot be decoded
+		}
+		if last = at; !has[at] {
+			lacking++
+		}
+	}
+	return lacking
 }
 
 // sortedRecords are the log's records in another order.

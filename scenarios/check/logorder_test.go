@@ -30,7 +30,7 @@ func straightLog(shepherds, partitions, records int, pick func(n int) int) []evi
 // judgeLog judges a run with such a log.
 func judgeLog(log []evidence.Record, gaps ...evidence.Gap) (once, order Result) {
 	e := defaultShape().history()
-	e.Records, e.Gaps = log, gaps
+	e.Records, e.Gaps, e.Log = log, gaps, nil
 	e.Plan.Checks = []plan.Check{{Name: plan.CheckLogOnce}, {Name: plan.CheckLogOrder}}
 	j := Judge(e)
 	return *result(j, CheckLogOnce), *result(j, CheckLogOrder)
@@ -115,6 +115,29 @@ func TestLogOrderByExample(t *testing.T) {
 			if !strings.HasPrefix(f.Fault, "during kill kafka2") || len(f.Examples) == 0 {
 				t.Errorf("%s: %+v has no fault or no example", c.name, f)
 			}
+		}
+	}
+}
+
+// TestTheLogsRecordsAreWhole: what is said of records is said of all that the log has.
+func TestTheLogsRecordsAreWhole(t *testing.T) {
+	t.Parallel()
+	e := defaultShape().history()
+	e.Plan.Checks = []plan.Check{{Name: plan.CheckLogOnce}, {Name: plan.CheckLogOrder}}
+	for i := range e.Log {
+		if m := &e.Log[i]; i == 0 || m.Partition != e.Log[i-1].Partition || m.Offset != e.Log[i-1].Offset {
+			e.Records = append(e.Records, evidence.Record{Partition: m.Partition, Offset: m.Offset, Source: 7, First: uint64(i), Count: 1, Number: uint64(i + 1), At: sec})
+		}
+	}
+	for _, check := range []string{CheckLogOnce, CheckLogOrder} {
+		if res := result(Judge(e), check); res.Verdict != Pass {
+			t.Errorf("%s: %v: %s", check, res.Verdict, res.Summary)
+		}
+	}
+	e.Records = slices.Delete(e.Records, 3, 5)
+	for _, check := range []string{CheckLogOnce, CheckLogOrder} {
+		if res := result(Judge(e), check); res.Verdict != Inconclusive || !strings.Contains(res.Summary, "lacks 2 records") {
+			t.Errorf("%s: %v: %s", check, res.Verdict, res.Summary)
 		}
 	}
 }

@@ -33,6 +33,15 @@ var pipeHoles = []struct {
 	{"S3 could not be read", CheckCommitted, "what S3 holds is not known", func(e *evidence.Evidence) {
 		e.Gaps = []evidence.Gap{{What: "s3", Why: "events/0: the manifest: slow down"}}
 	}},
+	{"no writer said what it held", CheckCommitted, "no writer of a manifest said", func(e *evidence.Evidence) {
+		for i := range e.Commits {
+			e.Commits[i].Durable = -1
+		}
+	}},
+	{"S3 unread, and duplicates", CheckDuplicates, "what S3 holds is not known", func(e *evidence.Evidence) { e.Gaps = []evidence.Gap{{What: "s3", Why: "no answer"}} }},
+	{"S3 unread, and corruption", CheckCorruption, "what S3 holds is not known", func(e *evidence.Evidence) { e.Gaps = []evidence.Gap{{What: "s3", Why: "no answer"}} }},
+	{"S3 unread, and phantoms", CheckPhantoms, "what S3 holds is not known", func(e *evidence.Evidence) { e.Gaps = []evidence.Gap{{What: "s3", Why: "no answer"}} }},
+	{"S3 unread, and agreement", CheckAgreement, "what S3 holds is not known", func(e *evidence.Evidence) { e.Gaps = []evidence.Gap{{What: "s3", Why: "no answer"}} }},
 	{"nothing is committed", CheckCommitted, "nothing that S3 had to hold", func(e *evidence.Evidence) {
 		for i := range e.Commits {
 			e.Commits[i].Next, e.Commits[i].Durable = 0, 0

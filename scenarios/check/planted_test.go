@@ -220,6 +220,9 @@ var plantings = []struct {
 
 	{name: "no traffic", plant: func(e *evidence.Evidence) { e.Ops, e.Log, e.Held = nil, nil, nil },
 		verdict: Inconclusive, check: CheckTraffic, own: Inconclusive, says: "too little traffic before"},
+	{name: "a load that offered nothing", plant: func(e *evidence.Evidence) {
+		e.Plan.Traffic = append(e.Plan.Traffic, plan.Traffic{Name: "otlp", EventsPerSecond: 1, Shape: plan.Steady})
+	}, verdict: Inconclusive, check: CheckTraffic, own: Inconclusive, says: `load "otlp" offered nothing of 40 planned`},
 	{name: "no steady state", plant: func(e *evidence.Evidence) {
 		for i := range e.Ops {
 			if o := &e.Ops[i]; o.Intended < 10*sec {

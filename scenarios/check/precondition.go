@@ -46,24 +46,18 @@ const (
 	enough = 0.5
 )
 
-// planned is how many events the plan means to offer between two moments of the load.
-func (r *run) planned(from, to time.Duration) float64 {
+// planned is how many events the plan means a load to offer between two moments.
+func (r *run) planned(t *plan.Traffic, from, to time.Duration) float64 {
 	length := 0.0
 	for i := range r.plan.Phases {
 		length += time.Duration(r.plan.Phases[i].Length).Seconds()
 	}
-	sum := 0.0
-	for i := range r.plan.Traffic {
-		t := &r.plan.Traffic[i]
-		a, b := from.Seconds(), to.Seconds()
-		if t.Shape != plan.Ramp || length <= 0 {
-			sum += t.EventsPerSecond * (b - a)
-			continue
-		}
-		mean := t.EventsPerSecond + (t.ToPerSecond-t.EventsPerSecond)*(a+b)/2/length
-		sum += mean * (b - a)
+	a, b := from.Seconds(), to.Seconds()
+	if t.Shape != plan.Ramp || length <= 0 {
+		return t.EventsPerSecond * (b - a)
 	}
-	return sum
+	mean := t.EventsPerSecond + (t.ToPerSecond-t.EventsPerSecond)*(a+b)/2/length
+	return mean * (b - a)
 }
 
 // judgeTraffic: there was enough traffic for the other checks to mean anything.
@@ -79,14 +73,22 @@ func (r *run) judgeTraffic() Result {
 	}
 	any := false
 	at := time.Duration(0)
-	want := map[plan.Stage]float64{}
+	want, wantOf := map[plan.Stage]float64{}, make([]float64, len(r.plan.Traffic))
 	for i := range r.plan.Phases {
 		p := &r.plan.Phases[i]
 		end := at + time.Duration(p.Length)
 		if r.stop.why == "" || r.phases[i].ran && !r.phases[i].cut { // after an abort what was planned is not missed
-			want[p.Stage] += r.planned(at, end)
+			for k := range r.plan.Traffic {
+				n := r.planned(&r.plan.Traffic[k], at, end)
+				want[p.Stage] += n
+				wantOf[k] += n
+			}
 		}
 		at = end
+	}
+	offered := map[int]bool{}
+	for i := range r.e.Ops {
+		offered[r.e.Ops[i].Traffic] = true
 	}
 	for _, stage := range []plan.Stage{plan.Before, plan.During, plan.After} {
 		if want[stage] <= 0 {
@@ -106,6 +108,11 @@ func (r *run) judgeTraffic() Result {
 	}
 	if !any {
 		little("the plan has no traffic in a phase before, during or after faults")
+	}
+	for k, n := range wantOf {
+		if n >= minEvents && !offered[k] {
+			little(fmt.Sprintf("load %q offered nothing of %s planned", r.plan.Traffic[k].Name, number(int64(n))))
+		}
 	}
 	if r.total.Accepted == 0 && any {
 		little("no event was accepted in the whole run")

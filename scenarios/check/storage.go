@@ -15,6 +15,8 @@ func (r *run) unread(log bool) string {
 		return "the history is not whole: " + r.opsMissing
 	case r.heldMissing != "":
 		return "what the retrievers hold is not known: " + r.heldMissing
+	case r.store.staged && r.store.missing != "":
+		return "what S3 holds is not known: " + r.store.missing
 	case log && r.logMissing != "":
 		return "the log could not be read back: " + r.logMissing
 	case r.held.set.Len() == 0:
