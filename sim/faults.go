@@ -27,8 +27,7 @@ func (w *World) Inject(ctx context.Context, f system.Fault) error {
 	case system.FaultKill, system.FaultStop, system.FaultReplace:
 		return w.takeDown(ctx, n, f)
 	case system.FaultPause:
-		w.paused[f.Node]++
-		return w.freeze(n)
+		return w.freeze(n, f)
 	case system.FaultStarve:
 		w.starve(n, f)
 		return nil
@@ -64,10 +63,9 @@ func (w *World) Heal(_ context.Context, f system.Fault) error {
 		if w.isDown(n.Name) {
 			return nil
 		}
-		return w.start(n)
+		return w.machineOf(n).start()
 	case system.FaultPause:
-		w.paused[f.Node]--
-		return w.goOn(n)
+		return w.thaw(n, f)
 	case system.FaultStarve:
 		w.feed(n, f)
 	case system.FaultIsolate:
@@ -98,91 +96,16 @@ func (w *World) isDown(node string) bool {
 }
 
 func (w *World) takeDown(ctx context.Context, n system.Node, f system.Fault) error {
-	already := w.isDown(n.Name)
+	already, m := w.isDown(n.Name), w.machineOf(n)
 	w.on[n.Name] = append(w.on[n.Name], f)
 	if !already {
-		if err := w.end(ctx, n, f.Kind == system.FaultStop); err != nil {
+		if err := m.end(ctx, f.Kind == system.FaultStop); err != nil {
 			return err
 		}
+		delete(w.frozen, n.Name) // whatever starts there later runs
 	}
 	if f.Kind == system.FaultReplace {
-		return w.wipe(n)
-	}
-	return nil
-}
-
-// end ends a node's process, in order or at once. A member of the ensemble and a single server have no clean-up to do.
-func (w *World) end(ctx context.Context, n system.Node, inOrder bool) error {
-	switch n.Role {
-	case system.RoleZooKeeper:
-		w.zookeeper.KillNode(n.Name)
-	case system.RoleKafka:
-		if inOrder {
-			return w.kafka.StopBroker(ctx, n.Name)
-		}
-		return w.kafka.KillBroker(n.Name)
-	case system.RoleMySQL, system.RoleS3, system.RoleObserver:
-		w.serverOf(n).Kill()
-	case system.RoleShepherd, system.RoleRetriever, system.RoleQuery, system.RoleBeagle, system.RoleTrigger:
-		if inOrder {
-			w.roles[n.Name].stop(ctx)
-		} else {
-			w.roles[n.Name].kill()
-		}
-	}
-	return nil
-}
-
-// wipe gives a node that is down an empty disk, as a machine in its place has.
-func (w *World) wipe(n system.Node) error {
-	switch n.Role {
-	case system.RoleZooKeeper:
-		w.zookeeper.WipeNode(n.Name)
-	case system.RoleKafka:
-		return w.kafka.WipeBroker(n.Name)
-	case system.RoleMySQL, system.RoleS3, system.RoleObserver:
-		w.serverOf(n).Wipe()
-	case system.RoleShepherd, system.RoleRetriever, system.RoleQuery, system.RoleBeagle, system.RoleTrigger:
-		w.roles[n.Name].disk.Wipe()
-	}
-	return nil
-}
-
-func (w *World) start(n system.Node) error {
-	switch n.Role {
-	case system.RoleZooKeeper:
-		w.zookeeper.StartNode(n.Name)
-	case system.RoleKafka:
-		return w.kafka.StartBroker(n.Name)
-	case system.RoleMySQL, system.RoleS3, system.RoleObserver:
-		w.serverOf(n).Start()
-	case system.RoleShepherd, system.RoleRetriever, system.RoleQuery, system.RoleBeagle, system.RoleTrigger:
-		return w.roles[n.Name].start()
-	}
-	return nil
-}
-
-// server is the model of a single server that roles are clients of.
-type server interface {
-	Start()
-	Kill()
-	Wipe()
-	SetErrors(rate float64)
-	SetSlow(delay time.Duration)
-	// Disturbed counts the requests that errors and slowness have ever hit.
-	Disturbed() (failed, slowed int64)
-}
-
-// serverOf is the server that a node is; nil if it is none.
-func (w *World) serverOf(n system.Node) server {
-	switch n.Role {
-	case system.RoleMySQL:
-		return w.mysql
-	case system.RoleS3:
-		return w.s3
-	case system.RoleObserver:
-		return w.observer
-	case system.RoleZooKeeper, system.RoleKafka, system.RoleShepherd, system.RoleRetriever, system.RoleQuery, system.RoleBeagle, system.RoleTrigger:
+		return m.wipe()
 	}
 	return nil
 }

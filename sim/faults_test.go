@@ -3,6 +3,7 @@ package sim
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -154,5 +155,48 @@ func TestDisturbancesOfOneServerAddUp(t *testing.T) {
 	})
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestFreezesOfOneNodeAreEachTheirOwn: a process that two faults have frozen stays so until both are healed; one that was killed
+// meanwhile runs when it has been started again, whatever had frozen it.
+func TestFreezesOfOneNodeAreEachTheirOwn(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"zk1", "kafka2", "retriever1", "mysql"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := New(Options{Seed: 3})
+			err := w.Drive(context.Background(), func(ctx context.Context) error {
+				if err := w.Start(ctx, system.Default()); err != nil {
+					return err
+				}
+				pause, kill := system.Fault{Kind: system.FaultPause, Node: name}, system.Fault{Kind: system.FaultKill, Node: name}
+				starve := system.Fault{Kind: system.FaultStarve, Node: name, Delay: time.Minute, Rate: 0.5}
+				for _, step := range []struct {
+					do    func(context.Context, system.Fault) error
+					f     system.Fault
+					wait  time.Duration
+					reach system.Reach
+				}{
+					{w.Inject, pause, time.Second, system.Silent}, {w.Inject, starve, time.Second, system.Silent},
+					{w.Heal, pause, time.Second, system.Silent}, {w.Heal, starve, 20 * time.Second, system.Answers},
+					{w.Inject, starve, time.Second, system.Silent}, {w.Inject, pause, 61 * time.Second, system.Silent}, // the turn is over
+					{w.Heal, starve, time.Second, system.Silent}, {w.Heal, pause, 20 * time.Second, system.Answers},
+					{w.Inject, pause, time.Second, system.Silent}, {w.Inject, kill, 20 * time.Second, system.Refuses},
+					{w.Heal, kill, 20 * time.Second, system.Answers}, {w.Heal, pause, time.Second, system.Answers},
+				} {
+					if err := errors.Join(step.do(ctx, step.f), w.harness.Sleep(ctx, step.wait)); err != nil {
+						return fmt.Errorf("%s: %w", step.f, err)
+					}
+					if reach, detail := w.Probe(ctx, name); reach != step.reach {
+						t.Errorf("%s, %v later: %s (%s), expected %s", step.f, step.wait, reach, detail, step.reach)
+					}
+				}
+				return nil
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		})
 	}
 }

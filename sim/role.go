@@ -95,17 +95,13 @@ func (r *role) zooKeepers() []string {
 	return all
 }
 
-// kill ends the process at once. Its disk keeps what was written.
-func (r *role) kill() {
-	r.running = false
-	r.net.Stop()
-	r.process.Kill()
-	r.disk.Crash(disk.ProcessCrash)
-	r.w.sink.Announce(port.Event{Kind: port.EventNodeStopped, Node: r.node.Name, Detail: "killed"})
-}
-
-// stop asks the process to end and waits until it has, or kills it.
-func (r *role) stop(ctx context.Context) {
+// end ends the process: at once, or as it does itself when it is asked to, which it may take its time for. Its disk keeps
+// what was written.
+func (r *role) end(ctx context.Context, inOrder bool) error {
+	if !inOrder {
+		r.kill()
+		return nil
+	}
 	if r.cancel != nil {
 		r.cancel()
 	}
@@ -117,7 +113,20 @@ func (r *role) stop(ctx context.Context) {
 	if r.running {
 		r.kill()
 	}
+	return nil
 }
+
+func (r *role) kill() {
+	r.running = false
+	r.net.Stop()
+	r.process.Kill()
+	r.disk.Crash(disk.ProcessCrash)
+	r.w.sink.Announce(port.Event{Kind: port.EventNodeStopped, Node: r.node.Name, Detail: "killed"})
+}
+
+func (r *role) wipe() error   { r.disk.Wipe(); return nil }
+func (r *role) freeze() error { r.process.Pause(); return nil }
+func (r *role) goOn() error   { r.process.Resume(); return nil }
 
 const drainPoll = 50 * time.Millisecond
 

@@ -65,10 +65,10 @@ type World struct {
 	ingests   []shepherd.Ingest
 	queriers  []query.Querier
 	holders   map[string]retriever.Holder
-	on        map[string][]system.Fault // the faults on a node that take it down or disturb its requests
-	dropped   map[string]int64          // what faults have hit that were healed
-	before    map[string]int64          // what the server of a fault had had of its kind when it began
-	paused    map[string]int            // faults of the kind pause that are on a node
+	on        map[string][]system.Fault  // the faults on a node that take it down or disturb its requests
+	dropped   map[string]int64           // what faults have hit that were healed
+	before    map[string]int64           // what the server of a fault had had of its kind when it began
+	frozen    map[string]map[string]bool // by node: the faults that keep its process frozen
 	starved   map[string]*starvation
 	receiving bool // webhooks
 	observer  *observerHost
@@ -82,7 +82,7 @@ func New(opts Options) *World {
 		s.OnStep(opts.OnStep)
 	}
 	w := &World{opts: opts, sched: s, net: simnet.New(s, lan()), roles: map[string]*role{}, holders: map[string]retriever.Holder{}, on: map[string][]system.Fault{}, dropped: map[string]int64{}, before: map[string]int64{},
-		paused: map[string]int{}, starved: map[string]*starvation{}}
+		frozen: map[string]map[string]bool{}, starved: map[string]*starvation{}}
 	w.home = w.net.AddNode(harnessNode, "")
 	w.harness = s.Process(harnessNode)
 	w.home.Start(w.harness)

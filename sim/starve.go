@@ -1,6 +1,8 @@
 package sim
 
 import (
+	"fmt"
+
 	"github.com/ratel-sim/ratel/sim/sched"
 	"github.com/ratel-sim/ratel/system"
 )
@@ -20,15 +22,13 @@ func (w *World) starve(n system.Node, f system.Fault) {
 	var freeze, run func()
 	freeze = func() {
 		// A process that is down meanwhile has nothing to freeze; the next incarnation is on the same sick machine.
-		if w.freeze(n) == nil {
+		if w.freeze(n, f) == nil {
 			s.turns++
 		}
 		s.next = w.harness.After(f.Delay, run)
 	}
 	run = func() {
-		if w.paused[n.Name] == 0 {
-			_ = w.goOn(n)
-		}
+		_ = w.thaw(n, f)
 		s.next = w.harness.After(f.Turn(), freeze)
 	}
 	freeze()
@@ -42,45 +42,31 @@ func (w *World) feed(n system.Node, f system.Fault) {
 	}
 	s.healed = true
 	s.next.Stop()
-	if w.paused[n.Name] == 0 {
-		_ = w.goOn(n)
-	}
+	_ = w.thaw(n, f)
 }
 
-// freeze stops a node's process as SIGSTOP does.
-func (w *World) freeze(n system.Node) error {
-	switch n.Role {
-	case system.RoleZooKeeper:
-		w.zookeeper.PauseNode(n.Name)
-	case system.RoleKafka:
-		return w.kafka.PauseBroker(n.Name)
-	case system.RoleMySQL:
-		w.mysql.Pause()
-	case system.RoleS3:
-		w.s3.Pause()
-	case system.RoleObserver:
-		w.observer.Pause()
-	case system.RoleShepherd, system.RoleRetriever, system.RoleQuery, system.RoleBeagle, system.RoleTrigger:
-		w.roles[n.Name].process.Pause()
+// freeze stops a node's process until nothing freezes it any more. One that a fault has ended cannot be frozen.
+func (w *World) freeze(n system.Node, f system.Fault) error {
+	if w.isDown(n.Name) {
+		return fmt.Errorf("freeze %s: it does not run", n.Name)
 	}
+	if len(w.frozen[n.Name]) == 0 {
+		if err := w.machineOf(n).freeze(); err != nil {
+			return err
+		}
+		w.frozen[n.Name] = map[string]bool{}
+	}
+	w.frozen[n.Name][f.String()] = true
 	return nil
 }
 
-// goOn ends a freeze.
-func (w *World) goOn(n system.Node) error {
-	switch n.Role {
-	case system.RoleZooKeeper:
-		w.zookeeper.ResumeNode(n.Name)
-	case system.RoleKafka:
-		return w.kafka.ResumeBroker(n.Name)
-	case system.RoleMySQL:
-		w.mysql.Resume()
-	case system.RoleS3:
-		w.s3.Resume()
-	case system.RoleObserver:
-		w.observer.Resume()
-	case system.RoleShepherd, system.RoleRetriever, system.RoleQuery, system.RoleBeagle, system.RoleTrigger:
-		w.roles[n.Name].process.Resume()
+// thaw ends what freeze began, unless another fault keeps the process frozen.
+func (w *World) thaw(n system.Node, f system.Fault) error {
+	if !w.frozen[n.Name][f.String()] {
+		return nil // the process has ended meanwhile
 	}
-	return nil
+	if delete(w.frozen[n.Name], f.String()); len(w.frozen[n.Name]) > 0 {
+		return nil
+	}
+	return w.machineOf(n).goOn()
 }
