@@ -3,6 +3,7 @@ package event
 import (
 	"math"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -68,7 +69,7 @@ var (
 )
 
 // ParseTime reads a time as the API takes it: RFC 3339 with or without a fraction; or Unix time, in seconds, or with a
-// fraction, or in milliseconds or microseconds: of a whole number with more than 10 digits, the first 10 are the seconds.
+// fraction, or in milliseconds, microseconds or nanoseconds: of a whole number with more than 10 digits, the first 10 are the seconds.
 func ParseTime(s string) (time.Time, bool) {
 	if t, err := time.Parse(time.RFC3339Nano, s); err == nil {
 		return t.UTC(), t.Unix() >= firstSecond && t.Unix() <= lastSecond
@@ -76,8 +77,9 @@ func ParseTime(s string) (time.Time, bool) {
 	if len(s) > 40 {
 		return time.Time{}, false
 	}
-	if whole, ok := smallInt(s); ok && allDigits(s) {
+	if len(s) <= 19 && allDigits(s) { // up to nanoseconds
 		if len(s) <= 10 {
+			whole, _ := smallInt(s)
 			return time.Unix(whole, 0).UTC(), true
 		}
 		seconds, _ := smallInt(s[:10])
@@ -85,7 +87,7 @@ func ParseTime(s string) (time.Time, bool) {
 		return time.Unix(seconds, nanos).UTC(), true
 	}
 	f, err := strconv.ParseFloat(s, 64)
-	if err != nil || !(f >= float64(firstSecond) && f <= float64(lastSecond)) {
+	if err != nil || strings.ContainsAny(s, "xX") || !(f >= float64(firstSecond) && f <= float64(lastSecond)) {
 		return time.Time{}, false
 	}
 	whole, fraction := math.Modf(f)
