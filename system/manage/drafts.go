@@ -13,6 +13,7 @@ import (
 	"github.com/ratel-sim/ratel/system/expr"
 	"github.com/ratel-sim/ratel/system/nearest"
 	"github.com/ratel-sim/ratel/system/port"
+	"github.com/ratel-sim/ratel/system/query/spec"
 )
 
 // unnamed is the name of what has none: equal ones are one definition, so that a POST can be repeated.
@@ -270,10 +271,45 @@ func (q *query) trigger(body []byte) (d draft, err error) {
 	if err != nil {
 		return d, err
 	}
+	if err := q.calculable(t); err != nil {
+		return d, err
+	}
 	if err := q.known(t.Recipients); err != nil {
 		return d, err
 	}
 	return draft{name: t.Name, body: definition.Encode(t)}, nil
+}
+
+// calculable refuses a query over one of the dataset's derived columns, which queries do not calculate: it would find null in every
+// event, and the trigger would stay silent.
+func (q *query) calculable(t definition.Trigger) error {
+	asked, err := spec.Parse(t.Query, q.opts.Now())
+	if err != nil {
+		return err // it was read before
+	}
+	_, derived := bodies[definition.DerivedColumn](q.have, port.KindDerivedColumn)
+	for _, c := range derived {
+		if !reads(asked, c.Alias) {
+			continue
+		}
+		columns, err := q.columnNames()
+		if err != nil {
+			return err
+		}
+		if !slices.Contains(columns, c.Alias) {
+			return invalid(definition.CodeUnsupported, "query", "%q is a derived column, which queries do not calculate here: ask for columns that events have", short(c.Alias))
+		}
+	}
+	return nil
+}
+
+// reads says whether a query looks at a column.
+func reads(asked *spec.Query, column string) bool {
+	filtered := func(list []spec.Filter) bool {
+		return slices.ContainsFunc(list, func(f spec.Filter) bool { return f.Column == column })
+	}
+	return slices.Contains(asked.Breakdowns, column) || filtered(asked.Filters) ||
+		slices.ContainsFunc(asked.Calculations, func(c spec.Calculation) bool { return c.Column == column || filtered(c.Filters) })
 }
 
 func (q *query) marker(body []byte) (d draft, err error) {

@@ -68,8 +68,8 @@ func (a *API) options() definition.Options {
 	return definition.Options{MinFrequency: a.opts.MinFrequency, Now: a.opts.Now()}
 }
 
-// all is the dataset of what belongs to the whole team.
-const all = "__all__"
+// All is the dataset of what belongs to the whole team.
+const All = "__all__"
 
 // resource is one kind of definitions as the API has it.
 type resource struct {
@@ -145,7 +145,7 @@ func (a *API) Serve(ctx context.Context, w http.ResponseWriter, r *http.Request,
 	status, v, err := q.serve(w)
 	switch {
 	case err != nil:
-		fail(w, err)
+		answer(w, err)
 	case v == nil:
 		w.WriteHeader(status)
 	default:
@@ -214,10 +214,10 @@ func (q *query) dataset(raw string) error {
 		return &failure{status: http.StatusBadRequest, text: "the dataset's name is not escaped as a URL demands: " + err.Error()}
 	}
 	switch {
-	case name == all && q.res.any:
+	case name == All && q.res.any:
 		return nil
-	case name == all:
-		return &failure{status: http.StatusUnprocessableEntity, text: "a " + q.res.what + " belongs to one dataset here: name it instead of " + all}
+	case name == All:
+		return &failure{status: http.StatusUnprocessableEntity, text: "a " + q.res.what + " belongs to one dataset here: name it instead of " + All}
 	}
 	if err := catalog.CheckName("dataset", name); err != nil {
 		return &failure{status: http.StatusBadRequest, text: err.Error()}

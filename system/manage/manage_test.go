@@ -129,6 +129,12 @@ func TestReferences(t *testing.T) {
 	b.expect(409, "POST", "/1/derived_columns/web", `{"alias":"status","expression":"1"}`, "has a column")
 	b.expect(204, "DELETE", "/1/derived_columns/web/"+number, "")
 
+	for _, query := range []string{`{"calculations":[{"op":"P99","column":"fast"}]}`, `{"breakdowns":["fast"]}`, `{"filters":[{"column":"fast","op":"=","value":false}]}`,
+		`{"calculations":[{"op":"COUNT","filters":[{"column":"fast","op":"exists"}]}]}`} {
+		b.expect(422, "POST", "/1/triggers/web", `{"name":"t","threshold":{"op":">","value":1},"query":`+query+`}`, `"field":"query"`, "queries do not calculate here")
+	}
+	b.expect(201, "POST", "/1/triggers/api", `{"name":"t","threshold":{"op":">","value":1},"query":{"breakdowns":["fast"]}}`) // another dataset
+
 	b.expect(422, "POST", "/1/burn_alerts/web", burn("999"), `"field":"slo.id"`, "has no SLO 999")
 	b.expect(422, "POST", "/1/burn_alerts/api", burn(sloID), "has no SLO")
 	rate := `{"slo":{"id":"` + sloID + `"},"alert_type":"budget_rate","budget_rate_window_minutes":%d,"budget_rate_decrease_threshold_per_million":10000}`
@@ -257,7 +263,7 @@ func TestErrors(t *testing.T) {
 		b.expect(c.status, c.method, c.path, c.body, c.text, fmt.Sprintf(`"status":%d`, c.status), `"title":"`, `"error":"`)
 	}
 	w := httptest.NewRecorder()
-	fail(w, notFound("x"))
+	Fail(w, http.StatusUnauthorized, "x")
 	if got := w.Header().Get("Content-Type"); got != "application/problem+json" {
 		t.Error(got)
 	}

@@ -78,8 +78,13 @@ func (q *query) written(err error, name string) error {
 	return lookedUp(err, "%s %q", q.res.what, document.Short(name))
 }
 
-// fail answers with an error as RFC 7807 has it.
-func fail(w http.ResponseWriter, err error) {
+// Fail answers with an error as RFC 7807 has it, for what is found out about a request before it comes here.
+func Fail(w http.ResponseWriter, status int, text string) {
+	answer(w, &failure{status: status, text: text})
+}
+
+// answer answers with an error as RFC 7807 has it.
+func answer(w http.ResponseWriter, err error) {
 	f := &failure{status: http.StatusInternalServerError, text: err.Error()}
 	var list *document.Error
 	if errors.As(err, &list) {

@@ -219,7 +219,10 @@ func TestDatasetsAndColumns(t *testing.T) {
 		{"POST", "/1/datasets", `{"name":""}`, 400, "missing"},
 		{"POST", "/1/datasets", `{"name":"a/b"}`, 400, "slash"},
 		{"POST", "/1/datasets", `{"name"`, 400, "malformed"},
-		{"POST", "/1/datasets", `{"name":"` + strings.Repeat("x", maxManageBody) + `"}`, 400, "malformed"},
+		{"POST", "/1/datasets", `{"name":"x"} {"name":"y"}`, 400, "malformed"},
+		{"POST", "/1/datasets", "{\"name\":\"\xff\"}", 400, "not UTF-8"},
+		{"POST", "/1/datasets", `{"name":"__all__"}`, 400, "stands for all"},
+		{"POST", "/1/datasets", `{"name":"` + strings.Repeat("x", maxManageBody) + `"}`, 413, "too large"},
 		{"GET", "/1/datasets/none", "", 404, "not found"},
 		{"DELETE", "/1/datasets/none", "", 404, "not found"},
 		{"GET", "/1/columns/none", "", 404, "not found"},
@@ -228,8 +231,12 @@ func TestDatasetsAndColumns(t *testing.T) {
 		{"POST", "/1/datasets/my-data", "", 405, "GET, DELETE"},
 		{"POST", "/1/columns/my-data", "", 405, "GET"},
 	} {
-		if code, got := do(c.method, c.path, c.body); code != c.code || !strings.Contains(got, c.want) {
-			t.Errorf("%s %s: %d %s, want %d %s", c.method, c.path, code, got, c.code, c.want)
+		w := call{method: c.method, path: c.path, body: c.body}.do(h)
+		if got := w.Body.String(); w.Code != c.code || !strings.Contains(got, c.want) {
+			t.Errorf("%s %s: %d %s, want %d %s", c.method, c.path, w.Code, got, c.code, c.want)
+		}
+		if problem := strings.HasSuffix(w.Header().Get("Content-Type"), "problem+json") && strings.Contains(w.Body.String(), `"type":"`); problem != (c.code >= 400 && c.code != 405) {
+			t.Errorf("%s %s: %d %s", c.method, c.path, w.Code, w.Header().Get("Content-Type"))
 		}
 	}
 	eventually(t, "columns are there", func() bool {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/ratel-sim/ratel/system/catalog"
 	"github.com/ratel-sim/ratel/system/event"
+	"github.com/ratel-sim/ratel/system/manage"
 	"github.com/ratel-sim/ratel/system/planted"
 	"github.com/ratel-sim/ratel/system/port"
 	"github.com/ratel-sim/ratel/system/rt"
@@ -84,6 +85,8 @@ func checkDataset(name string) string {
 		return "the dataset's name contains a control character"
 	case strings.TrimSpace(name) == "":
 		return "the dataset's name is blank"
+	case strings.EqualFold(strings.TrimSpace(name), manage.All):
+		return "no dataset can be called " + manage.All + ", which stands for all of a team's datasets"
 	}
 	return ""
 }

@@ -172,8 +172,9 @@ func (h *handler) ingest(w http.ResponseWriter, r *http.Request, rawDataset stri
 		fail(w, http.StatusUnauthorized, text)
 		return
 	}
-	dataset, ok := datasetName(w, rawDataset)
-	if !ok {
+	dataset, text := datasetName(rawDataset)
+	if text != "" {
+		fail(w, http.StatusBadRequest, text)
 		return
 	}
 	t, code, text := h.s.identify(r.Context(), key(r))
@@ -192,18 +193,13 @@ func (h *handler) ingest(w http.ResponseWriter, r *http.Request, rawDataset stri
 	serve(w, r, in, dataset)
 }
 
-// datasetName reads a dataset's name from a path, or answers what is wrong with it.
-func datasetName(w http.ResponseWriter, raw string) (string, bool) {
+// datasetName reads a dataset's name from a path, and says what is wrong with it.
+func datasetName(raw string) (name, problem string) {
 	name, err := url.PathUnescape(raw)
 	if err != nil {
-		fail(w, http.StatusBadRequest, "the dataset's name is not escaped as a URL demands: "+err.Error())
-		return "", false
+		return "", "the dataset's name is not escaped as a URL demands: " + err.Error()
 	}
-	if text := checkDataset(name); text != "" {
-		fail(w, http.StatusBadRequest, text)
-		return "", false
-	}
-	return name, true
+	return name, checkDataset(name)
 }
 
 func (h *handler) batch(w http.ResponseWriter, r *http.Request, in *intake, dataset string) {

@@ -170,6 +170,7 @@ func TestHTTPMalformed(t *testing.T) {
 		"slash in dataset":        {call{body: goodBody, path: "/1/batch/a%2Fb"}, 400, "slash"},
 		"plain slash in dataset":  {call{body: goodBody, path: "/1/batch/a/b"}, 400, "slash"},
 		"long dataset":            {call{body: goodBody, path: "/1/batch/" + strings.Repeat("d", 256)}, 400, "256 bytes"},
+		"all datasets":            {call{body: goodBody, path: "/1/batch/__ALL__%20"}, 400, "stands for all"},
 		"dataset not UTF-8":       {call{body: goodBody, path: "/1/batch/%ff"}, 400, "UTF-8"},
 		"GET a batch":             {call{method: "GET"}, 405, "POST"},
 		"PUT a batch":             {call{method: "PUT", body: goodBody}, 405, "POST"},

@@ -4,12 +4,16 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"io"
 	"net/http"
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/ratel-sim/ratel/system/catalog"
+	"github.com/ratel-sim/ratel/system/manage"
 	"github.com/ratel-sim/ratel/system/port"
 )
 
@@ -25,7 +29,7 @@ func (h *handler) manage(w http.ResponseWriter, r *http.Request, serve func(cont
 	defer cancel()
 	t, code, text := h.s.identify(ctx, key(r))
 	if t == nil {
-		fail(w, code, text)
+		manage.Fail(w, code, text)
 		return
 	}
 	defer h.s.leave(t)
@@ -62,11 +66,11 @@ func (h *handler) auth(_ context.Context, w http.ResponseWriter, _ *http.Request
 func failCatalog(w http.ResponseWriter, what string, err error) {
 	switch {
 	case errors.Is(err, port.ErrNotFound):
-		fail(w, http.StatusNotFound, what+" not found")
+		manage.Fail(w, http.StatusNotFound, what+" not found")
 	case errors.Is(err, port.ErrRefused):
-		fail(w, http.StatusServiceUnavailable, what+": the metadata store refused, nothing was changed: "+err.Error())
+		manage.Fail(w, http.StatusServiceUnavailable, what+": the metadata store refused, nothing was changed: "+err.Error())
 	default:
-		fail(w, http.StatusGatewayTimeout, what+": the metadata store did not answer: what was asked for may be done, look again: "+err.Error())
+		manage.Fail(w, http.StatusGatewayTimeout, what+": the metadata store did not answer: what was asked for may be done, look again: "+err.Error())
 	}
 }
 
@@ -80,8 +84,9 @@ type apiColumn struct {
 }
 
 func (h *handler) columns(ctx context.Context, w http.ResponseWriter, r *http.Request, team port.Team) {
-	name, ok := datasetName(w, strings.TrimPrefix(r.URL.EscapedPath(), pathColumns))
-	if !ok {
+	name, text := datasetName(strings.TrimPrefix(r.URL.EscapedPath(), pathColumns))
+	if text != "" {
+		manage.Fail(w, http.StatusBadRequest, text)
 		return
 	}
 	ds, err := h.s.catalog.Dataset(ctx, team.ID, catalog.Slug(name))
@@ -146,8 +151,9 @@ func (h *handler) datasets(ctx context.Context, w http.ResponseWriter, r *http.R
 			notAllowed(w, r, "GET, POST")
 		}
 	default:
-		name, ok := datasetName(w, rest[1:])
-		if !ok {
+		name, text := datasetName(rest[1:])
+		if text != "" {
+			manage.Fail(w, http.StatusBadRequest, text)
 			return
 		}
 		switch r.Method {
@@ -182,12 +188,23 @@ func (h *handler) createDataset(ctx context.Context, w http.ResponseWriter, r *h
 	var body struct {
 		Name string `json:"name"`
 	}
-	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxManageBody)).Decode(&body); err != nil {
-		fail(w, http.StatusBadRequest, `Request body is malformed and cannot be read. Expected {"name": "…"}: `+err.Error())
+	raw, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxManageBody))
+	if _, large := errors.AsType[*http.MaxBytesError](err); large {
+		manage.Fail(w, http.StatusRequestEntityTooLarge, fmt.Sprintf("Request body is too large: at most %d bytes are allowed.", maxManageBody))
+		return
+	}
+	if err == nil && !utf8.Valid(raw) {
+		err = errors.New("it is not UTF-8")
+	}
+	if err == nil {
+		err = json.Unmarshal(raw, &body)
+	}
+	if err != nil {
+		manage.Fail(w, http.StatusBadRequest, `Request body is malformed and cannot be read. Expected {"name": "…"}: `+err.Error())
 		return
 	}
 	if text := checkDataset(body.Name); text != "" {
-		fail(w, http.StatusBadRequest, text)
+		manage.Fail(w, http.StatusBadRequest, text)
 		return
 	}
 	ds, created, err := h.s.catalog.CreateDataset(ctx, port.NewDataset{Team: team.ID, Name: body.Name, Spread: h.s.cfg.Spread, Of: h.s.directory.Partitions()})
