@@ -147,7 +147,7 @@ func (in *intake) noRoom() error { return &problem{http.StatusTooManyRequests, i
 // decompress returns the body as it was before its encoding. What is read from the wire is bounded too. done gives back
 // what decompressing took.
 func (in *intake) decompress(from body) (source io.Reader, done func(), err error) {
-	wire := io.LimitReader(from, in.max+1)
+	wire := &bounded{from, in.max, in.tooLarge()}
 	switch from.encoding {
 	case "":
 		return wire, func() {}, nil
@@ -215,15 +215,38 @@ func damaged(encoding string, err error) error {
 	return &problem{http.StatusBadRequest, event.ErrMalformed.Error() + " It is not " + encoding + ": " + err.Error()}
 }
 
+// bounded reads at most left bytes: that more follow is the error over, also to a decompressor, to which an end would be damage.
+type bounded struct {
+	io.Reader
+	left int64
+	over error
+}
+
+func (b *bounded) Read(p []byte) (int, error) {
+	if b.left < 0 {
+		return 0, b.over
+	}
+	n, err := b.Reader.Read(p[:min(int64(len(p)), b.left+1)])
+	if b.left -= int64(n); b.left < 0 {
+		return n - 1, b.over
+	}
+	return n, err
+}
+
 // decoded gives a decompressor's errors a text for clients.
 type decoded struct {
 	r        io.Reader
 	encoding string
 }
 
-func (d *decoded) Read(p []byte) (int, error) {
-	n, err := d.r.Read(p)
-	if err != nil && err != io.EOF { //nolint:errorlint // io.Reader returns io.EOF itself
+func (d *decoded) Read(to []byte) (int, error) {
+	n, err := d.r.Read(to)
+	var p *problem
+	switch {
+	case err == nil || err == io.EOF: //nolint:errorlint // io.Reader returns io.EOF itself
+	case errors.As(err, &p):
+		err = p // of the body as it was sent
+	default:
 		err = damaged(d.encoding, err)
 	}
 	return n, err

@@ -413,6 +413,8 @@ func TestGRPCSpeaksToOthers(t *testing.T) {
 		"no message":     {body: "", code: "13", text: "no message"},
 		"cut head":       {body: "\x00\x00", code: "13", text: "no message"},
 		"cut message":    {body: "\x00\x00\x00\x00\x05abc", code: "13", text: "ended early"},
+		"two messages":   {body: good + good, code: "13", text: "more than one message"},
+		"two, zipped":    {body: "\x01\x00\x00\x00" + string(rune(len(gzipped("")))) + gzipped("") + good, header: map[string]string{"Grpc-Encoding": "gzip"}, code: "13", text: "more than one message"},
 		"huge message":   {body: "\x00\xff\xff\xff\xff", code: "8", text: "too large"},
 		"odd flag":       {body: "\x07\x00\x00\x00\x00", code: "13", text: "flag"},
 		"not said how":   {body: "\x01\x00\x00\x00\x00", code: "13", text: "grpc-encoding"},

@@ -98,7 +98,7 @@ func frame(r *http.Request) (body, error) {
 	return b, nil
 }
 
-// message reads one message of a known length. If the body ends before it, that is an error.
+// message reads one message of a known length, which must be all of the body: of a second one, nothing would be answered.
 type message struct {
 	from io.Reader
 	left int64
@@ -106,7 +106,12 @@ type message struct {
 
 func (m *message) Read(p []byte) (int, error) {
 	if m.left == 0 {
-		return 0, io.EOF
+		var more [1]byte
+		n, err := io.ReadFull(m.from, more[:])
+		if n > 0 {
+			return 0, &problem{http.StatusBadRequest, "the request has more than one message, or one that is longer than it says"}
+		}
+		return 0, err // io.EOF
 	}
 	n, err := m.from.Read(p[:min(int64(len(p)), m.left)])
 	if m.left -= int64(n); errors.Is(err, io.EOF) && m.left > 0 {

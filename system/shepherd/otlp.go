@@ -132,7 +132,7 @@ func (h *handler) export(ctx context.Context, header http.Header, signal otlp.Si
 		return exportFailed(http.StatusUnauthorized, textNoTeam)
 	case o.Classic && o.Dataset == "" && signal != otlp.Logs:
 		return exportFailed(http.StatusUnauthorized, textNoDataset)
-	case o.Dataset != "" && checkDataset(o.Dataset) != "":
+	case o.Dataset != "" && (o.Classic || signal == otlp.Logs) && checkDataset(o.Dataset) != "": // else it is not used
 		return exportFailed(http.StatusBadRequest, checkDataset(o.Dataset))
 	}
 	t, code, text := h.s.identify(ctx, key)

@@ -107,7 +107,8 @@ func TestOTLPOverHTTP(t *testing.T) {
 		"unknown key":          {good, map[string]string{"X-Honeycomb-Team": "other"}, 401, "unknown API key", 0},
 		"classic, nowhere":     {good, map[string]string{"X-Honeycomb-Team": strings.Repeat("0a", 16)}, 401, "missing 'x-honeycomb-dataset' header", 0},
 		"classic":              {good, map[string]string{"X-Honeycomb-Team": strings.Repeat("0a", 16), "X-Honeycomb-Dataset": "mine"}, 200, "", 6},
-		"bad dataset":          {good, map[string]string{"X-Honeycomb-Dataset": "a/b"}, 400, "slash", 0},
+		"bad dataset":          {good, map[string]string{"X-Honeycomb-Team": strings.Repeat("0a", 16), "X-Honeycomb-Dataset": "a/b"}, 400, "slash", 0},
+		"dataset not used":     {good, map[string]string{"X-Honeycomb-Dataset": "a/b"}, 200, "", 6},
 	} {
 		b := newBench(t, 2, nil)
 		b.dir.teams[strings.Repeat("0a", 16)] = port.Team{ID: 9, Name: "classic"}
@@ -147,6 +148,16 @@ func TestOTLPOverHTTP(t *testing.T) {
 		t.Errorf("unknown signal: %d", w.Code)
 	}
 	small := newBench(t, 1, func(c *Config) { c.MaxBodyBytes = 100 })
+	odd := "" // that no encoding makes shorter
+	for i := range 100 {
+		odd += string(rune(i * 7919 % 127))
+	}
+	for encoding, body := range map[string]string{"": odd + "x", "gzip": gzipped(odd), "zstd": zstdStream(odd)} {
+		c := call{path: "/1/events/x", body: body, noLength: true, header: map[string]string{"Content-Encoding": encoding}}
+		if w := c.do(Handler(small.Shepherd)); len(body) <= 100 || w.Code != 413 || !strings.Contains(w.Body.String(), "at most 100 bytes") {
+			t.Errorf("%d bytes of an unknown length in %q: %d %q", len(body), encoding, w.Code, w.Body)
+		}
+	}
 	if w := postTraces(Handler(small.Shepherd), good, nil); w.Code != 413 || !strings.Contains(w.Body.String(), "at most 100 bytes") {
 		t.Errorf("a bound of 100 bytes: %d %q", w.Code, w.Body)
 	}
