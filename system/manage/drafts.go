@@ -297,7 +297,7 @@ func (q *query) calculable(t definition.Trigger) error {
 			return err
 		}
 		if !slices.Contains(columns, c.Alias) {
-			return invalid(definition.CodeUnsupported, "query", "%q is a derived column, which queries do not calculate here: ask for columns that events have", short(c.Alias))
+			return invalid(document.CodeUnsupported, "query", "%q is a derived column, which queries do not calculate here: ask for columns that events have", document.Short(c.Alias))
 		}
 	}
 	return nil
