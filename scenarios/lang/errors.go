@@ -209,6 +209,8 @@ func hintFor(msg string) string {
 		return "is this loop endless? A scenario needs a few hundred steps"
 	case strings.Contains(msg, "not an identifier"):
 		return "load, for, from, in, not, … are words of the language and cannot be names"
+	case msg == "got for, want primary expression":
+		return `for is a word of the language: the argument is called for_, as in for_ = "10s"`
 	case strings.Contains(msg, "while"):
 		return "write for i in range(n): a script must come to an end"
 	case strings.Contains(msg, "called recursively"):

@@ -145,7 +145,10 @@ func options() *syntax.FileOptions { return &syntax.FileOptions{Set: true} }
 // run reads one file and runs its top level.
 func (l *loader) run(file string, text []byte) (starlark.StringDict, error) {
 	if len(text) > MaxSource {
-		return nil, fmt.Errorf("the script has %d bytes, more than %d", len(text), MaxSource)
+		return nil, fmt.Errorf("the script has more than %d bytes", MaxSource) // no more is read of it
+	}
+	if err := l.unit.textual(file, text); err != nil {
+		return nil, err
 	}
 	l.unit.sources[file] = newSource(text, nil) // for errors of the parser
 	f, err := options().Parse(file, text, 0)

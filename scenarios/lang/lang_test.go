@@ -231,8 +231,31 @@ func TestScriptIsUsedConcurrently(t *testing.T) {
 func TestSourceTooLarge(t *testing.T) {
 	t.Parallel()
 	_, err := lang.Load("big.star", bytes.Repeat([]byte("#\n"), lang.MaxSource), nil)
-	if err == nil || !strings.Contains(err.Error(), "bytes, more than") {
+	if err == nil || !strings.Contains(err.Error(), "more than 262144 bytes") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestSourceIsNoText loads files that the parser alone would cut short, or take for strings.
+func TestSourceIsNoText(t *testing.T) {
+	t.Parallel()
+	const good = "def scenario(s):\n    s.note(\"café\")\n"
+	if _, err := lang.Load("mine.star", []byte(good), nil); err != nil {
+		t.Error(err)
+	}
+	for name, c := range map[string]struct{ text, want string }{
+		"Latin-1":   {"def scenario(s):\n    s.note(\"é caf\xe9\")\n", "mine.star:2:18: byte 0xe9 is not UTF-8"},
+		"NUL":       {good + "\x00" + good, "mine.star:3:1: the script has a NUL byte"},
+		"UTF-16":    {"\xff\xfed\x00e\x00", "mine.star:1:1: the script is UTF-16"},
+		"byte mark": {"\ufeff" + good, "mine.star:1:1: the script begins with a byte order mark"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, err := lang.Load("mine.star", []byte(c.text), nil)
+			if err == nil || !strings.HasPrefix(err.Error(), c.want) || !strings.Contains(err.Error(), "save the script as UTF-8") {
+				t.Errorf("got %v, want %s", err, c.want)
+			}
+		})
 	}
 }
 

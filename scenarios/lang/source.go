@@ -1,9 +1,11 @@
 package lang
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/ratel-sim/ratel/scenarios/plan"
 	"github.com/ratel-sim/ratel/system/nearest"
@@ -44,6 +46,38 @@ func newSource(text []byte, f *syntax.File) *source {
 		}
 	}
 	return s
+}
+
+// textual says where a file is no text. The parser would end at a NUL byte as at the file's end, and take bytes that are
+// no characters into strings, as another encoding has them.
+func (u *unit) textual(file string, text []byte) error {
+	const hint = "save the script as UTF-8, without a byte order mark"
+	pos := plan.Pos{File: file, Line: 1, Col: 1}
+	what := ""
+	switch {
+	case bytes.HasPrefix(text, []byte("\ufeff")):
+		what = "the script begins with a byte order mark"
+	case bytes.HasPrefix(text, []byte("\xff\xfe")), bytes.HasPrefix(text, []byte("\xfe\xff")):
+		what = "the script is UTF-16"
+	}
+	for rest := text; what == "" && len(rest) > 0; {
+		r, size := utf8.DecodeRune(rest)
+		switch {
+		case r == utf8.RuneError && size == 1:
+			what = fmt.Sprintf("byte 0x%02x is not UTF-8", rest[0])
+		case r == 0:
+			what = "the script has a NUL byte: it is no text"
+		case r == '\n':
+			pos.Line, pos.Col = pos.Line+1, 1
+		default:
+			pos.Col++
+		}
+		rest = rest[size:]
+	}
+	if what == "" {
+		return nil
+	}
+	return &Error{Problems: []Problem{{Pos: pos, What: what, Hint: hint}}} // without its line, which may be anything
 }
 
 // unit is a script with all scripts that it loads.

@@ -185,6 +185,9 @@ func trafficStep(c *call) (starlark.Value, error) {
 		Datasets: c.integer("datasets"), Clients: c.integer("clients"), Timeout: c.duration("timeout"), Pos: c.pos,
 		Team: c.text("team"), Events: c.str("events"), Replay: c.text("replay"),
 	}
+	if given, ok := starlark.AsString(c.values["replay"]); ok && given == "" { // left out it would mean made events
+		c.fail("replay", "leave it out for events that are made", "traffic: replay has no events")
+	}
 	if t.Team == "" {
 		t.Team = b.plan.System.Teams[0].Name
 	}

@@ -48,7 +48,7 @@ func (o Objective) Problems() Problems {
 	if e, err := expr.Parse(o.SLI); err != nil {
 		f.add("sli", `write such as "LT($duration_ms, 1000)"`, "the expression cannot be read: %v", err)
 	} else if t := e.Type(); t != expr.Bool && t != expr.Any && t != expr.Null {
-		f.add("sli", `write such as "LT($duration_ms, 1000)"`, "the expression gives a %v, expected true, false or null", t)
+		f.add("sli", `write such as "LT($duration_ms, 1000)"`, "the expression gives %v, expected true, false or null", t)
 	}
 	if math.IsNaN(o.Target) || o.Target <= 0 || o.Target >= 1 {
 		f.add("target", `write such as 0.999 or "99.9%"`, "target must be more than 0 and less than 1, not %v", o.Target)

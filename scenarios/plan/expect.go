@@ -104,7 +104,7 @@ func (p *expectParser) parse() (Expectation, *ExpectError) {
 			return e, p.fail(at, "write <, <=, > or >=", "a measured %s is practically never equal to a value", metric.Unit)
 		}
 	case "":
-		return e, p.fail(at, fmt.Sprintf("write such as %q", name+" < "+metric.Unit.example()), "a comparison is missing")
+		return e, p.fail(at, fmt.Sprintf("write such as %q", name+metric.Unit.example()), "a comparison is missing")
 	default:
 		return e, p.fail(at, "write <, <=, >, >=, == or !=", "%q is not a comparison", op)
 	}
@@ -146,7 +146,7 @@ func (p *expectParser) noMetric(name string, at int) *ExpectError {
 
 // value reads text in the metric's unit.
 func (p *expectParser) value(m Metric, text string, at int) (float64, *ExpectError) {
-	hint := fmt.Sprintf("write such as %q", m.Name+" < "+m.Unit.example())
+	hint := fmt.Sprintf("write such as %q", m.Name+m.Unit.example())
 	if text == "" {
 		return 0, p.fail(at, hint, "a value is missing")
 	}

@@ -195,7 +195,7 @@ func (ft Fault) targets(t system.Topology, step string) Problems {
 	switch ft.Kind {
 	case system.FaultErrors, system.FaultSlow, system.FaultRecreate:
 		if !degradable {
-			list = append(list, Problem{Pos: ft.Pos, Field: "target", What: fmt.Sprintf("%s: %s is for mysql and s3", step, ft.Kind), Hint: `write node("s3") or node("mysql")`})
+			list = append(list, Problem{Pos: ft.Pos, Field: "target", What: fmt.Sprintf("%s: %s is for mysql, s3 and the observer", step, ft.Kind), Hint: `write node("s3") or node("mysql")`})
 		}
 	case system.FaultReplace:
 		if single {
@@ -240,6 +240,8 @@ func (s Selector) problems(t system.Topology, step, field string) Problems {
 		switch {
 		case !slices.Contains(Roles(), s.Role):
 			f.add(field, oneOf(string(s.Role), texts(Roles())), "there is no role %q", s.Role)
+		case n == 0 && s.Kind != SelectPeers:
+			f.add(field, nodesOf(s.Role), "there is no node of role %q", s.Role)
 		case s.Kind == SelectAny && (s.N < 1 || s.N > n):
 			f.add(field, fmt.Sprintf("write a number from 1 to %d", n), "any_of wants %d nodes of role %q, and there are %d", s.N, s.Role, n)
 		}
@@ -263,6 +265,19 @@ func (s Selector) problems(t system.Topology, step, field string) Problems {
 		f.add(field, "", "there is no selector %q", s.Kind)
 	}
 	return f.list
+}
+
+// nodesOf says how a system gets nodes of a role that it has none of by default.
+func nodesOf(role system.Role) string {
+	switch role {
+	case system.RoleBeagle:
+		return "write s.system(beagles = 2)"
+	case system.RoleTrigger:
+		return "write s.system(triggers = 2)"
+	case system.RoleObserver:
+		return "write s.system(telemetry = telemetry())"
+	}
+	return ""
 }
 
 func count(t system.Topology, role system.Role) int {

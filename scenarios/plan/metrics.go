@@ -70,11 +70,11 @@ func MetricByName(name string) (Metric, bool) {
 func (u Unit) example() string {
 	switch u {
 	case UnitDuration:
-		return "150ms"
+		return " < 150ms"
 	case UnitRatio:
-		return "1%"
+		return " < 1%"
 	case UnitRate:
-		return "900/s"
+		return " > 900/s"
 	}
-	return "0"
+	return " == 0"
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/ratel-sim/ratel/loadgen"
 	"github.com/ratel-sim/ratel/system"
 	"github.com/ratel-sim/ratel/system/duration"
 )
@@ -48,6 +49,10 @@ func (t Traffic) Problems() Problems {
 	}
 	if len(t.Replay) > MaxReplayBytes {
 		f.add("replay", "take a part of it", "the replayed events have %d bytes, more than %d", len(t.Replay), MaxReplayBytes)
+	} else if t.Replay != "" {
+		if _, err := loadgen.ParseReplay("replay", []byte(t.Replay)); err != nil {
+			f.add("replay", `write an object a line, such as {"status": 200}`, "%v", err)
+		}
 	}
 	f.between("events_per_batch", t.EventsPerBatch, 1, MaxBatchEvents)
 	f.between("event_bytes", t.EventBytes, 1, MaxEventBytes)

@@ -209,7 +209,8 @@ func (p *Plan) checks(f *found) {
 			f.list = append(f.list, Problem{Pos: c.Pos, What: fmt.Sprintf("check %q needs somebody who queries, and there is nobody", c.Name), Hint: `write s.readers("dashboards", traffic = "…")`})
 		}
 	}
-	if !slices.ContainsFunc(p.Checks, func(c Check) bool { return c.Name == CheckRecovers }) {
+	recovers := slices.IndexFunc(p.Checks, func(c Check) bool { return c.Name == CheckRecovers })
+	if recovers < 0 {
 		return
 	}
 	for _, ph := range p.Phases {
@@ -217,7 +218,7 @@ func (p *Plan) checks(f *found) {
 			return
 		}
 	}
-	f.add("checks", "", "check %q needs a fault that heals, and there is none", CheckRecovers)
+	f.list = append(f.list, Problem{Pos: p.Checks[recovers].Pos, What: fmt.Sprintf("check %q needs a fault that heals, and there is none", CheckRecovers), Hint: `write faults = [kill(leader_of("events", 0))] in a phase`})
 }
 
 func (p *Plan) worlds(f *found) {
