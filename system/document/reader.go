@@ -90,7 +90,10 @@ func (v Value) Is(kind string) bool {
 }
 
 // Text reads a string.
-func (v Value) Text() (s string, ok bool) { return s, v.Is(KindString) && v.into(&s) }
+func (v Value) Text() (s string, ok bool) {
+	ok = v.Is(KindString) && v.into(&s)
+	return s, ok
+}
 
 // Choice reads one of several strings; fallback if nothing is there.
 func (v Value) Choice(fallback string, among ...string) (string, bool) {
