@@ -144,7 +144,7 @@ func (r *run) judgeAlerts(args plan.CheckArgs) Result {
 		res.Summary = fmt.Sprintf("of %s none could be compared with what was sent", plural(j.evaluated, "evaluation"))
 	default:
 		res.Verdict = Pass
-		res.Summary = fmt.Sprintf("%s evaluated once each and rightly (%s certain), %s stale during faults; %s delivered, %s after its window's end at the latest", plural(j.due, "window"), number(a.compared), number(j.stale), plural(j.delivered, "notice"), short(j.worst))
+		res.Summary = fmt.Sprintf("%s had to be evaluated; %s, once each and rightly (%s certain), %s stale during faults; %s delivered, %s after its window's end at the latest", plural(j.due, "window"), plural(j.evaluated, "evaluation"), number(a.compared), number(j.stale), plural(j.delivered, "notice"), short(j.worst))
 	}
 	return res
 }

@@ -3,6 +3,7 @@ package check
 import (
 	"fmt"
 	"math"
+	"strings"
 	"time"
 
 	"github.com/ratel-sim/ratel/scenarios/evidence"
@@ -156,7 +157,11 @@ func holds(x *plan.Expectation, v float64) bool {
 // over judges one figure for the whole stretch.
 func over(x *plan.Expectation, m plan.Metric, value float64, ok bool) finding {
 	if !ok {
-		return finding{say: "no data: no event bears on it", at: None}
+		of := "event"
+		if strings.HasPrefix(x.Metric, "query.") {
+			of = "query"
+		}
+		return finding{say: "no data: no " + of + " bears on it", at: None}
 	}
 	f := finding{verdict: Pass, say: fmt.Sprintf("%s was %s", x.Metric, text(m, value)), at: None, measured: true, value: value}
 	if !holds(x, value) {

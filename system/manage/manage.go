@@ -109,6 +109,15 @@ func Serves(path string) bool {
 	return ok
 }
 
+// Paths are what this API serves, for people.
+func Paths() string {
+	var list []string
+	for _, res := range resources() {
+		list = append(list, "/1/"+res.path)
+	}
+	return strings.Join(list, ", ")
+}
+
 // route finds the resource of a path and what follows it.
 func route(path string) (res resource, rest []string, ok bool) {
 	path, ok = strings.CutPrefix(path, "/1/")

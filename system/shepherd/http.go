@@ -95,7 +95,11 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			reply(w, http.StatusOK, h.s.Health())
 		}
 	default:
-		fail(w, http.StatusNotFound, "unknown path: there are POST /1/batch/{dataset}, POST /1/events/{dataset}, POST /v1/traces, /v1/logs and /v1/metrics, GET /1/auth, GET /1/columns/{dataset}, /1/datasets, GET /healthz and GET /status")
+		definitions := ""
+		if h.s.management != nil {
+			definitions = ", " + manage.Paths()
+		}
+		fail(w, http.StatusNotFound, "unknown path: there are POST /1/batch/{dataset}, POST /1/events/{dataset}, POST /v1/traces, /v1/logs and /v1/metrics, GET /1/auth, GET /1/columns/{dataset}, /1/datasets"+definitions+", GET /healthz and GET /status")
 	}
 }
 

@@ -71,6 +71,7 @@ func TestManagementIsMounted(t *testing.T) {
 		{with, "GET", "/1/derived_columns/web", "wrong", "", http.StatusUnauthorized, "unknown API key"},
 		{with, "GET", "/1/derived_columns/web", "key2", "", http.StatusNotFound, "not found"},
 		{with, "GET", pathAuth, "key", "", http.StatusOK, `"triggers":true`},
+		{with, "GET", "/1/trigger/web", "key", "", http.StatusNotFound, "/1/triggers"},
 		{without, "GET", "/1/derived_columns/web", "key", "", http.StatusNotFound, "unknown path"},
 		{without, "GET", pathAuth, "key", "", http.StatusOK, `"triggers":false`},
 	} {
