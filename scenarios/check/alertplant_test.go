@@ -170,6 +170,19 @@ var alertingPlantings = []alertingPlanting{
 		}
 		return false
 	}},
+	{"two steps swapped", CheckProgress, "counted twice", func(e *evidence.Evidence, n int) bool {
+		var steps []*evidence.Entry
+		for i := range e.Timeline {
+			if x := &e.Timeline[i]; x.Event == port.EventProgress && x.Part == 1 && x.Node == "beagle1" {
+				steps = append(steps, x)
+			}
+		}
+		a, b := steps[n], steps[n+1]
+		a.Detail, b.Detail = b.Detail, a.Detail
+		// Nobody looked between the two, so only their order tells.
+		e.Progress = slices.DeleteFunc(e.Progress, func(p evidence.Progress) bool { return p.Partition == 1 && p.At >= a.At && p.At <= b.At })
+		return true
+	}},
 	{"a window is missing", CheckAlerts, "never evaluated", func(e *evidence.Evidence, n int) bool {
 		v := evaluationOf(e, n, func(v *evidence.Evaluation) bool { return !v.Fires && !v.Resolves })
 		i := slices.IndexFunc(e.Evaluations, func(x evidence.Evaluation) bool { return x.Alert == v.Alert && x.Window == v.Window })

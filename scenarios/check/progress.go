@@ -239,16 +239,19 @@ var progressModel = porcupine.Model{
 // linear says whether there is an order of a partition's steps and looks in which progress only goes forward and no stretch is
 // stepped over twice. A step began after its node's last step before it had happened, and had happened when it was announced,
 // which is when it was noticed. Two nodes that announce the very same step may both believe that it was theirs.
+// Porcupine takes what begins at the very moment at which another ends for concurrent, so what follows begins a fraction of a
+// nanosecond later.
 func linear(t *track) bool {
 	var history []porcupine.Operation
-	const harness = 0
+	const harness, fraction = 0, 1 << 10
 	nodes := map[string]int{}
 	last := map[string]int64{}
 	looked := int64(0)
 	for i := range t.looks {
 		p := &t.looks[i]
-		history = append(history, porcupine.Operation{ClientId: harness, Input: progressOp{-1, p.Next}, Call: looked, Return: max(looked, int64(p.At)) + 1})
-		looked = max(looked, int64(p.At)) + 1
+		end := max(looked, int64(p.At)*fraction)
+		history = append(history, porcupine.Operation{ClientId: harness, Input: progressOp{-1, p.Next}, Call: looked, Return: end})
+		looked = end + 1
 	}
 	same := map[progressOp]int{}
 	for i := range t.steps {
@@ -256,8 +259,8 @@ func linear(t *track) bool {
 		if nodes[s.node] == 0 {
 			nodes[s.node] = len(nodes) + 1
 		}
-		op, begin, end := progressOp{s.from, s.to}, last[s.node], max(last[s.node], int64(s.at))+1
-		last[s.node] = end
+		op, begin, end := progressOp{s.from, s.to}, last[s.node], max(last[s.node], int64(s.at)*fraction)
+		last[s.node] = end + 1
 		if before, there := same[op]; there {
 			h := &history[before]
 			h.Call, h.Return = min(h.Call, begin), max(h.Return, end)
