@@ -73,9 +73,7 @@ func (d *decoder) metric(raw string) {
 		}
 	}
 	bad := w.bad
-	if !bad {
-		name = d.clean(name)
-	}
+	name = d.clean(name) // also where the rest cannot be read: points before it can
 	w = wire{s: raw}
 	for tag := w.next(); tag != 0 && !d.tooMany && !d.NoRoom(); tag = w.next() {
 		var kind pointKind
