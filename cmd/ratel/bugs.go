@@ -31,9 +31,10 @@ func (c *cli) bugsCommand() *cobra.Command {
 		Long: `Plant each registered bug in the simulated world, run the scenarios that are meant to catch it until a check fails, and print which check caught it, in which seed and
 after how much virtual time; with --all, run every scenario with every bug. Likewise for the mistakes of a runbook, which are parameters of a scenario and which 'ratel lint' has to name before the run.
 Then run the system as it should be, and print how many seeds did not pass. What no scenario catches, a mistake that the linter does not name, or a false alarm, makes the command fail.
+The bugs take some minutes of a core, each clean seed of a scenario about 0.6 s of one: the 200 of each by default more than an hour of a core, --clean 20 a tenth of that.
 
 ` + exitCodesHelp,
-		Example: "  ratel bugs\n  ratel bugs --seeds 5000 --clean 2000\n  ratel bugs --only K5",
+		Example: "  ratel bugs --clean 20\n  ratel bugs --seeds 5000 --clean 2000\n  ratel bugs --only K5",
 		Args:    exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if format != formatText && format != formatJSON {
