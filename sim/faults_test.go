@@ -89,9 +89,9 @@ func TestWhatAFaultHasHitIsItsOwn(t *testing.T) {
 	}
 }
 
-// TestFaultsOnOneNodeAreEachTheirOwn: what one fault does lasts until that one is healed, whatever else is healed meanwhile.
-func TestFaultsOnOneNodeAreEachTheirOwn(t *testing.T) {
-	t.Parallel()
+// onEachMachine runs a test on one node of each kind of machine, each in a world of its own.
+func onEachMachine(t *testing.T, test func(ctx context.Context, t *testing.T, w *World, name string) error) {
+	t.Helper()
 	for _, name := range []string{"zk1", "kafka2", "retriever1", "mysql"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -100,30 +100,38 @@ func TestFaultsOnOneNodeAreEachTheirOwn(t *testing.T) {
 				if err := w.Start(ctx, system.Default()); err != nil {
 					return err
 				}
-				kill, stop, replace := system.Fault{Kind: system.FaultKill, Node: name}, system.Fault{Kind: system.FaultStop, Node: name}, system.Fault{Kind: system.FaultReplace, Node: name}
-				for _, step := range []struct {
-					do   func(context.Context, system.Fault) error
-					f    system.Fault
-					runs bool
-				}{
-					{w.Inject, kill, false}, {w.Inject, stop, false}, {w.Inject, replace, false},
-					{w.Heal, stop, false}, {w.Heal, kill, false}, {w.Heal, replace, true},
-					{w.Inject, stop, false}, {w.Inject, kill, false}, {w.Heal, stop, false}, {w.Heal, kill, true},
-				} {
-					if err := errors.Join(step.do(ctx, step.f), w.harness.Sleep(ctx, 20*time.Second)); err != nil {
-						return err
-					}
-					if reach, detail := w.Probe(ctx, name); (reach != system.Refuses) != step.runs {
-						t.Errorf("after %s, %v of it: %s (%s)", step.f, step.runs, reach, detail)
-					}
-				}
-				return nil
+				return test(ctx, t, w, name)
 			})
 			if err != nil {
 				t.Fatal(err)
 			}
 		})
 	}
+}
+
+// TestFaultsOnOneNodeAreEachTheirOwn: what one fault does lasts until that one is healed, whatever else is healed meanwhile.
+func TestFaultsOnOneNodeAreEachTheirOwn(t *testing.T) {
+	t.Parallel()
+	onEachMachine(t, func(ctx context.Context, t *testing.T, w *World, name string) error {
+		kill, stop, replace := system.Fault{Kind: system.FaultKill, Node: name}, system.Fault{Kind: system.FaultStop, Node: name}, system.Fault{Kind: system.FaultReplace, Node: name}
+		for _, step := range []struct {
+			do   func(context.Context, system.Fault) error
+			f    system.Fault
+			runs bool
+		}{
+			{w.Inject, kill, false}, {w.Inject, stop, false}, {w.Inject, replace, false},
+			{w.Heal, stop, false}, {w.Heal, kill, false}, {w.Heal, replace, true},
+			{w.Inject, stop, false}, {w.Inject, kill, false}, {w.Heal, stop, false}, {w.Heal, kill, true},
+		} {
+			if err := errors.Join(step.do(ctx, step.f), w.harness.Sleep(ctx, 20*time.Second)); err != nil {
+				return err
+			}
+			if reach, detail := w.Probe(ctx, name); (reach != system.Refuses) != step.runs {
+				t.Errorf("after %s, %v of it: %s (%s)", step.f, step.runs, reach, detail)
+			}
+		}
+		return nil
+	})
 }
 
 // TestDisturbancesOfOneServerAddUp: two that slow it down are both felt, and each ends by itself.
@@ -162,41 +170,29 @@ func TestDisturbancesOfOneServerAddUp(t *testing.T) {
 // meanwhile runs when it has been started again, whatever had frozen it.
 func TestFreezesOfOneNodeAreEachTheirOwn(t *testing.T) {
 	t.Parallel()
-	for _, name := range []string{"zk1", "kafka2", "retriever1", "mysql"} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			w := New(Options{Seed: 3})
-			err := w.Drive(context.Background(), func(ctx context.Context) error {
-				if err := w.Start(ctx, system.Default()); err != nil {
-					return err
-				}
-				pause, kill := system.Fault{Kind: system.FaultPause, Node: name}, system.Fault{Kind: system.FaultKill, Node: name}
-				starve := system.Fault{Kind: system.FaultStarve, Node: name, Delay: time.Minute, Rate: 0.5}
-				for _, step := range []struct {
-					do    func(context.Context, system.Fault) error
-					f     system.Fault
-					wait  time.Duration
-					reach system.Reach
-				}{
-					{w.Inject, pause, time.Second, system.Silent}, {w.Inject, starve, time.Second, system.Silent},
-					{w.Heal, pause, time.Second, system.Silent}, {w.Heal, starve, 20 * time.Second, system.Answers},
-					{w.Inject, starve, time.Second, system.Silent}, {w.Inject, pause, 61 * time.Second, system.Silent}, // the turn is over
-					{w.Heal, starve, time.Second, system.Silent}, {w.Heal, pause, 20 * time.Second, system.Answers},
-					{w.Inject, pause, time.Second, system.Silent}, {w.Inject, kill, 20 * time.Second, system.Refuses},
-					{w.Heal, kill, 20 * time.Second, system.Answers}, {w.Heal, pause, time.Second, system.Answers},
-				} {
-					if err := errors.Join(step.do(ctx, step.f), w.harness.Sleep(ctx, step.wait)); err != nil {
-						return fmt.Errorf("%s: %w", step.f, err)
-					}
-					if reach, detail := w.Probe(ctx, name); reach != step.reach {
-						t.Errorf("%s, %v later: %s (%s), expected %s", step.f, step.wait, reach, detail, step.reach)
-					}
-				}
-				return nil
-			})
-			if err != nil {
-				t.Fatal(err)
+	onEachMachine(t, func(ctx context.Context, t *testing.T, w *World, name string) error {
+		pause, kill := system.Fault{Kind: system.FaultPause, Node: name}, system.Fault{Kind: system.FaultKill, Node: name}
+		starve := system.Fault{Kind: system.FaultStarve, Node: name, Delay: time.Minute, Rate: 0.5}
+		for _, step := range []struct {
+			do    func(context.Context, system.Fault) error
+			f     system.Fault
+			wait  time.Duration
+			reach system.Reach
+		}{
+			{w.Inject, pause, time.Second, system.Silent}, {w.Inject, starve, time.Second, system.Silent},
+			{w.Heal, pause, time.Second, system.Silent}, {w.Heal, starve, 20 * time.Second, system.Answers},
+			{w.Inject, starve, time.Second, system.Silent}, {w.Inject, pause, 61 * time.Second, system.Silent}, // the turn is over
+			{w.Heal, starve, time.Second, system.Silent}, {w.Heal, pause, 20 * time.Second, system.Answers},
+			{w.Inject, pause, time.Second, system.Silent}, {w.Inject, kill, 20 * time.Second, system.Refuses},
+			{w.Heal, kill, 20 * time.Second, system.Answers}, {w.Heal, pause, time.Second, system.Answers},
+		} {
+			if err := errors.Join(step.do(ctx, step.f), w.harness.Sleep(ctx, step.wait)); err != nil {
+				return fmt.Errorf("%s: %w", step.f, err)
 			}
-		})
-	}
+			if reach, detail := w.Probe(ctx, name); reach != step.reach {
+				t.Errorf("%s, %v later: %s (%s), expected %s", step.f, step.wait, reach, detail, step.reach)
+			}
+		}
+		return nil
+	})
 }

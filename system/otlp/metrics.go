@@ -76,17 +76,8 @@ func (d *decoder) metric(raw string) {
 	name = d.clean(name) // also where the rest cannot be read: points before it can
 	w = wire{s: raw}
 	for tag := w.next(); tag != 0 && !d.tooMany && !d.NoRoom(); tag = w.next() {
-		var kind pointKind
-		switch tag {
-		case 5<<3 | typeBytes, 7<<3 | typeBytes:
-			kind = numberPoint
-		case 9<<3 | typeBytes:
-			kind = histogramPoint
-		case 10<<3 | typeBytes:
-			kind = exponentialPoint
-		case 11<<3 | typeBytes:
-			kind = summaryPoint
-		default:
+		kind, ok := pointsAt(tag)
+		if !ok {
 			w.skip()
 			continue
 		}
@@ -105,13 +96,26 @@ func (d *decoder) metric(raw string) {
 	}
 }
 
+// pointsAt says which kind of data points a field of a Metric holds; false if it holds none.
+func pointsAt(tag uint32) (pointKind, bool) {
+	switch tag {
+	case 5<<3 | typeBytes, 7<<3 | typeBytes:
+		return numberPoint, true
+	case 9<<3 | typeBytes:
+		return histogramPoint, true
+	case 10<<3 | typeBytes:
+		return exponentialPoint, true
+	case 11<<3 | typeBytes:
+		return summaryPoint, true
+	}
+	return 0, false
+}
+
 // hasPoints says whether a Metric has data points or cannot be read.
 func hasPoints(raw string) bool {
 	w := wire{s: raw}
 	for tag := w.next(); tag != 0; tag = w.next() {
-		switch tag {
-		case 5<<3 | typeBytes, 7<<3 | typeBytes, 9<<3 | typeBytes, 10<<3 | typeBytes, 11<<3 | typeBytes:
-		default:
+		if _, ok := pointsAt(tag); !ok {
 			w.skip()
 			continue
 		}
