@@ -50,9 +50,16 @@ func appendSum(b []byte, from int) []byte {
 }
 
 type writer struct {
-	b     []byte
-	known map[string]uint64
-	key   []byte // scratch
+	b      []byte
+	known  map[string]uint64
+	before []spelt // the texts of the columns of the segment before, which are mostly those of the next one, too
+	key    []byte  // scratch
+}
+
+// spelt is a text and its number.
+type spelt struct {
+	text string
+	n    uint64
 }
 
 func (w *writer) int(values ...int64) {
@@ -61,14 +68,29 @@ func (w *writer) int(values ...int64) {
 	}
 }
 
-func (w *writer) text(s string) {
+// text appends a text and returns its number.
+func (w *writer) text(s string) uint64 {
 	if n := w.known[s]; n > 0 {
 		w.b = binary.AppendUvarint(w.b, n)
-		return
+		return n
 	}
-	w.known[s] = uint64(len(w.known) + 1)
+	n := uint64(len(w.known) + 1)
+	w.known[s] = n
 	w.b = binary.AppendUvarint(append(w.b, 0), uint64(len(s)))
 	w.b = append(w.b, s...)
+	return n
+}
+
+// again is text for number i of the texts of a segment's columns.
+func (w *writer) again(i int, s string) {
+	if i == len(w.before) {
+		w.before = append(w.before, spelt{})
+	}
+	if was := &w.before[i]; was.n > 0 && was.text == s {
+		w.b = binary.AppendUvarint(w.b, was.n)
+	} else {
+		*was = spelt{s, w.text(s)}
+	}
 }
 
 func (w *writer) segment(i *segment.Info) {
@@ -82,12 +104,12 @@ func (w *writer) segment(i *segment.Info) {
 	w.int(int64(len(i.Columns)))
 	for j := range i.Columns {
 		c := &i.Columns[j]
-		w.text(c.Name)
+		w.again(3*j, c.Name)
 		w.int(int64(c.Kinds), c.Nulls)
 		w.b = binary.LittleEndian.AppendUint64(w.b, math.Float64bits(c.Min))
 		w.b = binary.LittleEndian.AppendUint64(w.b, math.Float64bits(c.Max))
-		w.text(c.MinText)
-		w.text(c.MaxText)
+		w.again(3*j+1, c.MinText)
+		w.again(3*j+2, c.MaxText)
 	}
 }
 
@@ -102,31 +124,29 @@ func Decode(data []byte) (Manifest, error) {
 	if len(data) < len(magic)+4 || string(data[:len(magic)]) != magic {
 		return bad(fmt.Sprintf("%d bytes that do not begin with %s", len(data), magic))
 	}
-	body := data[:len(data)-4]
-	if want, got := binary.LittleEndian.Uint32(data[len(body):]), crc32.Checksum(body, castagnoli); want != got {
-		return bad(fmt.Sprintf("its CRC32C is %08x, its end says %08x; it was cut off or changed", got, want))
+	if !intact(data) {
+		return bad(fmt.Sprintf("its CRC32C is %08x, its end says %08x; it was cut off or changed", crc32.Checksum(data[:len(data)-4], castagnoli), sumOf(data)))
 	}
-	r := reader{b: body[len(magic):]}
+	r := reader{b: data[:len(data)-4], at: len(magic)}
 	var m Manifest
 	m.Partition = r.int32()
 	m.Generation, m.Next, m.SealedAt = r.int(), r.int(), r.int()
 	m.Writer = r.text()
-	m.Seals = make([]Seal, 0, r.count(7))
-	for range cap(m.Seals) {
-		s := Seal{First: r.int(), Next: r.int(), At: r.int(), Records: r.int(), Missed: r.int(), IDs: r.text()}
-		s.Segments = make([]segment.Info, 0, r.count(12))
-		for range cap(s.Segments) {
-			s.Segments = append(s.Segments, r.segment())
-			if r.bad {
+	m.Seals = make([]Seal, r.count(7))
+	for i := range m.Seals {
+		s := &m.Seals[i]
+		*s = Seal{First: r.int(), Next: r.int(), At: r.int(), Records: r.int(), Missed: r.int(), IDs: r.text()}
+		s.Segments = make([]segment.Info, r.count(12))
+		for j := range s.Segments {
+			if r.segment(&s.Segments[j]); r.bad {
 				return bad("a segment in it is cut off")
 			}
 		}
-		m.Seals = append(m.Seals, s)
 		if r.bad {
 			return bad("a seal in it is cut off")
 		}
 	}
-	if r.bad || len(r.b) != 0 {
+	if r.bad || r.at != len(r.b) {
 		return bad("its end cannot be read")
 	}
 	if err := m.check(); err != nil {
@@ -135,24 +155,32 @@ func Decode(data []byte) (Manifest, error) {
 	return m, nil
 }
 
+// sumOf is the checksum at the end of an encoding, which is right if the encoding is intact.
+func sumOf(data []byte) uint32 { return binary.LittleEndian.Uint32(data[len(data)-4:]) }
+
+func intact(data []byte) bool {
+	return len(data) >= 4 && crc32.Checksum(data[:len(data)-4], castagnoli) == sumOf(data)
+}
+
 type reader struct {
 	b     []byte
+	at    int // how far b is read
 	known []string
 	key   []byte // scratch
 	bad   bool
 }
 
 func (r *reader) fail() int64 {
-	r.bad, r.b = true, nil
+	r.bad, r.at = true, len(r.b)
 	return 0
 }
 
 func (r *reader) int() int64 {
-	v, n := binary.Varint(r.b)
+	v, n := binary.Varint(r.b[r.at:])
 	if n <= 0 {
 		return r.fail()
 	}
-	r.b = r.b[n:]
+	r.at += n
 	return v
 }
 
@@ -167,18 +195,18 @@ func (r *reader) int32() int32 {
 // count reads how many of something follow that takes at least size bytes each, which bounds what is allocated.
 func (r *reader) count(size int64) int64 {
 	n := r.int()
-	if n < 0 || n > int64(len(r.b))/size {
+	if n < 0 || n > int64(len(r.b)-r.at)/size {
 		return r.fail()
 	}
 	return n
 }
 
 func (r *reader) uvarint() uint64 {
-	v, n := binary.Uvarint(r.b)
+	v, n := binary.Uvarint(r.b[r.at:])
 	if n <= 0 {
 		return uint64(r.fail())
 	}
-	r.b = r.b[n:]
+	r.at += n
 	return v
 }
 
@@ -194,28 +222,28 @@ func (r *reader) text() string {
 		return r.known[n-1]
 	}
 	length := r.uvarint()
-	if length > uint64(len(r.b)) {
+	if length > uint64(len(r.b)-r.at) {
 		r.fail()
 		return ""
 	}
-	s := string(r.b[:length])
-	r.b = r.b[length:]
+	s := string(r.b[r.at : r.at+int(length)])
+	r.at += len(s)
 	r.known = append(r.known, s)
 	return s
 }
 
 func (r *reader) float() float64 {
-	if len(r.b) < 8 {
+	if len(r.b)-r.at < 8 {
 		r.fail()
 		return 0
 	}
-	f := math.Float64frombits(binary.LittleEndian.Uint64(r.b))
-	r.b = r.b[8:]
+	f := math.Float64frombits(binary.LittleEndian.Uint64(r.b[r.at:]))
+	r.at += 8
 	return f
 }
 
-func (r *reader) segment() segment.Info {
-	i := segment.Info{Partition: r.int32(), Dataset: r.int(), Hour: r.int(), First: r.int(), Next: r.int(), Rows: r.int(), Bytes: r.int()}
+func (r *reader) segment(i *segment.Info) {
+	*i = segment.Info{Partition: r.int32(), Dataset: r.int(), Hour: r.int(), First: r.int(), Next: r.int(), Rows: r.int(), Bytes: r.int()}
 	crc := r.int()
 	if crc < 0 || crc > math.MaxUint32 {
 		r.fail()
@@ -224,16 +252,17 @@ func (r *reader) segment() segment.Info {
 	i.MinTime, i.MaxTime = r.int(), r.int()
 	switch r.int() {
 	case 0:
-		r.key = appendSegmentKey(r.key[:0], &i)
+		r.key = appendSegmentKey(r.key[:0], i)
 		i.Key = string(r.key)
 	case 1:
 		i.Key = r.text()
 	default:
 		r.fail()
 	}
-	i.Columns = make([]segment.ColumnStats, 0, r.count(21))
-	for range cap(i.Columns) {
-		c := segment.ColumnStats{Name: r.text()}
+	i.Columns = make([]segment.ColumnStats, r.count(21))
+	for j := range i.Columns {
+		c := &i.Columns[j]
+		c.Name = r.text()
 		kinds := r.int()
 		if kinds < 0 || kinds > math.MaxUint8 {
 			r.fail()
@@ -241,9 +270,8 @@ func (r *reader) segment() segment.Info {
 		c.Kinds, c.Nulls = uint8(kinds), r.int()
 		c.Min, c.Max = r.float(), r.float()
 		c.MinText, c.MaxText = r.text(), r.text()
-		if i.Columns = append(i.Columns, c); r.bad {
-			break
+		if r.bad {
+			return
 		}
 	}
-	return i
 }

@@ -164,3 +164,40 @@ func TestStore(t *testing.T) {
 		t.Errorf("of another partition: %v", err)
 	}
 }
+
+func TestRefresh(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	blobs := &one{}
+	s := NewStore(blobs)
+	manifestOf := func(next int64) Manifest {
+		return Manifest{Partition: 3, Next: next, Seals: []Seal{{First: 3, Next: next}}}
+	}
+	none, err := s.Refresh(ctx, Loaded{Manifest: Manifest{Partition: 3}})
+	if err != nil || none.ETag != "" || none.Partition != 3 {
+		t.Fatalf("%v %+v", err, none)
+	}
+	first, err := s.Write(ctx, manifestOf(5), none)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, known := range map[string]Loaded{"written": first, "of nothing": none, "of an unknown sum": {Manifest: first.Manifest, ETag: first.ETag}} {
+		if got, err := s.Refresh(ctx, known); err != nil || fmt.Sprint(got) != fmt.Sprint(first) {
+			t.Errorf("%s: %v\n%+v\n%+v", name, err, got, first)
+		}
+	}
+	if same, err := s.Refresh(ctx, first); err != nil || &same.Seals[0] != &first.Seals[0] {
+		t.Errorf("the same manifest was decoded again (%v)", err)
+	}
+	second, err := s.Write(ctx, manifestOf(9), first)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := s.Refresh(ctx, first); err != nil || fmt.Sprint(got) != fmt.Sprint(second) {
+		t.Errorf("%v\n%+v\n%+v", err, got, second)
+	}
+	blobs.data[5] ^= 1
+	if _, err := s.Refresh(ctx, second); !errors.Is(err, port.ErrCorrupt) {
+		t.Errorf("damage of what is known: %v", err)
+	}
+}

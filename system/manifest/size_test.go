@@ -13,9 +13,19 @@ import (
 func TestSizePerSegment(t *testing.T) {
 	t.Parallel()
 	const seals = 500
+	per := len(sealed(t, seals).Encode()) / seals
+	t.Logf("%d bytes for each segment and its seal, so %d of them until a manifest is too large to be read", per, MaxBytes/per)
+	if per > 600 {
+		t.Errorf("%d bytes for each segment: the documentation says less than 600", per)
+	}
+}
+
+// sealed is a manifest of that many seals, each of 40 events with a dozen columns.
+func sealed(t testing.TB, seals int64) Manifest {
+	t.Helper()
 	m := Manifest{Writer: "retriever1"}
 	began := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
-	for n := range int64(seals) {
+	for n := range seals {
 		at := began.Add(time.Duration(n) * 10 * time.Second)
 		b := segment.NewBuilder(0, 1+n%3, at.Unix()/3600)
 		for k := range int64(40) {
@@ -33,9 +43,27 @@ func TestSizePerSegment(t *testing.T) {
 		info.Key = SegmentKey(info)
 		m.Seals = append(m.Seals, Seal{First: n * 4, Next: n*4 + 4, At: at.UnixNano(), Segments: []segment.Info{info}, IDs: IDsKey(0, n*4, n*4+4, uint32(n*2654435761)), Records: 4})
 	}
-	per := len(m.Encode()) / seals
-	t.Logf("%d bytes for each segment and its seal, so %d of them until a manifest is too large to be read", per, MaxBytes/per)
-	if per > 600 {
-		t.Errorf("%d bytes for each segment: the documentation says less than 600", per)
+	m.Next = 4 * seals
+	return m
+}
+
+func BenchmarkEncode(b *testing.B) {
+	m := sealed(b, 100)
+	data := m.Encode()
+	b.SetBytes(int64(len(data)))
+	b.ReportAllocs()
+	for b.Loop() {
+		data = m.AppendEncoded(data[:0])
+	}
+}
+
+func BenchmarkDecode(b *testing.B) {
+	data := sealed(b, 100).Encode()
+	b.SetBytes(int64(len(data)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := Decode(data); err != nil {
+			b.Fatal(err)
+		}
 	}
 }

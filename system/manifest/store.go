@@ -13,6 +13,8 @@ import (
 type Loaded struct {
 	Manifest
 	ETag string // empty: there is none yet
+
+	sum uint32 // of the encoding
 }
 
 // Store reads and writes the manifests of one deployment.
@@ -26,6 +28,16 @@ func NewStore(blobs port.Blobs) *Store { return &Store{blobs} }
 func (s *Store) Load(ctx context.Context, partition int32) (Loaded, error) {
 	data, info, err := s.blobs.Get(ctx, Key(partition))
 	return s.loaded(partition, data, info, err)
+}
+
+// Refresh is [Store.Load] for who has loaded or written the manifest before: one that is still the same is not decoded again,
+// so what is returned may have memory in common with known.
+func (s *Store) Refresh(ctx context.Context, known Loaded) (Loaded, error) {
+	data, info, err := s.blobs.Get(ctx, Key(known.Partition))
+	if err == nil && info.ETag == known.ETag && intact(data) && sumOf(data) == known.sum {
+		return known, nil
+	}
+	return s.loaded(known.Partition, data, info, err)
 }
 
 func (s *Store) loaded(partition int32, data []byte, info port.BlobInfo, err error) (Loaded, error) {
@@ -42,7 +54,7 @@ func (s *Store) loaded(partition int32, data []byte, info port.BlobInfo, err err
 	if err != nil {
 		return Loaded{Manifest: Manifest{Partition: partition}, ETag: info.ETag}, fmt.Errorf("manifest: object %s: %w", Key(partition), err)
 	}
-	return Loaded{Manifest: m, ETag: info.ETag}, nil
+	return Loaded{Manifest: m, ETag: info.ETag, sum: sumOf(data)}, nil
 }
 
 // Write makes next the manifest of its partition, if the one there is still over. Its generation is set to the one after.
@@ -67,12 +79,12 @@ func (s *Store) Write(ctx context.Context, next Manifest, over Loaded) (Loaded, 
 	info, err := s.blobs.Put(ctx, key, data, cond)
 	switch {
 	case err == nil:
-		return Loaded{Manifest: next, ETag: info.ETag}, nil
+		return Loaded{Manifest: next, ETag: info.ETag, sum: sumOf(data)}, nil
 	case errors.Is(err, port.ErrPrecondition):
 		// A client that repeats a put by itself may have been beaten by its own first attempt.
 		present, info, again := s.blobs.Get(ctx, key)
 		if again == nil && bytes.Equal(present, data) {
-			return Loaded{Manifest: next, ETag: info.ETag}, nil
+			return Loaded{Manifest: next, ETag: info.ETag, sum: sumOf(data)}, nil
 		}
 		return Loaded{}, fmt.Errorf("manifest: write %s: %w", key, err)
 	case errors.Is(err, port.ErrRefused):
@@ -81,7 +93,7 @@ func (s *Store) Write(ctx context.Context, next Manifest, over Loaded) (Loaded, 
 	present, info, again := s.blobs.Get(ctx, key)
 	switch {
 	case again == nil && bytes.Equal(present, data):
-		return Loaded{Manifest: next, ETag: info.ETag}, nil
+		return Loaded{Manifest: next, ETag: info.ETag, sum: sumOf(data)}, nil
 	case again == nil && info.ETag != over.ETag:
 		return Loaded{}, fmt.Errorf("manifest: write %s: another was there first: %w", key, port.ErrPrecondition)
 	}

@@ -125,17 +125,16 @@ func (re *Retriever) snapshot(ctx context.Context, st *state) error {
 
 // lookUp reads the manifest as it is now, and adopts it.
 func (re *Retriever) lookUp(ctx context.Context) (manifest.Loaded, error) {
-	if re.bugs.Has(planted.TwoSnapshotWriters) {
-		re.mu.Lock()
-		own := re.known
-		re.mu.Unlock()
-		if own.Generation > 0 {
-			return own, nil // whatever the other has written meanwhile
-		}
+	re.mu.Lock()
+	known := re.known
+	re.mu.Unlock()
+	if re.bugs.Has(planted.TwoSnapshotWriters) && known.Generation > 0 {
+		return known, nil // whatever the other has written meanwhile
 	}
+	known.Partition = re.place.Partition // nothing may be known yet
 	var loaded manifest.Loaded
 	err := re.blob(ctx, func(ctx context.Context) (err error) {
-		loaded, err = re.manifests.Load(ctx, re.place.Partition)
+		loaded, err = re.manifests.Refresh(ctx, known)
 		return err
 	})
 	if errors.Is(err, port.ErrCorrupt) {
