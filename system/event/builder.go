@@ -101,11 +101,13 @@ func (b *Builder) Fields() []Field { return b.fields }
 // Problem is why the event being gathered is refused; empty if it is not.
 func (b *Builder) Problem() string { return b.problem }
 
-// Has says whether the event being gathered has a field of that name.
-func (b *Builder) Has(name string) bool {
-	n := len(b.fields)
+// Has says whether one of the first so many fields of the event being gathered has that name.
+func (b *Builder) Has(name string, first int) bool {
+	if first == 0 {
+		return false
+	}
 	at, ok := b.find(name, false)
-	return ok && at < n
+	return ok && at < first
 }
 
 // Len is how many fields the event being gathered has.

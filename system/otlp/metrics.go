@@ -192,8 +192,8 @@ func (d *decoder) endPoints() {
 	clear(s.byKey)
 }
 
-// pointEvents makes a group of points one event, or several if they would be too many columns, have a metric twice or have one
-// among them that cannot be stored.
+// pointEvents makes a group of points one event, or several if they would be too many columns, set one of them twice or have a
+// point among them that cannot be stored.
 func (d *decoder) pointEvents(g *group) {
 	for at := g.first; at >= 0; {
 		next, spoilt, ok := d.pointEvent(g, at, -1)
@@ -208,7 +208,8 @@ func (d *decoder) pointEvents(g *group) {
 }
 
 // pointEvent makes an event of the group's points from one on, before another if that is not negative. next is the first
-// that does not belong to it. If a point spoils the event, which it does not begin, there is no event but spoilt is that point.
+// that does not belong to it. If a point that does not begin the event cannot be a part of it, since it is bad or since others have
+// set one of its columns, there is no event but spoilt is that point.
 func (d *decoder) pointEvent(g *group, at, before int32) (next, spoilt int32, ok bool) {
 	s := &d.points
 	p := &s.points[at]
@@ -228,10 +229,13 @@ func (d *decoder) pointEvent(g *group, at, before int32) (next, spoilt int32, ok
 	d.rate = ofScope
 	refused := d.Failed()
 	n := int32(0)
+	d.earlier, d.clashes = 0, false
 	for at >= 0 && at != before {
 		p = &s.points[at]
-		if n > 0 && (d.Len() > event.MaxFields-widestPoint || d.hasMetric(p)) {
-			break
+		if n > 0 {
+			if d.earlier = d.Len(); d.earlier > event.MaxFields-widestPoint {
+				break
+			}
 		}
 		if bad := false; !p.bad {
 			if d.columns(p, &bad); bad {
@@ -239,7 +243,7 @@ func (d *decoder) pointEvent(g *group, at, before int32) (next, spoilt int32, ok
 			}
 		}
 		alone := !refused && d.Problem() != "" // what is wrong is this point
-		if alone && n > 0 {
+		if n > 0 && (alone || d.clashes) {
 			return -1, at, true
 		}
 		at = p.next
@@ -255,16 +259,6 @@ func (d *decoder) pointEvent(g *group, at, before int32) (next, spoilt int32, ok
 	d.end(&e)
 	d.owner++
 	return at, -1, true
-}
-
-// hasMetric says whether the event has a column already that the point would set. Where that is an attribute, nothing
-// worse happens than another event.
-func (d *decoder) hasMetric(p *point) bool {
-	if p.kind == numberPoint {
-		return d.Has(p.name)
-	}
-	name, ok := d.Join(p.name, "count")
-	return ok && d.Has(name)
 }
 
 // columns sets what a point says.
@@ -304,14 +298,24 @@ func (d *decoder) number(p *point, bad *bool) {
 	if none {
 		v = event.Value{}
 	}
-	d.Set(p.name, v)
+	d.put(p.name, v)
 }
 
 // column sets one of the columns of a metric that has several.
 func (d *decoder) column(p *point, suffix string, v event.Value) {
 	if name, ok := d.Join(p.name, suffix); ok {
-		d.Set(name, v)
+		d.put(name, v)
 	}
+}
+
+// put sets a column, unless the event has it from before the point: a histogram h and a gauge h.max both say what h.max is, and
+// neither may be lost. Where it is an attribute, nothing worse happens than another event.
+func (d *decoder) put(name string, v event.Value) {
+	if d.Has(name, d.earlier) {
+		d.clashes = true
+		return
+	}
+	d.Set(name, v)
 }
 
 // totals is what histograms and summaries have in common.

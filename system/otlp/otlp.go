@@ -22,8 +22,9 @@
 // The data points of one resource and scope that have the same attributes and fall into the same second become one event
 // at that second, with a column for each metric and meta.signal_type "metric". A gauge or sum gives one column, named as
 // the metric. A histogram gives .count, .sum, .avg, .min and .max, and .p001 to .p999, each the upper bound of the bucket
-// in which the quantile lies; a summary gives .count, .sum, .avg and its quantiles. Two points of one metric are never
-// merged: the second begins another event. A point that says that it has no value, or has one that is not finite, gives a null.
+// in which the quantile lies; a summary gives .count, .sum, .avg and its quantiles. Two points that set the same column, such as
+// two of one metric, or a histogram h and a gauge h.max, are never merged: the second begins another event. A point that says
+// that it has no value, or has one that is not finite, gives a null.
 //
 // # Attributes
 //
@@ -140,6 +141,8 @@ type decoder struct {
 	counts   []uint64 // of a histogram's buckets
 	bounds   []float64
 	points   pointSet
+	earlier  int  // of the event's fields, how many are from before the point
+	clashes  bool // the point sets one of those
 }
 
 func newDecoder(o Options) *decoder {

@@ -351,6 +351,12 @@ func TestMetrics(t *testing.T) {
 		"histogram": {[]*metrics.Metric{{Name: "h", Data: &metrics.Metric_Histogram{Histogram: &metrics.Histogram{DataPoints: []*metrics.HistogramDataPoint{
 			{TimeUnixNano: at, Count: 10, Sum: f(50), BucketCounts: []uint64{5, 4, 1}, ExplicitBounds: []float64{1, 10}, Min: f(0.5), Max: f(20)}}}}}},
 			[]string{"h.count=int:10 h.sum=float:50 h.avg=float:5 h.min=float:0.5 h.max=float:20 h.p001=float:1 h.p01=float:1 h.p05=float:1 h.p10=float:1 h.p25=float:1 h.p50=float:1 h.p75=float:10 h.p90=float:10 h.p95=float:10 h.p99=float:10 h.p999=float:10"}, "[1]", ""},
+		"a gauge as a histogram's column": {[]*metrics.Metric{gauge("h.max", number(9, at)), gauge("g", number(1, at)),
+			{Name: "h", Data: &metrics.Metric_Histogram{Histogram: &metrics.Histogram{DataPoints: []*metrics.HistogramDataPoint{{TimeUnixNano: at, Count: 1, Max: f(2)}}}}}, gauge("i", number(3, at)), gauge("h.max", number(8, at))},
+			[]string{"h.max=int:9 g=int:1", "h.count=int:1 h.max=float:2 i=int:3", "h.max=int:8"}, "[2 2 1]", ""},
+		"a gauge as a summary's quantile": {[]*metrics.Metric{gauge("s.p50", number(9, at)), {Name: "s", Data: &metrics.Metric_Summary{Summary: &metrics.Summary{DataPoints: []*metrics.SummaryDataPoint{{TimeUnixNano: at, Count: 1, Sum: 2,
+			QuantileValues: []*metrics.SummaryDataPoint_ValueAtQuantile{{Quantile: 0.5, Value: 1}, {Quantile: 0.5, Value: 2}}}}}}}},
+			[]string{"s.p50=int:9", "s.count=int:1 s.sum=float:2 s.avg=float:2 s.p50=float:2"}, "[1 1]", ""},
 		"histogram without buckets": {[]*metrics.Metric{{Name: "h", Data: &metrics.Metric_Histogram{Histogram: &metrics.Histogram{DataPoints: []*metrics.HistogramDataPoint{{TimeUnixNano: at}}}}}},
 			[]string{"h.count=int:0"}, "[1]", ""},
 		"odd histogram": {[]*metrics.Metric{{Name: "h", Data: &metrics.Metric_Histogram{Histogram: &metrics.Histogram{DataPoints: []*metrics.HistogramDataPoint{{TimeUnixNano: at, BucketCounts: []uint64{1}, ExplicitBounds: []float64{1, 2}}}}}}},
