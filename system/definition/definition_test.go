@@ -62,7 +62,7 @@ func TestParse(t *testing.T) {
 		{"trigger", `{"name":"t","query":{"breakdowns":["a"]},"threshold":{"op":">","value":1},"frequency":10}`,
 			`{"name":"t","query":{"time_range":10,"breakdowns":["a"]},"threshold":{"op":">","value":1},"frequency":10,"alert_type":"on_change"}`, Options{MinFrequency: 5}},
 		{"trigger", `{"name":"t","query":{"time_range":null,"breakdowns":["a"]},"threshold":{"op":">","value":1},"frequency":1800.0}`,
-			`{"name":"t","query":{"breakdowns":["a"],"time_range":1800},"threshold":{"op":">","value":1},"frequency":1800,"alert_type":"on_change"}`, Options{}},
+			`{"name":"t","query":{"time_range":1800,"breakdowns":["a"]},"threshold":{"op":">","value":1},"frequency":1800,"alert_type":"on_change"}`, Options{}},
 		{"marker", `{"message":"deploy","type":"deploys","url":"https://ci/1"}`, `{"start_time":100,"message":"deploy","type":"deploys","url":"https://ci/1"}`, Options{Now: time.Unix(100, 5)}},
 		{"marker", `{"start_time":5,"end_time":6,"color":"#fff"}`, `{"start_time":5,"end_time":6}`, Options{}},
 		{"recipient", `{"type":"webhook","details":{"webhook_name":"hook","webhook_url":"http://r/","webhook_secret":""}}`, `{"type":"webhook","target":"http://r/","details":{"webhook_name":"hook","webhook_url":"http://r/"}}`, Options{}},
@@ -117,6 +117,8 @@ func TestProblems(t *testing.T) {
 		{"trigger", `{"name":"t","query":{"time_range":86401},"threshold":{"op":">","value":1},"frequency":86400}`, document.CodeInvalid, "query.time_range", "at most a day"}, {"trigger", query(`{"start_time":5,"time_range":60}`), document.CodeInvalid, "query.start_time", "time_range alone"}, {"trigger", query(`{"end_time":500,"time_range":60}`), document.CodeInvalid, "query.end_time", "time_range alone"},
 		{"trigger", query(`{"calculations":[{"op":"HEATMAP","column":"d"}]}`), document.CodeInvalid, "query.calculations[0].op", "not one number"}, {"trigger", query(`{"calculations":[{"op":"CONCURRENCY"}]}`), document.CodeUnsupported, "query.calculations[0].op", "CONCURRENCY"}, {"trigger", query(`{"calculations":[{"op":"COUNT"},{"op":"SUM","column":"d"}]}`), document.CodeTooMany, "query.calculations", "exactly one"},
 		{"trigger", query(`{}`), document.CodeInvalid, "threshold.value", "COUNT is never < 0"}, {"trigger", query(`{"time_range":60,"time_range":60}`), document.CodeInvalid, "query.time_range", "twice"},
+		{"trigger", query(`{"time_range":null,"time_range":null}`), document.CodeInvalid, "query.time_range", "twice"}, {"trigger", query(`{"time_range":60,"time_range":null}`), document.CodeInvalid, "query.time_range", "twice"}, {"trigger", query(`{"time_range":null,"time_range":60}`), document.CodeInvalid, "query.time_range", "twice"},
+		{"trigger", query(`{"breakdowns":["a"],"time_range":null,"breakdowns":["b"]}`), document.CodeInvalid, "query.breakdowns", "twice"},
 
 		{"marker", `{"start_time":6,"end_time":5}`, document.CodeInvalid, "end_time", "before the start 1970-01-01T00:00:06Z"}, {"marker", `{"start_time":-1}`, document.CodeInvalid, "start_time", "0 to"}, {"marker", `{"url":"javascript:alert(1)"}`, document.CodeInvalid, "url", "not the URL"},
 		{"recipient", `{}`, document.CodeMissing, "type", "webhook"}, {"recipient", `{"type":"webhook"}`, document.CodeMissing, "details", "webhook_name"}, {"recipient", `{"type":"webhook","details":{"webhook_name":"n"}}`, document.CodeMissing, "details.webhook_url", "URL"}, {"recipient", `{"type":"webhook","details":{"webhook_name":"n","webhook_url":"http://x","webhook_secret":"s"}}`, document.CodeUnsupported, "details.webhook_secret", "leave it out"},

@@ -1,6 +1,7 @@
 package definition
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -69,26 +70,39 @@ func threshold(v document.Value, t *Trigger) {
 	t.Threshold.ExceededLimit = int(whole(th.At("exceeded_limit"), 0, 0, maxExceeded))
 }
 
-// ranged is a query with a time_range.
+// ranged is a query with a time_range. All else stays as it is, names that are given twice included: what is wrong is found later.
 func ranged(query json.RawMessage, seconds int64) (json.RawMessage, error) {
 	query = compact(query)
-	var members map[string]json.RawMessage
 	if document.KindOf(query) != document.KindObject {
-		return query, nil // what is wrong is found later
+		return query, nil
 	}
-	if err := json.Unmarshal(query, &members); err != nil {
+	d := json.NewDecoder(bytes.NewReader(query))
+	if _, err := d.Token(); err != nil {
 		return nil, err
 	}
-	switch raw, there := members["time_range"]; {
-	case !there && len(members) == 0:
-		return json.RawMessage(fmt.Sprintf(`{"time_range":%d}`, seconds)), nil
-	case !there:
-		return json.RawMessage(fmt.Sprintf(`{"time_range":%d,%s`, seconds, query[1:])), nil
-	case document.KindOf(raw) == document.KindNull:
-		members["time_range"] = json.RawMessage(fmt.Sprint(seconds))
-		return json.Marshal(members)
+	for d.More() {
+		name, err := d.Token()
+		if err != nil {
+			return nil, err
+		}
+		var value json.RawMessage
+		if err := d.Decode(&value); err != nil {
+			return nil, err
+		}
+		if name != "time_range" {
+			continue
+		}
+		if document.KindOf(value) != document.KindNull {
+			return query, nil
+		}
+		end := d.InputOffset()
+		return fmt.Appendf(nil, "%s%d%s", query[:end-int64(len(value))], seconds, query[end:]), nil
 	}
-	return query, nil
+	comma := ","
+	if string(query) == "{}" {
+		comma = ""
+	}
+	return fmt.Appendf(nil, `{"time_range":%d%s%s`, seconds, comma, query[1:]), nil
 }
 
 // query checks what a trigger asks.

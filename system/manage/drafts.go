@@ -64,7 +64,7 @@ func (q *query) derivedColumn(body []byte) (d draft, err error) {
 	if slices.Contains(columns, c.Alias) {
 		return d, conflict("dataset %q has a column %q, sent by its events: choose another alias", q.ds.Name, document.Short(c.Alias))
 	}
-	return draft{c.Alias, definition.Encode(c), missing(e, columns, q.ds.Name)}, nil
+	return draft{c.Alias, definition.Encode(c), missing(e.Columns(), columns, q.ds.Name)}, nil
 }
 
 // derivedColumns are those that an SLI of the dataset can be: its own, and then those of the whole team.
@@ -85,7 +85,7 @@ func (q *query) derivedColumns() ([]definition.DerivedColumn, error) {
 func (q *query) columnNames() ([]string, error) {
 	list, err := q.catalog.Columns(q.ctx, q.ds.ID)
 	if err != nil {
-		return nil, lookedUp(err, "dataset %q", q.ds.Name)
+		return nil, LookedUp(err, "dataset %q", q.ds.Name)
 	}
 	names := make([]string, len(list))
 	for i := range list {
@@ -95,12 +95,12 @@ func (q *query) columnNames() ([]string, error) {
 }
 
 // missing warns of columns that no event has had so far. That is no error: definitions may come before the events.
-func missing(e *expr.Expr, columns []string, dataset string) (warnings []string) {
-	for _, name := range e.Columns() {
+func missing(needed, columns []string, dataset string) (warnings []string) {
+	for _, name := range needed {
 		if !slices.Contains(columns, name) {
 			hint := ""
 			if like, ok := nearest.Name(name, columns); ok {
-				hint = fmt.Sprintf("; did you mean $%s?", like)
+				hint = fmt.Sprintf("; did you mean %q?", like)
 			}
 			warnings = append(warnings, fmt.Sprintf("no event of dataset %q has had column %q so far: it is null until one has%s", dataset, document.Short(name), hint))
 		}
@@ -216,7 +216,7 @@ func (q *query) slo(body []byte) (d draft, err error) {
 	if err != nil {
 		return d, err
 	}
-	return draft{s.Name, definition.Encode(s), missing(e, have, q.ds.Name)}, nil
+	return draft{s.Name, definition.Encode(s), missing(e.Columns(), have, q.ds.Name)}, nil
 }
 
 // windowsFit refuses to shorten an SLO below the window of one of its burn alerts.
@@ -271,45 +271,36 @@ func (q *query) trigger(body []byte) (d draft, err error) {
 	if err != nil {
 		return d, err
 	}
-	if err := q.calculable(t); err != nil {
+	asked, err := spec.Parse(t.Query, q.opts.Now())
+	if err != nil {
+		return d, err // it was read before
+	}
+	columns, err := q.columnNames()
+	if err != nil {
+		return d, err
+	}
+	if err := q.calculable(asked, columns); err != nil {
 		return d, err
 	}
 	if err := q.known(t.Recipients); err != nil {
 		return d, err
 	}
-	return draft{name: t.Name, body: definition.Encode(t)}, nil
+	return draft{t.Name, definition.Encode(t), missing(asked.Reads(), columns, q.ds.Name)}, nil
 }
 
-// calculable refuses a query over one of the dataset's derived columns, which queries do not calculate: it would find null in every
-// event, and the trigger would stay silent.
-func (q *query) calculable(t definition.Trigger) error {
-	asked, err := spec.Parse(t.Query, q.opts.Now())
+// calculable refuses a query over a derived column, of the dataset or of the team, which queries do not calculate: it would find
+// null in every event, and the trigger would stay silent. A column that events have is another matter, whatever else has its name.
+func (q *query) calculable(asked *spec.Query, columns []string) error {
+	derived, err := q.derivedColumns()
 	if err != nil {
-		return err // it was read before
+		return err
 	}
-	_, derived := bodies[definition.DerivedColumn](q.have, port.KindDerivedColumn)
-	for _, c := range derived {
-		if !reads(asked, c.Alias) {
-			continue
-		}
-		columns, err := q.columnNames()
-		if err != nil {
-			return err
-		}
-		if !slices.Contains(columns, c.Alias) {
-			return invalid(document.CodeUnsupported, "query", "%q is a derived column, which queries do not calculate here: ask for columns that events have", document.Short(c.Alias))
+	for _, name := range asked.Reads() {
+		if !slices.Contains(columns, name) && slices.ContainsFunc(derived, func(c definition.DerivedColumn) bool { return c.Alias == name }) {
+			return invalid(document.CodeUnsupported, "query", "%q is a derived column, which queries do not calculate here: ask for columns that events have", document.Short(name))
 		}
 	}
 	return nil
-}
-
-// reads says whether a query looks at a column.
-func reads(asked *spec.Query, column string) bool {
-	filtered := func(list []spec.Filter) bool {
-		return slices.ContainsFunc(list, func(f spec.Filter) bool { return f.Column == column })
-	}
-	return slices.Contains(asked.Breakdowns, column) || filtered(asked.Filters) ||
-		slices.ContainsFunc(asked.Calculations, func(c spec.Calculation) bool { return c.Column == column || filtered(c.Filters) })
 }
 
 func (q *query) marker(body []byte) (d draft, err error) {

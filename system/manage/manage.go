@@ -20,6 +20,7 @@ package manage
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -28,6 +29,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/ratel-sim/ratel/system/catalog"
 	"github.com/ratel-sim/ratel/system/definition"
@@ -154,7 +156,7 @@ func (a *API) Serve(ctx context.Context, w http.ResponseWriter, r *http.Request,
 	status, v, err := q.serve(w)
 	switch {
 	case err != nil:
-		answer(w, err)
+		FailWith(w, err)
 	case v == nil:
 		w.WriteHeader(status)
 	default:
@@ -232,14 +234,14 @@ func (q *query) dataset(raw string) error {
 		return &failure{status: http.StatusBadRequest, text: err.Error()}
 	}
 	q.ds, err = q.catalog.Dataset(q.ctx, q.team.ID, catalog.Slug(name))
-	return lookedUp(err, "dataset %q", name)
+	return LookedUp(err, "dataset %q", name)
 }
 
 // list lists the definitions of a kind that the request can see.
 func (q *query) list(kinds ...port.DefinitionKind) ([]port.Definition, error) {
 	list, err := q.definitions.DefinitionsOf(q.ctx, q.ds.ID, kinds...)
 	if err != nil {
-		return nil, lookedUp(err, "dataset %q", q.ds.Name)
+		return nil, LookedUp(err, "dataset %q", q.ds.Name)
 	}
 	if q.ds.ID != 0 {
 		return list, nil
@@ -252,7 +254,7 @@ func (q *query) list(kinds ...port.DefinitionKind) ([]port.Definition, error) {
 func (q *query) teams(kinds ...port.DefinitionKind) ([]port.Definition, error) {
 	list, err := q.definitions.DefinitionsOf(q.ctx, 0, kinds...)
 	if err != nil {
-		return nil, lookedUp(err, "the team's definitions")
+		return nil, LookedUp(err, "the team's definitions")
 	}
 	return slices.DeleteFunc(list, func(d port.Definition) bool { return d.Team != q.team.ID }), nil
 }
@@ -275,7 +277,7 @@ func (q *query) one(kind port.DefinitionKind, what string, id int64) (port.Defin
 	if err == nil && (d.Team != q.team.ID || d.Kind != kind || d.Dataset != q.ds.ID && kind != port.KindRecipient) {
 		err = port.ErrNotFound
 	}
-	return d, lookedUp(err, "%s %d", what, id)
+	return d, LookedUp(err, "%s %d", what, id)
 }
 
 func (q *query) read() (any, error) {
@@ -313,21 +315,27 @@ func (q *query) read() (any, error) {
 	return shown, nil
 }
 
-// body reads what was sent.
-func (q *query) body(w http.ResponseWriter) ([]byte, error) {
-	body, err := io.ReadAll(http.MaxBytesReader(w, q.r.Body, definition.MaxBytes))
-	var large *http.MaxBytesError
-	switch {
-	case errors.As(err, &large):
-		return nil, &failure{status: http.StatusRequestEntityTooLarge, text: fmt.Sprintf("the body is too large: at most %d bytes are allowed", definition.MaxBytes)}
-	case err != nil:
-		return nil, &failure{status: http.StatusBadRequest, text: "the body could not be read: " + err.Error()}
+// ReadBody reads the JSON that was sent, of at most so many bytes. An error is for [FailWith].
+func ReadBody(w http.ResponseWriter, r *http.Request, most int64) (json.RawMessage, error) {
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, most))
+	if _, large := errors.AsType[*http.MaxBytesError](err); large {
+		return nil, &failure{status: http.StatusRequestEntityTooLarge, text: fmt.Sprintf("Request body is too large: at most %d bytes are allowed.", most)}
 	}
-	return body, wellFormed(body)
+	if err == nil && !utf8.Valid(body) {
+		err = errors.New("it is not UTF-8") // which the decoder would mend, and so change what was sent
+	}
+	if err == nil {
+		var v json.RawMessage
+		err = json.Unmarshal(body, &v)
+	}
+	if err != nil {
+		return nil, Malformed(err)
+	}
+	return body, nil
 }
 
 func (q *query) create(w http.ResponseWriter) (any, error) {
-	body, err := q.body(w)
+	body, err := ReadBody(w, q.r, definition.MaxBytes)
 	if err != nil {
 		return nil, err
 	}
@@ -360,7 +368,7 @@ func (q *query) create(w http.ResponseWriter) (any, error) {
 }
 
 func (q *query) change(w http.ResponseWriter) (any, error) {
-	body, err := q.body(w)
+	body, err := ReadBody(w, q.r, definition.MaxBytes)
 	if err != nil {
 		return nil, err
 	}
@@ -409,7 +417,7 @@ func (q *query) delete() error {
 		tried = true
 		return err
 	})
-	return lookedUp(err, "%s %d", q.res.what, d.ID)
+	return LookedUp(err, "%s %d", q.res.what, d.ID)
 }
 
 // again does something once more if nobody knows whether it was done. Each operation of the metadata store can be repeated.

@@ -158,11 +158,19 @@ func TestTeamWideColumns(t *testing.T) {
 	wide := b.create("/1/derived_columns/__all__", column)
 	b.expect(200, "GET", "/1/derived_columns/__all__", "", `"alias":"fast"`)
 	b.expect(422, "POST", "/1/derived_columns/web", `{"alias":"x","expression":"NOT($fast)"}`, "which others cannot be made of")
+	asks := func(column string) string {
+		return `{"name":"t","threshold":{"op":">","value":1},"query":{"calculations":[{"op":"MAX","column":"` + column + `"}]}}`
+	}
+	b.expect(422, "POST", "/1/triggers/web", asks("fast"), `"field":"query"`, "queries do not calculate here")
+	own := b.create("/1/triggers/web", asks("duration_ms"))
+	b.expect(422, "PUT", "/1/triggers/web/"+own, asks("fast"), `"field":"query"`, "queries do not calculate here")
+	b.create("/1/derived_columns/__all__", `{"alias":"status","expression":"$a"}`)
+	b.expect(201, "POST", "/1/triggers/web", strings.Replace(asks("status"), `"t"`, `"u"`, 1)) // events have such a column
 	sloID := b.create("/1/slos/web", slo)
 	b.expect(409, "DELETE", "/1/derived_columns/__all__/"+wide, "", `SLO \"fast enough\" is made of`)
 	b.expect(409, "PUT", "/1/derived_columns/__all__/"+wide, `{"alias":"fast","expression":"$duration_ms"}`, "must stay a boolean")
 	b.expect(409, "POST", "/1/derived_columns/web", `{"alias":"fast","expression":"$duration_ms"}`, "instead of the team's")
-	own := b.create("/1/derived_columns/web", column)
+	own = b.create("/1/derived_columns/web", column)
 	b.expect(409, "DELETE", "/1/derived_columns/web/"+own, "", `SLO \"fast enough\" is made of`)
 	b.expect(204, "DELETE", "/1/derived_columns/__all__/"+wide, "")
 	b.expect(204, "DELETE", "/1/slos/web/"+sloID, "")
@@ -176,8 +184,10 @@ func TestTeamWideColumns(t *testing.T) {
 func TestMissingColumnsAreWarnedOf(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	b.expect(201, "POST", "/1/derived_columns/web", `{"alias":"fast","expression":"$duration_m < 250"}`, `"warnings":["no event of dataset \"Web\" has had column \"duration_m\" so far`, "did you mean $duration_ms?")
+	b.expect(201, "POST", "/1/derived_columns/web", `{"alias":"fast","expression":"$duration_m < 250"}`, `"warnings":["no event of dataset \"Web\" has had column \"duration_m\" so far`, `did you mean \"duration_ms\"?`)
 	b.expect(201, "POST", "/1/slos/web", slo, `"warnings":[`)
+	b.expect(201, "POST", "/1/triggers/web", `{"name":"t","threshold":{"op":">","value":1},"query":{"calculations":[{"op":"MAX","column":"duration_mz"}],"filters":[{"column":"status","op":">","value":499}]}}`,
+		`"warnings":["no event of dataset \"Web\" has had column \"duration_mz\" so far: it is null until one has; did you mean \"duration_ms\"?"]`)
 	if reply := b.expect(200, "GET", "/1/slos/web", ""); strings.Contains(reply, "warnings") {
 		t.Error(reply)
 	}
@@ -251,7 +261,7 @@ func TestErrors(t *testing.T) {
 	}{
 		{409, "POST", "/1/triggers/web", strings.Replace(trigger, "1000", "5", 1), "another trigger"},
 		{400, "POST", "/1/triggers/web", `{`, "malformed"}, {400, "POST", "/1/triggers/web", ``, "problems/unparseable"},
-		{413, "POST", "/1/triggers/web", `{"name":"` + strings.Repeat("x", 70_000) + `"}`, "at most 65536 bytes"},
+		{413, "POST", "/1/triggers/web", `{"name":"` + strings.Repeat("x", 70_000) + `"}`, "at most 65536 bytes"}, {400, "POST", "/1/triggers/web", "{\"name\":\"\xff\"}", "not UTF-8"},
 		{422, "POST", "/1/triggers/web", `[]`, "expected an object"}, {422, "POST", "/1/triggers/web", `{"name":"a"}`, `"type_detail":[{"code":"missing","field":"threshold"`},
 		{422, "POST", "/1/derived_columns/web", `{"alias":"a","expression":"LTT(1)"}`, `"field":"expression","description":"line 1, column 1: there is no function LTT`},
 		{422, "POST", "/1/derived_columns/web", `{"alias":"a","expression":"` + strings.Repeat("(", 10_000) + `"}`, "nested too deeply"},

@@ -44,17 +44,13 @@ func invalid(code, field, format string, args ...any) error {
 	return &document.Error{Problems: []document.Problem{{Code: code, Field: field, Text: fmt.Sprintf(format, args...)}}}
 }
 
-// wellFormed refuses a body that is no JSON.
-func wellFormed(body []byte) error {
-	var v json.RawMessage
-	if err := json.Unmarshal(body, &v); err != nil {
-		return &failure{status: http.StatusBadRequest, text: "Request body is malformed and cannot be read: " + err.Error()}
-	}
-	return nil
+// Malformed is an error for a body that is not what was expected at all.
+func Malformed(err error) error {
+	return &failure{status: http.StatusBadRequest, text: "Request body is malformed and cannot be read: " + err.Error()}
 }
 
-// lookedUp says what an error of the metadata store means; the rest names what was asked for.
-func lookedUp(err error, format string, args ...any) error {
+// LookedUp says what an error of the metadata store means, for [FailWith]; the rest names what was asked for. It is nil without one.
+func LookedUp(err error, format string, args ...any) error {
 	what := fmt.Sprintf(format, args...)
 	switch {
 	case err == nil:
@@ -67,7 +63,7 @@ func lookedUp(err error, format string, args ...any) error {
 	return &failure{status: http.StatusGatewayTimeout, text: what + ": the metadata store did not answer: what was asked for may be done, look again: " + err.Error()}
 }
 
-// written is lookedUp for a definition that was to be written.
+// written is LookedUp for a definition that was to be written.
 func (q *query) written(err error, name string) error {
 	switch {
 	case errors.Is(err, port.ErrNameTaken):
@@ -75,16 +71,16 @@ func (q *query) written(err error, name string) error {
 	case errors.Is(err, port.ErrNotFound) && q.id == 0:
 		return notFound("dataset %q not found", q.ds.Name)
 	}
-	return lookedUp(err, "%s %q", q.res.what, document.Short(name))
+	return LookedUp(err, "%s %q", q.res.what, document.Short(name))
 }
 
 // Fail answers with an error as RFC 7807 has it, for what is found out about a request before it comes here.
 func Fail(w http.ResponseWriter, status int, text string) {
-	answer(w, &failure{status: status, text: text})
+	FailWith(w, &failure{status: status, text: text})
 }
 
-// answer answers with an error as RFC 7807 has it.
-func answer(w http.ResponseWriter, err error) {
+// FailWith answers with an error as RFC 7807 has it: one of this package with its status, what is wrong with a document with 422.
+func FailWith(w http.ResponseWriter, err error) {
 	f := &failure{status: http.StatusInternalServerError, text: err.Error()}
 	var list *document.Error
 	if errors.As(err, &list) {
@@ -167,5 +163,5 @@ func (q *query) triggered(alert int64) (bool, error) {
 	if errors.Is(err, port.ErrNotFound) {
 		return false, nil
 	}
-	return last.Triggered, lookedUp(err, "the last evaluation of %d", alert)
+	return last.Triggered, LookedUp(err, "the last evaluation of %d", alert)
 }

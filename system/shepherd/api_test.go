@@ -219,6 +219,7 @@ func TestDatasetsAndColumns(t *testing.T) {
 		{"POST", "/1/datasets", `{"name":""}`, 400, "missing"},
 		{"POST", "/1/datasets", `{"name":"a/b"}`, 400, "slash"},
 		{"POST", "/1/datasets", `{"name"`, 400, "malformed"},
+		{"POST", "/1/datasets", `{"name":5}`, 400, "expected {\\\"name\\\": "},
 		{"POST", "/1/datasets", `{"name":"x"} {"name":"y"}`, 400, "malformed"},
 		{"POST", "/1/datasets", "{\"name\":\"\xff\"}", 400, "not UTF-8"},
 		{"POST", "/1/datasets", `{"name":"__all__"}`, 400, "stands for all"},

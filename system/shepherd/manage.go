@@ -3,14 +3,11 @@ package shepherd
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/ratel-sim/ratel/system/catalog"
 	"github.com/ratel-sim/ratel/system/manage"
@@ -62,18 +59,6 @@ func (h *handler) auth(_ context.Context, w http.ResponseWriter, _ *http.Request
 	})
 }
 
-// failCatalog answers with what went wrong in the catalog. what names what was asked for.
-func failCatalog(w http.ResponseWriter, what string, err error) {
-	switch {
-	case errors.Is(err, port.ErrNotFound):
-		manage.Fail(w, http.StatusNotFound, what+" not found")
-	case errors.Is(err, port.ErrRefused):
-		manage.Fail(w, http.StatusServiceUnavailable, what+": the metadata store refused, nothing was changed: "+err.Error())
-	default:
-		manage.Fail(w, http.StatusGatewayTimeout, what+": the metadata store did not answer: what was asked for may be done, look again: "+err.Error())
-	}
-}
-
 // apiColumn is a column as the API shows it. Types is our own: all types that values have had.
 type apiColumn struct {
 	ID      string   `json:"id"`
@@ -91,12 +76,12 @@ func (h *handler) columns(ctx context.Context, w http.ResponseWriter, r *http.Re
 	}
 	ds, err := h.s.catalog.Dataset(ctx, team.ID, catalog.Slug(name))
 	if err != nil {
-		failCatalog(w, "dataset "+strconv.Quote(name), err)
+		manage.FailWith(w, manage.LookedUp(err, "dataset %q", name))
 		return
 	}
 	list, err := h.s.catalog.Columns(ctx, ds.ID)
 	if err != nil {
-		failCatalog(w, "dataset "+strconv.Quote(name), err)
+		manage.FailWith(w, manage.LookedUp(err, "dataset %q", name))
 		return
 	}
 	shown := make([]apiColumn, len(list))
@@ -173,7 +158,7 @@ func notAllowed(w http.ResponseWriter, r *http.Request, methods string) {
 func (h *handler) listDatasets(ctx context.Context, w http.ResponseWriter, team port.Team) {
 	list, err := h.s.catalog.Datasets(ctx, team.ID)
 	if err != nil {
-		failCatalog(w, "datasets", err)
+		manage.FailWith(w, manage.LookedUp(err, "datasets"))
 		return
 	}
 	shown := make([]apiDataset, len(list))
@@ -188,19 +173,14 @@ func (h *handler) createDataset(ctx context.Context, w http.ResponseWriter, r *h
 	var body struct {
 		Name string `json:"name"`
 	}
-	raw, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxManageBody))
-	if _, large := errors.AsType[*http.MaxBytesError](err); large {
-		manage.Fail(w, http.StatusRequestEntityTooLarge, fmt.Sprintf("Request body is too large: at most %d bytes are allowed.", maxManageBody))
-		return
-	}
-	if err == nil && !utf8.Valid(raw) {
-		err = errors.New("it is not UTF-8")
-	}
+	raw, err := manage.ReadBody(w, r, maxManageBody)
 	if err == nil {
-		err = json.Unmarshal(raw, &body)
+		if err = json.Unmarshal(raw, &body); err != nil {
+			err = manage.Malformed(fmt.Errorf(`expected {"name": "…"}: %w`, err))
+		}
 	}
 	if err != nil {
-		manage.Fail(w, http.StatusBadRequest, `Request body is malformed and cannot be read. Expected {"name": "…"}: `+err.Error())
+		manage.FailWith(w, err)
 		return
 	}
 	if text := checkDataset(body.Name); text != "" {
@@ -210,7 +190,7 @@ func (h *handler) createDataset(ctx context.Context, w http.ResponseWriter, r *h
 	ds, created, err := h.s.catalog.CreateDataset(ctx, port.NewDataset{Team: team.ID, Name: body.Name, Spread: h.s.cfg.Spread, Of: h.s.directory.Partitions()})
 	switch {
 	case err != nil:
-		failCatalog(w, "dataset "+strconv.Quote(body.Name), err)
+		manage.FailWith(w, manage.LookedUp(err, "dataset %q", body.Name))
 	case created:
 		reply(w, http.StatusCreated, showDataset(ds))
 	default:
@@ -225,7 +205,7 @@ func (h *handler) oneDataset(ctx context.Context, w http.ResponseWriter, r *http
 	}
 	switch {
 	case err != nil:
-		failCatalog(w, "dataset "+strconv.Quote(name), err)
+		manage.FailWith(w, manage.LookedUp(err, "dataset %q", name))
 	case r.Method == http.MethodDelete:
 		w.WriteHeader(http.StatusAccepted)
 	default:

@@ -7,6 +7,7 @@
 package spec
 
 import (
+	"slices"
 	"time"
 
 	"github.com/ratel-sim/ratel/system/event"
@@ -148,6 +149,30 @@ func DefaultName(op Op, column string) string {
 		return string(op)
 	}
 	return string(op) + "(" + column + ")"
+}
+
+// Reads names the columns of events that the query looks at, each once, in the order in which it names them.
+func (q *Query) Reads() []string {
+	var names []string
+	add := func(name string) {
+		if name != "" && !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	filters := func(list []Filter) {
+		for i := range list {
+			add(list[i].Column)
+		}
+	}
+	for i := range q.Calculations {
+		add(q.Calculations[i].Column)
+		filters(q.Calculations[i].Filters)
+	}
+	filters(q.Filters)
+	for _, name := range q.Breakdowns {
+		add(name)
+	}
+	return names
 }
 
 // Columns names what each row of the result holds: the breakdowns, then the calculations.

@@ -50,6 +50,9 @@ func TestParseAll(t *testing.T) {
 	if !reflect.DeepEqual(q, want) {
 		t.Errorf("got  %+v\nwant %+v", q, want)
 	}
+	if got := fmt.Sprint(q.Reads()); got != "[duration_ms error a b service.name]" {
+		t.Errorf("reads %s", got)
+	}
 	back, err := Decode(Encode(q))
 	if err != nil || !reflect.DeepEqual(back, q) {
 		t.Errorf("decoded: %v %+v", err, back)
