@@ -71,6 +71,12 @@ var alertingHoles = []struct {
 	{"cut short while counting", CheckSLOCounts, "cut short", func(e *evidence.Evidence) { e.Run.Ended = "interrupted" }},
 	{"no progress", CheckProgress, "never looked at", func(e *evidence.Evidence) { e.Progress = nil }},
 	{"progress could not be had", CheckProgress, "MySQL is away", func(e *evidence.Evidence) { e.Gaps = []evidence.Gap{{What: "progress", Why: "MySQL is away"}} }},
+	{"looked in the end only", CheckProgress, "looked at in the end only", func(e *evidence.Evidence) {
+		e.Progress = slices.DeleteFunc(e.Progress, func(p evidence.Progress) bool { return !p.Final })
+	}},
+	{"no announced steps", CheckProgress, "no step of counting was announced", func(e *evidence.Evidence) {
+		e.Timeline = slices.DeleteFunc(e.Timeline, func(x evidence.Entry) bool { return x.Event == port.EventProgress })
+	}},
 	{"no final look", CheckProgress, "not looked at in the end", func(e *evidence.Evidence) {
 		e.Progress = slices.DeleteFunc(e.Progress, func(p evidence.Progress) bool { return p.Final })
 	}},

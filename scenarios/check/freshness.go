@@ -86,17 +86,22 @@ type cover struct {
 	counts map[uint32]float64
 }
 
-// covers says whether a query that was answered asked for all events by producer.
+// covers says whether a query asked for all events by producer, of a dataset that had to be known.
 func (r *run) covers(i int) bool {
-	q, a := &r.e.Queries[i], r.ask.questions[i]
-	return q.Shape == plan.QueryCover && a != nil && q.Result != nil && q.Code == http.StatusOK && len(a.Breakdowns) == 1 && a.Breakdowns[0] == loadgen.FieldProducer && len(a.Filters) == 0
+	a := r.ask.questions[i]
+	return r.e.Queries[i].Shape == plan.QueryCover && a != nil && r.ask.outcomes[i] != early && len(a.Breakdowns) == 1 && a.Breakdowns[0] == loadgen.FieldProducer && len(a.Filters) == 0
+}
+
+// whole says whether a query was answered, and the answer says that it lacks nothing.
+func whole(q *evidence.Query) bool {
+	return q.Code == http.StatusOK && q.Result != nil && q.Complete
 }
 
 // coverOf reads an answer that says it is complete to a query that counts all events by producer; nil if it is none. A partial
 // answer does not say which events it lacks, so it says nothing of freshness; the service level of queries counts it.
 func (r *run) coverOf(i int) *cover {
 	q, a := &r.e.Queries[i], r.ask.questions[i]
-	if !q.Complete || !r.covers(i) {
+	if !whole(q) || !r.covers(i) {
 		return nil
 	}
 	at := slices.IndexFunc(a.Calculations, func(c calculation) bool { return c.Op == "COUNT" })
@@ -227,23 +232,28 @@ func (r *run) judgeFreshness(a plan.CheckArgs) Result {
 	return res
 }
 
-// blindStretches are those longer than the bound in which a dataset was asked about, and no answer counted everything. What is promised under a
-// fault is an honest partial answer; without one, or where answers are still partial when the load ends, nobody knows when events became visible.
+// blindStretches are those longer than the bound in which a dataset was asked about, and no answer counted everything: all were partial, or
+// there was none. That may be so under a fault, and the service level of queries counts it; without one, or where it is still so when the load
+// ends, nobody knows when events became visible.
 func (r *run) blindStretches(within time.Duration) []Finding {
 	type stretch struct {
-		from, to time.Duration
-		partial  int64
+		from, to         time.Duration
+		partial, without int64  // answers, and queries without one
+		why              string // the first of those says
 	}
 	var found []Finding
 	open := map[string]*stretch{}
 	end := func(dataset string, s *stretch, last bool) {
 		excused := slices.ContainsFunc(r.faults, func(f FaultSpan) bool { return f.Injected <= s.from && (s.from <= f.Over || f.Over == None) })
-		if s.partial < minCovers || s.to-s.from <= within || excused && !last {
+		if s.partial+s.without < minCovers || s.to-s.from <= within || excused && !last {
 			return
 		}
-		f := Finding{Verdict: Inconclusive, At: s.from, Count: s.partial}
-		f.Title = fmt.Sprintf("for %s no answer counted everything: all were partial, so when events became visible is not known", short(s.to-s.from))
+		f := Finding{Verdict: Inconclusive, At: s.from, Count: s.partial + s.without}
+		f.Title = fmt.Sprintf("for %s no answer counted everything (%s partial, %s without a result), so when events became visible is not known", short(s.to-s.from), number(s.partial), plural(s.without, "query", "queries"))
 		f.Evidence = []string{fmt.Sprintf("dataset %s, from %s to %s", dataset, moment(s.from), moment(s.to))}
+		if s.why != "" {
+			f.Evidence = append(f.Evidence, "the first query without a result says: "+s.why)
+		}
 		r.place(&f)
 		found = append(found, f)
 	}
@@ -256,16 +266,23 @@ func (r *run) blindStretches(within time.Duration) []Finding {
 			continue
 		}
 		s := open[q.Dataset]
-		switch {
-		case q.Complete && s != nil:
-			s.to = q.Sent
-			end(q.Dataset, s, false)
-			delete(open, q.Dataset)
-		case !q.Complete && s == nil:
-			open[q.Dataset] = &stretch{q.Sent, q.Sent, 1}
-		case !q.Complete:
-			s.to = q.Sent
+		if whole(q) {
+			if s != nil {
+				s.to = q.Sent
+				end(q.Dataset, s, false)
+				delete(open, q.Dataset)
+			}
+			continue
+		}
+		if s == nil {
+			s = &stretch{from: q.Sent}
+			open[q.Dataset] = s
+		}
+		s.to = q.Sent
+		if q.Code == http.StatusOK && q.Result != nil {
 			s.partial++
+		} else if s.without++; s.without == 1 {
+			s.why = q.Error
 		}
 	}
 	for _, dataset := range slices.Sorted(maps.Keys(open)) {

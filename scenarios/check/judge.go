@@ -2,6 +2,7 @@ package check
 
 import (
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/ratel-sim/ratel/scenarios/check/ledger"
@@ -26,6 +27,9 @@ type run struct {
 	drainNote                                           string // what the timeline says of it
 
 	problems []Finding // of the evidence itself
+
+	// recordsMissing says why the log's records are not known; empty if they are. It is found out when a check first asks.
+	recordsMissing func() string
 
 	poisoned                  map[offsetOf]bool // records of the harness's own
 	prods                     producers
@@ -57,6 +61,7 @@ func Judge(e *evidence.Evidence) *Judgement {
 	}
 	j.Run = e.Run
 	r := &run{e: e, plan: grown(e)}
+	r.recordsMissing = sync.OnceValue(r.findRecordsMissing)
 	// What all checks build on comes first. If it breaks down, nothing else can be said.
 	if broken := guard(CheckEvidence, func() { r.prepare(j) }); broken != nil {
 		j.Results = append(j.Results, *broken)

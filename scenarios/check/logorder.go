@@ -8,8 +8,8 @@ import (
 	"github.com/ratel-sim/ratel/scenarios/evidence"
 )
 
-// recordsMissing says why the log's records are not known; empty if they are.
-func (r *run) recordsMissing() string {
+// findRecordsMissing says why the log's records are not known; empty if they are.
+func (r *run) findRecordsMissing() string {
 	switch {
 	case r.logMissing != "":
 		return "the log is not known: " + r.logMissing

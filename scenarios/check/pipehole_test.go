@@ -197,11 +197,19 @@ func TestARecreatedDatasetIsForgotten(t *testing.T) {
 	}
 }
 
-// TestPartialAnswersAreNoProofOfFreshness: what a partial answer lacks may be just what is waited for. Under a fault that is what is promised; in quiet, or to the end, it is a hole in the evidence.
+// TestPartialAnswersAreNoProofOfFreshness: what a partial answer lacks may be just what is waited for, and a query that fails says nothing at all. Under a fault that may be so; in quiet, or to the end, it is a hole in the evidence.
 func TestPartialAnswersAreNoProofOfFreshness(t *testing.T) {
 	t.Parallel()
 	s := defaultPipe()
 	s.partial, s.before, s.during, s.after, s.every = 0, 40*time.Second, 40*time.Second, 40*time.Second, 250*time.Millisecond
+	lacks := func(q *evidence.Query) {
+		q.Complete, q.Missing = false, []query.Missing{{Partition: 0, From: 0, To: 1 << 40, Why: "no retriever answered"}}
+		for k := range q.Result.Rows { // just what was waited for
+			q.Result.Rows[k].Values = nil
+		}
+	}
+	refused := func(q *evidence.Query) { q.Code, q.Result, q.Error, q.Complete = 503, nil, "away", false }
+	lost := func(q *evidence.Query) { q.Code, q.Result, q.Error, q.Complete = 0, nil, "no answer within 10s", false }
 	for name, c := range map[string]struct {
 		from, to time.Duration
 		want     Verdict
@@ -213,26 +221,28 @@ func TestPartialAnswersAreNoProofOfFreshness(t *testing.T) {
 		"from the fault to the end": {s.before + 2*time.Second, end, Inconclusive},
 		"all the time":              {0, end, Inconclusive},
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			e := s.history()
-			for i := range e.Plan.Checks {
-				if c := &e.Plan.Checks[i]; c.Name == plan.CheckFreshness {
-					c.Args.Within = plan.Duration(12 * time.Second)
-				}
-			}
-			for i := range e.Queries {
-				q := &e.Queries[i]
-				if q.Shape == plan.QueryCover && q.Sent >= c.from && q.Sent < c.to {
-					q.Complete, q.Missing = false, []query.Missing{{Partition: 0, From: 0, To: 1 << 40, Why: "no retriever answered"}}
-					for k := range q.Result.Rows { // just what was waited for
-						q.Result.Rows[k].Values = nil
+		for how, spoil := range map[string]func(*evidence.Query){"partial": lacks, "refused": refused, "lost": lost} {
+			t.Run(how+" "+name, func(t *testing.T) {
+				t.Parallel()
+				e := s.history()
+				for i := range e.Plan.Checks {
+					if c := &e.Plan.Checks[i]; c.Name == plan.CheckFreshness {
+						c.Args.Within = plan.Duration(12 * time.Second)
 					}
 				}
-			}
-			if res := result(Judge(e), CheckFreshness); res.Verdict != c.want {
-				t.Errorf("%v, want %v: %s", res.Verdict, c.want, res.Summary)
-			}
-		})
+				for i := range e.Queries {
+					if q := &e.Queries[i]; q.Shape == plan.QueryCover && q.Sent >= c.from && q.Sent < c.to {
+						spoil(q)
+					}
+				}
+				res := result(Judge(e), CheckFreshness)
+				if res.Verdict != c.want {
+					t.Errorf("%v, want %v: %s", res.Verdict, c.want, res.Summary)
+				}
+				if how == "refused" && len(res.Findings) > 0 && !strings.Contains(strings.Join(res.Findings[0].Evidence, "\n"), "says: away") {
+					t.Errorf("nobody knows why: %+v", res.Findings[0])
+				}
+			})
+		}
 	}
 }

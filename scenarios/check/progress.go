@@ -33,6 +33,16 @@ type track struct {
 	end       int64 // the highest end of the log that anybody saw; -1: nobody did
 }
 
+// moved says whether any look found progress further on than the one before.
+func (t *track) moved() bool {
+	for i := 1; i < len(t.looks); i++ {
+		if t.looks[i].Next > max(t.looks[i-1].Next, 0) {
+			return true
+		}
+	}
+	return false
+}
+
 // step is an announced step of counting.
 type step struct {
 	at       time.Duration
@@ -120,6 +130,10 @@ func (r *run) judgeProgress(a plan.CheckArgs) Result {
 		res.Summary = "the run was cut short: " + r.e.Run.Ended
 	case len(res.Findings) > 0:
 		res.Summary = res.Findings[0].Title
+	case looks <= len(tracks):
+		res.Summary = "the progress of counting was looked at in the end only, so whether it only went forward is not known"
+	case steps == 0 && slices.ContainsFunc(tracks, func(t track) bool { return t.moved() }):
+		res.Summary = "progress went on, and no step of counting was announced, so whether a stretch was counted twice is not known"
 	default:
 		res.Verdict = Pass
 		res.Summary = fmt.Sprintf("all of %s are counted to their end and were marked within %s of it; in %s and %s progress only went forward", plural(int64(len(tracks)), "partition"), short(j.oldest), plural(int64(looks), "look"), plural(int64(steps), "announced step"))

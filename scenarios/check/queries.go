@@ -45,7 +45,7 @@ type answers struct {
 	skipped   string
 	ages      []age
 	covers    []cover
-	covering  []int                       // queries that ask for everything, complete or not
+	covering  []int                       // queries that ask for everything, whatever was answered
 	lanes     map[string]map[uint32]*lane // by dataset and producer
 	lastCover map[string]time.Duration    // by dataset: when everything was asked for last
 }
