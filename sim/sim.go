@@ -151,6 +151,9 @@ func (w *World) Catalog() port.Metadata { return w.catalog }
 // Blobs is the harness's own S3 client.
 func (w *World) Blobs() port.Blobs { return w.blobs }
 
+// ChangedObjects names the objects whose stored bytes a reader has changed, which none may: for tests.
+func (w *World) ChangedObjects() []string { return w.s3.Changed() }
+
 // Queriers are the query nodes, as clients reach them over the simulated network.
 func (w *World) Queriers() []query.Querier { return w.queriers }
 

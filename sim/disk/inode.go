@@ -11,21 +11,38 @@ const blockSize = 16 << 10
 // content is a file's bytes at one moment. Contents share blocks, because what was written once is not changed any more:
 // appending writes behind the size of every content that shares the block, and truncating or flipping a bit takes a copy.
 type content struct {
-	blocks [][]byte // each of blockSize
+	blocks [][]byte // each of blockSize, but for the last one
 	size   int64
 }
 
 // append adds p at the end. Only the newest of the contents that share blocks may be appended to.
 func (c *content) append(p []byte) {
 	for len(p) > 0 {
-		at := int(c.size % blockSize)
-		if at == 0 {
-			c.blocks = append(c.blocks, make([]byte, blockSize))
+		used := int(c.size % blockSize)
+		if used == 0 {
+			c.blocks = append(c.blocks, nil)
 		}
-		n := copy(c.blocks[len(c.blocks)-1][at:], p)
+		n := min(len(p), blockSize-used)
+		last := &c.blocks[len(c.blocks)-1]
+		*last = append(c.room((*last)[:used], n), p[:n]...)
 		c.size += int64(n)
 		p = p[n:]
 	}
+}
+
+// room returns the last block with room for n more bytes. Many files are small or written at once, so a block begins with
+// the memory that it needs and gets more when it grows. Contents that share one that has moved may go on with the old one:
+// it has all that they see.
+func (c *content) room(block []byte, n int) []byte {
+	need := len(block) + n
+	if len(block) == 0 || need <= cap(block) {
+		return block
+	}
+	size := blockSize
+	if len(c.blocks) == 1 {
+		size = min(blockSize, max(need, 2*cap(block)))
+	}
+	return append(make([]byte, 0, size), block...)
 }
 
 // readAt copies what there is from off on.

@@ -112,7 +112,7 @@ func (c *client) Get(ctx context.Context, key string) ([]byte, port.BlobInfo, er
 	if err != nil {
 		return nil, port.BlobInfo{}, err
 	}
-	return bytes.Clone(a.data), a.info, nil
+	return a.data, a.info, nil
 }
 
 // GetRange implements [port.Blobs].
@@ -127,7 +127,7 @@ func (c *client) GetRange(ctx context.Context, key string, off, length int64) ([
 	if err != nil {
 		return nil, err
 	}
-	return bytes.Clone(a.data), nil
+	return a.data, nil
 }
 
 // Head implements [port.Blobs].

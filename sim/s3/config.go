@@ -1,6 +1,7 @@
 package s3
 
 import (
+	"strings"
 	"time"
 
 	"github.com/ratel-sim/ratel/sim/host"
@@ -85,6 +86,18 @@ func (s *Server) Objects() (n int, bytes int64) {
 		bytes += int64(len(s.store.objects[key].data))
 	}
 	return len(s.store.keys), bytes
+}
+
+// Changed names the objects whose bytes are no longer those that were put. What is read shares the store's memory, so a
+// reader that changes what it got changes the object: tests ask for this at the end of a run.
+func (s *Server) Changed() []string {
+	var changed []string
+	for _, key := range s.store.keys {
+		if o := s.store.objects[key]; !strings.HasPrefix(o.etag, etag(o.data)) { // that of an upload goes on
+			changed = append(changed, key)
+		}
+	}
+	return changed
 }
 
 // listen serves requests: each connection carries one at a time, as HTTP/1.1 does.

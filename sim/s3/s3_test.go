@@ -335,3 +335,27 @@ func TestSameSeedSameRun(t *testing.T) {
 		t.Errorf("hashes %x and %x", a, b)
 	}
 }
+
+// TestChanged: an object that a reader has changed is told.
+func TestChanged(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1)
+	w.run(func(ctx context.Context) {
+		for _, key := range []string{"a", "b"} {
+			if _, err := w.c.Put(ctx, key, []byte("data of "+key), port.Condition{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		data, _, err := w.c.Get(ctx, "b")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if changed := w.srv.Changed(); len(changed) > 0 {
+			t.Errorf("changed: %q before anything was", changed)
+		}
+		data[0]++
+	})
+	if changed := w.srv.Changed(); !slices.Equal(changed, []string{"b"}) {
+		t.Errorf("changed: %q, expected b", changed)
+	}
+}

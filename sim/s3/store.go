@@ -107,11 +107,11 @@ func (s *store) get(r *request) *reply {
 	switch {
 	case r.op == opHead:
 	case !r.ranged:
-		a.data = o.data
+		a.data = slices.Clip(o.data)
 	case r.off >= int64(len(o.data)):
 		return &reply{code: codeInvalidRange}
 	default:
-		a.data = o.data[r.off:min(int64(len(o.data)), r.off+r.length)]
+		a.data = slices.Clip(o.data[r.off:min(int64(len(o.data)), r.off+r.length)])
 	}
 	return a
 }

@@ -36,7 +36,8 @@ type Part struct {
 
 // Blobs is an object store with S3's semantics: strongly consistent reads and lists, whole objects appear at once.
 // Keys are slash-separated, and no key may be what another begins with up to a slash ("a" and "a/b"): MinIO takes both and
-// lists only one. Data is not kept by reference.
+// lists only one. What is given to Put and UploadPart is not kept by reference; what Get and GetRange return must not be
+// changed, because several readers may share it.
 type Blobs interface {
 	Put(ctx context.Context, key string, data []byte, cond Condition) (BlobInfo, error)
 	Get(ctx context.Context, key string) ([]byte, BlobInfo, error)
