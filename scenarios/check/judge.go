@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/ratel-sim/ratel/loadgen"
 	"github.com/ratel-sim/ratel/scenarios/check/ledger"
 	"github.com/ratel-sim/ratel/scenarios/evidence"
 	"github.com/ratel-sim/ratel/scenarios/plan"
@@ -30,6 +31,8 @@ type run struct {
 
 	// recordsMissing says why the log's records are not known; empty if they are. It is found out when a check first asks.
 	recordsMissing func() string
+	// load makes the events again. It is made when something first asks: a text to replay is read for it.
+	load func() (*loadgen.Truth, error)
 
 	poisoned                  map[offsetOf]bool // records of the harness's own
 	prods                     producers
@@ -62,6 +65,7 @@ func Judge(e *evidence.Evidence) *Judgement {
 	j.Run = e.Run
 	r := &run{e: e, plan: grown(e)}
 	r.recordsMissing = sync.OnceValue(r.findRecordsMissing)
+	r.load = sync.OnceValues(func() (*loadgen.Truth, error) { return loadTruth(r.plan, r.e.Run.Epoch) })
 	// What all checks build on comes first. If it breaks down, nothing else can be said.
 	if broken := guard(CheckEvidence, func() { r.prepare(j) }); broken != nil {
 		j.Results = append(j.Results, *broken)

@@ -141,7 +141,7 @@ func (r *run) followObjectives() {
 		c.broken = "when the run began on the clock of the events is not known"
 		return
 	}
-	load, err := loadTruth(r.plan, r.e.Run.Epoch)
+	load, err := r.load()
 	if err != nil {
 		c.broken = fmt.Sprintf("the load's events cannot be made again: %v", err)
 		return

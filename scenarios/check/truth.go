@@ -85,26 +85,9 @@ func canonical(v field.Value) field.Value {
 
 // loadTruth is what makes a plan's events again.
 func loadTruth(p *plan.Plan, epoch time.Time) (*loadgen.Truth, error) {
-	specs := make([]loadgen.Spec, len(p.Traffic))
-	length := time.Duration(0)
-	for i := range p.Phases {
-		length += time.Duration(p.Phases[i].Length)
-	}
-	for i := range p.Traffic {
-		t := &p.Traffic[i]
-		specs[i] = loadgen.Spec{
-			Name: t.Name, Events: loadgen.Events(t.Events), Shape: loadgen.Shape(t.Shape), EventsPerSecond: t.EventsPerSecond, ToPerSecond: t.ToPerSecond,
-			Length: length, BurstEvery: time.Duration(t.BurstEvery), BurstLength: time.Duration(t.BurstLength), EventsPerBatch: t.EventsPerBatch,
-			EventBytes: t.EventBytes, Datasets: t.Datasets, Clients: t.Clients, Timeout: time.Duration(t.Timeout),
-		}
-		if t.Replay == "" {
-			continue
-		}
-		replay, err := loadgen.ParseReplay(t.Name, []byte(t.Replay))
-		if err != nil {
-			return nil, err
-		}
-		specs[i].Replay = replay
+	specs, err := p.Loads()
+	if err != nil {
+		return nil, err
 	}
 	return loadgen.NewTruth(epoch, specs)
 }
@@ -139,7 +122,7 @@ func (r *run) emptyTruth() (*truth, error) {
 	if r.e.Run.Epoch.IsZero() {
 		return nil, fmt.Errorf("when the run began on the clock of the events is not known")
 	}
-	load, err := loadTruth(r.plan, r.e.Run.Epoch)
+	load, err := r.load()
 	if err != nil {
 		return nil, fmt.Errorf("the load's events cannot be made again: %w", err)
 	}

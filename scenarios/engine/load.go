@@ -3,7 +3,6 @@ package engine
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"github.com/ratel-sim/ratel/loadgen"
 	"github.com/ratel-sim/ratel/scenarios/evidence"
@@ -12,29 +11,9 @@ import (
 
 // startLoad begins the plan's traffic, which goes on through all phases.
 func (r *run) startLoad(ctx context.Context) (*loadgen.Load, error) {
-	var length time.Duration
-	for _, ph := range r.p.Phases {
-		length += time.Duration(ph.Length)
-	}
-	specs := make([]loadgen.Spec, len(r.p.Traffic))
-	for i, t := range r.p.Traffic {
-		specs[i] = loadgen.Spec{
-			Name: t.Name, Team: system.TeamKey(t.Team), Events: loadgen.Events(t.Events),
-			BurstEvery: time.Duration(t.BurstEvery), BurstLength: time.Duration(t.BurstLength),
-			Shape: loadgen.Shape(t.Shape), EventsPerSecond: t.EventsPerSecond, ToPerSecond: t.ToPerSecond, Length: length,
-			EventsPerBatch: t.EventsPerBatch, EventBytes: t.EventBytes, Datasets: t.Datasets, Clients: t.Clients,
-			Timeout: time.Duration(t.Timeout),
-		}
-	}
-	for i, t := range r.p.Traffic {
-		if t.Replay == "" {
-			continue
-		}
-		replay, err := loadgen.ParseReplay(t.Name, []byte(t.Replay))
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", t.Pos, err)
-		}
-		specs[i].Replay = replay
+	specs, err := r.p.Loads()
+	if err != nil {
+		return nil, err
 	}
 	ingests := r.w.Ingests()
 	targets := make([]loadgen.Target, len(ingests))
