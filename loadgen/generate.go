@@ -30,6 +30,8 @@ type maker interface {
 	fill(buf *batch, producer uint32, first uint64, count int, sent time.Time) []event.Event
 	// row is what the queries look at of one of these events.
 	row(producer uint32, seq uint64) Row
+	// schema is which columns these events have.
+	schema() Schema
 }
 
 // Row is what the readers' queries look at of one event. A field that the event has not is null.

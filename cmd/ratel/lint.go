@@ -14,9 +14,9 @@ import (
 func (c *cli) lintCommand() *cobra.Command {
 	var set []string
 	cmd := &cobra.Command{
-		Use: "lint SCENARIO", Short: "Name the mistakes of a scenario's runbook without running it",
-		Long: `Build a scenario's plan and read it as a reviewer does: partitions that are added and forgotten, names that nothing else knows,
-steps out of order, and what nothing would judge. Each finding is a line with its place in the script. 'ratel run' prints them as warnings.
+		Use: "lint SCENARIO", Short: "Name the probable mistakes of a scenario without running it",
+		Long: `Build a scenario's plan and read it as a reviewer does: columns that objectives and alerts read and no event has; in a runbook
+partitions that are added and forgotten, names that nothing else knows, steps out of order, and what nothing would judge. Each finding is a line with its place in the script. 'ratel run' prints them as warnings.
 The exit code is 0 if there are none and 65 if there are.`,
 		Example: "  ratel lint scale-partitions\n  ratel lint scale-partitions --set mistake=topic",
 		Args:    exactly("SCENARIO"),

@@ -13,13 +13,12 @@ import (
 	"github.com/ratel-sim/ratel/system/nearest"
 )
 
-// Lint lists what is probably a mistake in a valid plan's runbook, in order of place. A plan without a runbook has none.
+// Lint lists what is probably a mistake in a valid plan, in order of place: in its runbook, and in the names of columns that its
+// objectives and alerts read.
 func Lint(p *plan.Plan) []plan.Problem {
 	steps := p.Steps()
-	if len(steps) == 0 {
-		return nil
-	}
 	l := &linter{p: p, t: &p.System, have: p.System.Kafka.Partitions, rows: map[int32]bool{}, served: map[int32]bool{}, opened: map[int32]bool{}}
+	l.columns()
 	for part := range l.have {
 		l.rows[part], l.served[part], l.opened[part] = true, true, true
 	}
