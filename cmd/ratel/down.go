@@ -102,5 +102,5 @@ func upError(err error) error {
 	case errors.Is(err, containers.ErrUp):
 		return fail(exitWorld, err, "'ratel up --show' says what is up.")
 	}
-	return fail(exitWorld, err, "'ratel doctor' says what this machine lacks for the containers world.")
+	return fail(exitWorld, err, worldHint(err))
 }

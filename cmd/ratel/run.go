@@ -189,11 +189,22 @@ func (c *cli) worldError(f runFlags, err error) error {
 	if errors.Is(err, engine.ErrCannot) || errors.Is(err, engine.ErrWorld) || containers.Unavailable(err) {
 		hint := ""
 		if f.world == worldContainers {
-			hint = "'ratel doctor' says what this machine lacks for the containers world."
+			hint = worldHint(err)
 		}
 		return fail(exitWorld, err, hint)
 	}
 	return fail(exitInternal, err, "This is a defect of Ratel or of a role, not of the scenario.")
+}
+
+// worldHint says what helps with an error of the containers world: what this machine lacks, or what a node has printed.
+func worldHint(err error) string {
+	if n, ok := errors.AsType[*containers.NotReadyError](err); ok && !containers.Unavailable(err) {
+		if n.Machine {
+			return fmt.Sprintf("Look at what %s printed. If that shows nothing wrong, it had too little memory or time: 'ratel doctor' says what this machine has.", n.Node)
+		}
+		return fmt.Sprintf("%s was started and ended by itself: what it printed last says why.", n.Node)
+	}
+	return "'ratel doctor' says what this machine lacks for the containers world."
 }
 
 // replayLine is the command that repeats the run.

@@ -223,15 +223,20 @@ func (w *World) await(ctx context.Context, n *node, what string, ready func(ctx 
 				tried++
 				continue
 			}
-			return fmt.Errorf("node %s exited with code %d instead of getting ready; its last output:\n%s", n.Name, st.ExitCode, w.engine.Tail(context.WithoutCancel(ctx), n.ctr.GetContainerID(), 20))
+			return endedBy(n.Name, st, w.said(ctx, n))
 		}
 		if err := pause(ctx, readyPoll); err != nil {
 			if errors.Is(context.Cause(ctx), context.Canceled) {
 				return err
 			}
-			return fmt.Errorf("node %s did not become ready (%s): %s: %w; its last output:\n%s", n.Name, what, detail, err, w.engine.Tail(context.WithoutCancel(ctx), n.ctr.GetContainerID(), 20))
+			return &NotReadyError{Node: n.Name, Why: fmt.Sprintf("did not become ready (%s): %s: %v", what, detail, err), Said: w.said(ctx, n), Machine: true, Err: err}
 		}
 	}
+}
+
+// said is what a node printed last, also when the time is up.
+func (w *World) said(ctx context.Context, n *node) string {
+	return strings.TrimSpace(w.engine.Tail(context.WithoutCancel(ctx), n.ctr.GetContainerID(), 20))
 }
 
 // awaitAnswer waits until a node answers a probe.
