@@ -22,7 +22,19 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // Encode is the manifest's encoding, with a checksum. Equal manifests have equal encodings.
 func (m Manifest) Encode() []byte {
-	return m.AppendEncoded(make([]byte, 0, 256+512*len(m.Seals)))
+	return m.AppendEncoded(make([]byte, 0, m.Room()))
+}
+
+// Room is about how many bytes the encoding has: more than enough, unless texts are long and many.
+func (m Manifest) Room() int {
+	room := 256
+	for i := range m.Seals {
+		room += 256
+		for j := range m.Seals[i].Segments {
+			room += 64 + 40*len(m.Seals[i].Segments[j].Columns)
+		}
+	}
+	return room
 }
 
 // AppendEncoded appends the encoding to b.

@@ -46,12 +46,15 @@ type idsFile struct {
 	count int64
 }
 
-// indexSeal is about how many bytes a seal takes in the index.
-const indexSeal = 512
+// indexSeal is about how many bytes a seal takes in the index, beside those in the manifest.
+const indexSeal = 128
 
 func (x *index) encode(partition int32) []byte {
-	m := manifest.Manifest{Partition: partition}
-	b := append(make([]byte, 0, 1024+indexSeal*len(x.seals)), indexMagic...)
+	m := manifest.Manifest{Partition: partition, Seals: make([]manifest.Seal, len(x.seals))}
+	for i := range x.seals {
+		m.Seals[i], m.Next = x.seals[i].Seal, x.seals[i].Next
+	}
+	b := append(make([]byte, 0, 1024+indexSeal*len(x.seals)+m.Room()), indexMagic...)
 	number := func(values ...int64) {
 		for _, v := range values {
 			b = binary.AppendVarint(b, v)
@@ -75,7 +78,6 @@ func (x *index) encode(partition int32) []byte {
 			number(d.ID)
 			text(d.Name)
 		}
-		m.Seals, m.Next = append(m.Seals, s.Seal), s.Next
 	}
 	b = m.AppendEncoded(b)
 	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
