@@ -3,11 +3,11 @@ package manifest
 import (
 	"encoding/binary"
 	"fmt"
-	"hash/crc32"
 	"math"
 
 	"github.com/ratel-sim/ratel/system/port"
 	"github.com/ratel-sim/ratel/system/segment"
+	"github.com/ratel-sim/ratel/system/wire"
 )
 
 // The encoding, version 1: "RMF1"; partition, generation, next and sealing time as varints; the writer; the number of
@@ -17,8 +17,6 @@ const magic = "RMF1"
 
 // MaxBytes is the largest encoding that is decoded.
 const MaxBytes = 256 << 20
-
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // Encode is the manifest's encoding, with a checksum. Equal manifests have equal encodings.
 func (m Manifest) Encode() []byte {
@@ -53,12 +51,7 @@ func (m Manifest) AppendEncoded(b []byte) []byte {
 			w.segment(&s.Segments[j])
 		}
 	}
-	return appendSum(w.b, from)
-}
-
-// appendSum appends the checksum of what begins at a byte.
-func appendSum(b []byte, from int) []byte {
-	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b[from:], castagnoli))
+	return wire.AppendSum(w.b, from)
 }
 
 type writer struct {
@@ -133,33 +126,31 @@ func Decode(data []byte) (Manifest, error) {
 	if len(data) > MaxBytes {
 		return bad(fmt.Sprintf("%d bytes, more than the %d that one may have", len(data), MaxBytes))
 	}
-	if len(data) < len(magic)+4 || string(data[:len(magic)]) != magic {
-		return bad(fmt.Sprintf("%d bytes that do not begin with %s", len(data), magic))
+	body, err := wire.Open(data, magic)
+	if err != nil {
+		return bad(err.Error())
 	}
-	if !intact(data) {
-		return bad(fmt.Sprintf("its CRC32C is %08x, its end says %08x; it was cut off or changed", crc32.Checksum(data[:len(data)-4], castagnoli), sumOf(data)))
-	}
-	r := reader{b: data[:len(data)-4], at: len(magic)}
+	r := reader{Reader: body}
 	var m Manifest
-	m.Partition = r.int32()
-	m.Generation, m.Next, m.SealedAt = r.int(), r.int(), r.int()
+	m.Partition = r.Int32()
+	m.Generation, m.Next, m.SealedAt = r.Int(), r.Int(), r.Int()
 	m.Writer = r.text()
-	m.Seals = make([]Seal, r.count(7))
+	m.Seals = make([]Seal, r.Count(7))
 	for i := range m.Seals {
 		s := &m.Seals[i]
-		*s = Seal{First: r.int(), Next: r.int(), At: r.int(), Records: r.int(), Missed: r.int(), IDs: r.text()}
-		s.Segments = make([]segment.Info, r.count(12))
+		*s = Seal{First: r.Int(), Next: r.Int(), At: r.Int(), Records: r.Int(), Missed: r.Int(), IDs: r.text()}
+		s.Segments = make([]segment.Info, r.Count(12))
 		for j := range s.Segments {
-			if r.segment(&s.Segments[j]); r.bad {
-				return bad("a segment in it is cut off")
+			if r.segment(&s.Segments[j]); r.Err() != nil {
+				return bad(fmt.Sprintf("segment %d of seal %d: %v", j, i, r.Err()))
 			}
 		}
-		if r.bad {
-			return bad("a seal in it is cut off")
+		if r.Err() != nil {
+			return bad(fmt.Sprintf("seal %d: %v", i, r.Err()))
 		}
 	}
-	if r.bad || r.at != len(r.b) {
-		return bad("its end cannot be read")
+	if err := r.End(); err != nil {
+		return bad(err.Error())
 	}
 	if err := m.check(); err != nil {
 		return bad(err.Error())
@@ -167,122 +158,57 @@ func Decode(data []byte) (Manifest, error) {
 	return m, nil
 }
 
-// sumOf is the checksum at the end of an encoding, which is right if the encoding is intact.
-func sumOf(data []byte) uint32 { return binary.LittleEndian.Uint32(data[len(data)-4:]) }
-
-func intact(data []byte) bool {
-	return len(data) >= 4 && crc32.Checksum(data[:len(data)-4], castagnoli) == sumOf(data)
-}
-
 type reader struct {
-	b     []byte
-	at    int // how far b is read
+	wire.Reader
 	known []string
 	key   []byte // scratch
-	bad   bool
-}
-
-func (r *reader) fail() int64 {
-	r.bad, r.at = true, len(r.b)
-	return 0
-}
-
-func (r *reader) int() int64 {
-	v, n := binary.Varint(r.b[r.at:])
-	if n <= 0 {
-		return r.fail()
-	}
-	r.at += n
-	return v
-}
-
-func (r *reader) int32() int32 {
-	v := r.int()
-	if int64(int32(v)) != v {
-		r.fail()
-	}
-	return int32(v)
-}
-
-// count reads how many of something follow that takes at least size bytes each, which bounds what is allocated.
-func (r *reader) count(size int64) int64 {
-	n := r.int()
-	if n < 0 || n > int64(len(r.b)-r.at)/size {
-		return r.fail()
-	}
-	return n
-}
-
-func (r *reader) uvarint() uint64 {
-	v, n := binary.Uvarint(r.b[r.at:])
-	if n <= 0 {
-		return uint64(r.fail())
-	}
-	r.at += n
-	return v
 }
 
 func (r *reader) text() string {
-	n := r.uvarint()
+	n := r.Uint()
 	if n > uint64(len(r.known)) {
-		r.fail()
-	}
-	if r.bad {
+		r.Fail("text %d where %d are known", n, len(r.known))
 		return ""
 	}
 	if n > 0 {
 		return r.known[n-1]
 	}
-	length := r.uvarint()
-	if length > uint64(len(r.b)-r.at) {
-		r.fail()
-		return ""
+	s := string(r.Bytes(r.Uint()))
+	if r.Err() == nil {
+		r.known = append(r.known, s)
 	}
-	s := string(r.b[r.at : r.at+int(length)])
-	r.at += len(s)
-	r.known = append(r.known, s)
 	return s
 }
 
-func (r *reader) float() float64 {
-	if len(r.b)-r.at < 8 {
-		r.fail()
-		return 0
-	}
-	f := math.Float64frombits(binary.LittleEndian.Uint64(r.b[r.at:]))
-	r.at += 8
-	return f
-}
-
 func (r *reader) segment(i *segment.Info) {
-	*i = segment.Info{Partition: r.int32(), Dataset: r.int(), Hour: r.int(), First: r.int(), Next: r.int(), Rows: r.int(), Bytes: r.int()}
-	crc := r.int()
+	*i = segment.Info{Partition: r.Int32(), Dataset: r.Int(), Hour: r.Int(), First: r.Int(), Next: r.Int(), Rows: r.Int(), Bytes: r.Int()}
+	crc := r.Int()
 	if crc < 0 || crc > math.MaxUint32 {
-		r.fail()
+		r.Fail("CRC32C %d has more than 32 bits", crc)
 	}
 	i.CRC = uint32(crc)
-	i.MinTime, i.MaxTime = r.int(), r.int()
-	switch r.int() {
+	i.MinTime, i.MaxTime = r.Int(), r.Int()
+	switch spelt := r.Int(); spelt {
 	case 0:
 		r.key = appendSegmentKey(r.key[:0], i)
 		i.Key = string(r.key)
 	case 1:
 		i.Key = r.text()
 	default:
-		r.fail()
+		r.Fail("%d where 1 says that a key is spelt out, and 0 that it follows", spelt)
 	}
-	i.Columns = make([]segment.ColumnStats, r.count(21))
+	i.Columns = make([]segment.ColumnStats, r.Count(21))
 	for j := range i.Columns {
 		c := &i.Columns[j]
 		c.Name = r.text()
-		kinds := r.int()
+		kinds := r.Int()
 		if kinds < 0 || kinds > math.MaxUint8 {
-			r.fail()
+			r.Fail("kinds %d have more than 8 bits", kinds)
 		}
-		c.Kinds, c.Nulls = uint8(kinds), r.int()
-		c.Min, c.Max = r.float(), r.float()
+		c.Kinds, c.Nulls = uint8(kinds), r.Int()
+		c.Min, c.Max = r.Float(), r.Float()
 		c.MinText, c.MaxText = r.text(), r.text()
-		if r.bad {
+		if r.Err() != nil {
 			return
 		}
 	}

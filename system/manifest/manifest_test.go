@@ -14,6 +14,7 @@ import (
 
 	"github.com/ratel-sim/ratel/system/port"
 	"github.com/ratel-sim/ratel/system/segment"
+	"github.com/ratel-sim/ratel/system/wire"
 )
 
 func drawManifest(t *rapid.T) Manifest {
@@ -82,8 +83,7 @@ func FuzzManifest(f *testing.F) {
 }
 
 func sum(b []byte) []byte {
-	m := append(slices.Clone(b), 0, 0, 0, 0)
-	return appendSum(m[:len(b)], 0)[len(b):]
+	return wire.AppendSum(slices.Clone(b), 0)[len(b):]
 }
 
 // one is a store of one object whose next put can fail, before or after it takes effect.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/ratel-sim/ratel/system/port"
+	"github.com/ratel-sim/ratel/system/wire"
 )
 
 // Loaded is a manifest and the ETag to replace it by.
@@ -34,7 +35,7 @@ func (s *Store) Load(ctx context.Context, partition int32) (Loaded, error) {
 // so what is returned may have memory in common with known.
 func (s *Store) Refresh(ctx context.Context, known Loaded) (Loaded, error) {
 	data, info, err := s.blobs.Get(ctx, Key(known.Partition))
-	if err == nil && info.ETag == known.ETag && intact(data) && sumOf(data) == known.sum {
+	if err == nil && info.ETag == known.ETag && wire.Intact(data) && wire.Sum(data) == known.sum {
 		return known, nil
 	}
 	return s.loaded(known.Partition, data, info, err)
@@ -54,7 +55,7 @@ func (s *Store) loaded(partition int32, data []byte, info port.BlobInfo, err err
 	if err != nil {
 		return Loaded{Manifest: Manifest{Partition: partition}, ETag: info.ETag}, fmt.Errorf("manifest: object %s: %w", Key(partition), err)
 	}
-	return Loaded{Manifest: m, ETag: info.ETag, sum: sumOf(data)}, nil
+	return Loaded{Manifest: m, ETag: info.ETag, sum: wire.Sum(data)}, nil
 }
 
 // Write makes next the manifest of its partition, if the one there is still over. Its generation is set to the one after.
@@ -79,12 +80,12 @@ func (s *Store) Write(ctx context.Context, next Manifest, over Loaded) (Loaded, 
 	info, err := s.blobs.Put(ctx, key, data, cond)
 	switch {
 	case err == nil:
-		return Loaded{Manifest: next, ETag: info.ETag, sum: sumOf(data)}, nil
+		return Loaded{Manifest: next, ETag: info.ETag, sum: wire.Sum(data)}, nil
 	case errors.Is(err, port.ErrPrecondition):
 		// A client that repeats a put by itself may have been beaten by its own first attempt.
 		present, info, again := s.blobs.Get(ctx, key)
 		if again == nil && bytes.Equal(present, data) {
-			return Loaded{Manifest: next, ETag: info.ETag, sum: sumOf(data)}, nil
+			return Loaded{Manifest: next, ETag: info.ETag, sum: wire.Sum(data)}, nil
 		}
 		return Loaded{}, fmt.Errorf("manifest: write %s: %w", key, err)
 	case errors.Is(err, port.ErrRefused):
@@ -93,7 +94,7 @@ func (s *Store) Write(ctx context.Context, next Manifest, over Loaded) (Loaded, 
 	present, info, again := s.blobs.Get(ctx, key)
 	switch {
 	case again == nil && bytes.Equal(present, data):
-		return Loaded{Manifest: next, ETag: info.ETag, sum: sumOf(data)}, nil
+		return Loaded{Manifest: next, ETag: info.ETag, sum: wire.Sum(data)}, nil
 	case again == nil && info.ETag != over.ETag:
 		return Loaded{}, fmt.Errorf("manifest: write %s: another was there first: %w", key, port.ErrPrecondition)
 	}

@@ -3,9 +3,9 @@ package retriever
 import (
 	"encoding/binary"
 	"fmt"
-	"hash/crc32"
 
 	"github.com/ratel-sim/ratel/system/port"
+	"github.com/ratel-sim/ratel/system/wire"
 )
 
 // AskRequest asks a retriever for its part of a query: over everything that it has of some datasets.
@@ -53,8 +53,7 @@ func EncodeAsk(q AskRequest) []byte {
 	for _, d := range q.Datasets {
 		b = binary.AppendVarint(b, d)
 	}
-	b = appendBytes(b, q.Query)
-	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
+	return wire.AppendSum(wire.AppendBytes(b, q.Query), 0)
 }
 
 // DecodeAsk reads what EncodeAsk writes. Errors match port.ErrCorrupt.
@@ -64,11 +63,11 @@ func DecodeAsk(data []byte) (AskRequest, error) {
 		return AskRequest{}, err
 	}
 	var q AskRequest
-	for range r.count() {
-		q.Datasets = append(q.Datasets, r.int())
+	for range r.Count(1) {
+		q.Datasets = append(q.Datasets, r.Int())
 	}
-	q.Query = r.bytes()
-	return q, r.end(askMagic)
+	q.Query = r.Sized()
+	return q, endAsk(&r, askMagic)
 }
 
 // EncodeAskReply encodes a reply.
@@ -78,10 +77,9 @@ func EncodeAskReply(a AskReply) []byte {
 		b = binary.AppendVarint(b, v)
 	}
 	for _, key := range a.Damaged {
-		b = appendBytes(b, []byte(key))
+		b = wire.AppendBytes(b, key)
 	}
-	b = appendBytes(b, a.Partial)
-	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
+	return wire.AppendSum(wire.AppendBytes(b, a.Partial), 0)
 }
 
 // DecodeAskReply reads what EncodeAskReply writes. Errors match port.ErrCorrupt.
@@ -90,65 +88,28 @@ func DecodeAskReply(data []byte) (AskReply, error) {
 	if err != nil {
 		return AskReply{}, err
 	}
-	a := AskReply{Floor: r.int(), Next: r.int(), Committed: r.int(), Generation: r.int(), Before: r.int(), FreshTo: r.int(), RowsScanned: r.int(), Segments: r.int(), Skipped: r.int()}
-	for range r.count() {
-		a.Damaged = append(a.Damaged, string(r.bytes()))
+	a := AskReply{Floor: r.Int(), Next: r.Int(), Committed: r.Int(), Generation: r.Int(), Before: r.Int(), FreshTo: r.Int(), RowsScanned: r.Int(), Segments: r.Int(), Skipped: r.Int()}
+	for range r.Count(1) {
+		a.Damaged = append(a.Damaged, string(r.Sized()))
 	}
-	a.Partial = r.bytes()
-	return a, r.end(replyMagic)
+	a.Partial = r.Sized()
+	return a, endAsk(&r, replyMagic)
 }
 
-func appendBytes(dst, b []byte) []byte {
-	return append(binary.AppendVarint(dst, int64(len(b))), b...)
-}
-
-// askReader reads numbers and bytes; after something that cannot be read it gives zeroes, and end says so.
-type askReader struct {
-	b   []byte
-	bad bool
-}
-
-func openAsk(data []byte, magic string) (*askReader, error) {
-	if len(data) < len(magic)+4 || len(data) > maxAsk || string(data[:len(magic)]) != magic {
-		return nil, fmt.Errorf("%w: %d bytes, expected up to %d that begin with %s", port.ErrCorrupt, len(data), maxAsk, magic)
+func openAsk(data []byte, magic string) (wire.Reader, error) {
+	if len(data) > maxAsk {
+		return wire.Reader{}, fmt.Errorf("%w: %d bytes of %s, expected up to %d", port.ErrCorrupt, len(data), magic, maxAsk)
 	}
-	body := data[:len(data)-4]
-	if want, got := binary.LittleEndian.Uint32(data[len(body):]), crc32.Checksum(body, castagnoli); want != got {
-		return nil, fmt.Errorf("%w: %s with CRC32C %08x, its end says %08x", port.ErrCorrupt, magic, got, want)
+	r, err := wire.Open(data, magic)
+	if err != nil {
+		return r, fmt.Errorf("%w: %w", port.ErrCorrupt, err)
 	}
-	return &askReader{b: body[len(magic):]}, nil
+	return r, nil
 }
 
-func (r *askReader) int() int64 {
-	v, n := binary.Varint(r.b)
-	if n <= 0 {
-		r.bad, r.b = true, nil
-		return 0
-	}
-	r.b = r.b[n:]
-	return v
-}
-
-// count reads how many of something follow, each of which takes a byte at least.
-func (r *askReader) count() int64 {
-	n := r.int()
-	if n < 0 || n > int64(len(r.b)) {
-		r.bad, r.b = true, nil
-		return 0
-	}
-	return n
-}
-
-func (r *askReader) bytes() []byte {
-	n := r.count()
-	b := r.b[:n:n]
-	r.b = r.b[n:]
-	return b
-}
-
-func (r *askReader) end(magic string) error {
-	if r.bad || len(r.b) != 0 {
-		return fmt.Errorf("%w: %s whose parts do not fit its length", port.ErrCorrupt, magic)
+func endAsk(r *wire.Reader, magic string) error {
+	if err := r.End(); err != nil {
+		return fmt.Errorf("%w: %s: %w", port.ErrCorrupt, magic, err)
 	}
 	return nil
 }

@@ -3,10 +3,10 @@ package retriever
 import (
 	"encoding/binary"
 	"fmt"
-	"hash/crc32"
 
 	"github.com/ratel-sim/ratel/system/event"
 	"github.com/ratel-sim/ratel/system/port"
+	"github.com/ratel-sim/ratel/system/wire"
 )
 
 // The IDs of a seal's rows in the order of arrival: "RID1", 16 bytes each (Source, Seq), and the CRC32C of all of it, all
@@ -22,21 +22,21 @@ func encodeIDs(ids []event.ID) []byte {
 		b = binary.LittleEndian.AppendUint64(b, id.Source)
 		b = binary.LittleEndian.AppendUint64(b, id.Seq)
 	}
-	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
+	return wire.AppendSum(b, 0)
 }
 
 // decodeIDs reads what encodeIDs writes. Errors match port.ErrCorrupt.
 func decodeIDs(data []byte) ([]event.ID, error) {
-	if len(data) < len(idsMagic)+4 || string(data[:len(idsMagic)]) != idsMagic || (len(data)-len(idsMagic)-4)%idBytes != 0 {
-		return nil, fmt.Errorf("%w: %d bytes that are no IDs", port.ErrCorrupt, len(data))
+	r, err := wire.Open(data, idsMagic)
+	if err == nil && r.Left()%idBytes != 0 {
+		err = fmt.Errorf("%d bytes that are no whole IDs", r.Left())
 	}
-	body := data[:len(data)-4]
-	if want, got := binary.LittleEndian.Uint32(data[len(body):]), crc32.Checksum(body, castagnoli); want != got {
-		return nil, fmt.Errorf("%w: IDs with CRC32C %08x, their end says %08x", port.ErrCorrupt, got, want)
+	if err != nil {
+		return nil, fmt.Errorf("%w: IDs: %w", port.ErrCorrupt, err)
 	}
-	ids := make([]event.ID, 0, len(body)/idBytes)
-	for b := body[len(idsMagic):]; len(b) > 0; b = b[idBytes:] {
-		ids = append(ids, event.ID{Source: binary.LittleEndian.Uint64(b), Seq: binary.LittleEndian.Uint64(b[8:])})
+	ids := make([]event.ID, r.Left()/idBytes)
+	for i := range ids {
+		ids[i] = event.ID{Source: r.Fixed(), Seq: r.Fixed()}
 	}
 	return ids, nil
 }

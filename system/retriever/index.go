@@ -4,12 +4,12 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
-	"hash/crc32"
 	"slices"
 
 	"github.com/ratel-sim/ratel/system/event"
 	"github.com/ratel-sim/ratel/system/manifest"
 	"github.com/ratel-sim/ratel/system/port"
+	"github.com/ratel-sim/ratel/system/wire"
 )
 
 // The index says what of the local disk belongs together: the seals and the files they are in, the IDs that are
@@ -60,10 +60,7 @@ func (x *index) encode(partition int32) []byte {
 			b = binary.AppendVarint(b, v)
 		}
 	}
-	text := func(s string) {
-		number(int64(len(s)))
-		b = append(b, s...)
-	}
+	text := func(s string) { b = wire.AppendBytes(b, s) }
 	number(x.wal, x.sealedAt, x.base.next, x.base.duplicates, x.base.corrupt, x.base.missed, int64(len(x.window)))
 	for _, f := range x.window {
 		text(f.name)
@@ -79,8 +76,7 @@ func (x *index) encode(partition int32) []byte {
 			text(d.Name)
 		}
 	}
-	b = m.AppendEncoded(b)
-	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
+	return wire.AppendSum(m.AppendEncoded(b), 0)
 }
 
 // decodeIndex reads what encode writes. Memory is bounded by a multiple of len(data).
@@ -88,53 +84,31 @@ func decodeIndex(data []byte, partition int32) (*index, error) {
 	bad := func(why string) (*index, error) {
 		return nil, fmt.Errorf("%s: %w: %s", indexFile, port.ErrCorrupt, why)
 	}
-	if len(data) < len(indexMagic)+4 || string(data[:len(indexMagic)]) != indexMagic {
-		return bad("it does not begin with " + indexMagic)
+	r, err := wire.Open(data, indexMagic)
+	if err != nil {
+		return bad(err.Error())
 	}
-	rest, sum := data[len(indexMagic):len(data)-4], binary.LittleEndian.Uint32(data[len(data)-4:])
-	if crc32.Checksum(data[:len(data)-4], castagnoli) != sum {
-		return bad("its checksum does not match")
-	}
-	ok := true
-	number := func() int64 {
-		n, used := binary.Varint(rest)
-		if used <= 0 {
-			ok, rest = false, nil
-			return 0
+	x := &index{wal: r.Int(), sealedAt: r.Int(), base: tally{next: r.Int(), duplicates: r.Int(), corrupt: r.Int(), missed: r.Int()}}
+	for range r.Count(3) {
+		f := idsFile{name: string(r.Sized()), key: string(r.Sized()), count: r.Int()}
+		if f.count < 0 {
+			r.Fail("a file of %d IDs", f.count)
 		}
-		rest = rest[used:]
-		return n
+		x.window = append(x.window, f)
 	}
-	count := func() int {
-		n := number()
-		if n < 0 || n > int64(len(rest)) {
-			ok, rest = false, nil
-			return 0
-		}
-		return int(n)
-	}
-	text := func() string {
-		n := count()
-		s := string(rest[:n])
-		rest = rest[n:]
-		return s
-	}
-	x := &index{wal: number(), sealedAt: number(), base: tally{next: number(), duplicates: number(), corrupt: number(), missed: number()}}
-	for range count() {
-		x.window = append(x.window, idsFile{name: text(), key: text(), count: number()})
-		if last := x.window[len(x.window)-1]; last.count < 0 {
-			ok = false
-		}
-	}
-	for range count() {
-		s := localSeal{pack: text()}
-		for range count() {
-			s.datasets = append(s.datasets, event.Dataset{ID: number(), Name: text()})
+	for range r.Count(2) {
+		s := localSeal{pack: string(r.Sized())}
+		for range r.Count(2) {
+			s.datasets = append(s.datasets, event.Dataset{ID: r.Int(), Name: string(r.Sized())})
 		}
 		x.seals = append(x.seals, s)
 	}
-	if !ok || x.wal < 0 || x.base.next < 0 {
-		return bad("a number in it is cut off or out of range")
+	rest := r.Bytes(uint64(r.Left()))
+	if err := r.Err(); err != nil {
+		return bad(err.Error())
+	}
+	if x.wal < 0 || x.base.next < 0 {
+		return bad(fmt.Sprintf("the log at byte %d, offset %d", x.wal, x.base.next))
 	}
 	m, err := manifest.Decode(rest)
 	if err != nil {

@@ -4,9 +4,10 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/crc32"
+	"math"
 
 	"github.com/ratel-sim/ratel/system/event"
+	"github.com/ratel-sim/ratel/system/wire"
 )
 
 // A page of holdings on the wire, version 1: "RHP1"; for each Kafka record a byte 1, its offset (uvarint), the length of
@@ -34,54 +35,48 @@ func appendPageEnd(page []byte, cursor int64, done bool) []byte {
 	if done {
 		last = 1
 	}
-	page = append(page, last)
-	return binary.LittleEndian.AppendUint32(page, crc32.Checksum(page, castagnoli))
+	return wire.AppendSum(append(page, last), 0)
 }
 
 // parsePage decodes a page. Memory is bounded by a multiple of len(b).
 func parsePage(b []byte) (Page, error) {
-	bad := func(why string) (Page, error) { return Page{}, fmt.Errorf("%w: %s", errPage, why) }
-	if len(b) < len(pageMagic)+4 || string(b[:len(pageMagic)]) != pageMagic {
-		return bad("it does not begin with " + pageMagic)
-	}
-	body, sum := b[:len(b)-4], binary.LittleEndian.Uint32(b[len(b)-4:])
-	if crc32.Checksum(body, castagnoli) != sum {
-		return bad("its checksum does not match; it was cut off or changed")
-	}
-	rest := body[len(pageMagic):]
-	number := func() (uint64, bool) {
-		n, used := binary.Uvarint(rest)
-		if used <= 0 {
-			return 0, false
-		}
-		rest = rest[used:]
-		return n, true
+	r, err := wire.Open(b, pageMagic)
+	if err != nil {
+		return Page{}, fmt.Errorf("%w: %w", errPage, err)
 	}
 	var page Page
-	for len(rest) > 0 && rest[0] == pageRecord {
-		rest = rest[1:]
-		offset, ok1 := number()
-		length, ok2 := number()
-		if !ok1 || !ok2 || length > uint64(len(rest)) || int64(offset) < 0 {
-			return bad("a record in it is cut off")
+	for {
+		kind := r.Byte()
+		if kind == pageEnd {
+			break
 		}
-		c, err := event.DecodeChunk(rest[:length])
+		if kind != pageRecord {
+			r.Fail("byte %d where a record or the end is expected", kind)
+		}
+		offset := offsetOf(&r)
+		chunk := r.Bytes(r.Uint())
+		if r.Err() != nil {
+			break
+		}
+		c, err := event.DecodeChunk(chunk)
 		if err != nil {
 			return Page{}, fmt.Errorf("%w: the record at offset %d: %w", errPage, offset, err)
 		}
-		rest = rest[length:]
 		for i := range c.Events {
-			page.Held = append(page.Held, Held{Offset: int64(offset), Dataset: c.Dataset, Event: c.Events[i]})
+			page.Held = append(page.Held, Held{Offset: offset, Dataset: c.Dataset, Event: c.Events[i]})
 		}
 	}
-	if len(rest) == 0 || rest[0] != pageEnd {
-		return bad("its end is missing")
+	page.Cursor, page.Done = offsetOf(&r), r.Bool()
+	if err := r.End(); err != nil {
+		return Page{}, fmt.Errorf("%w: %w", errPage, err)
 	}
-	rest = rest[1:]
-	cursor, ok := number()
-	if !ok || int64(cursor) < 0 || len(rest) != 1 || rest[0] > 1 {
-		return bad("its end cannot be read")
-	}
-	page.Cursor, page.Done = int64(cursor), rest[0] == 1
 	return page, nil
+}
+
+func offsetOf(r *wire.Reader) int64 {
+	n := r.Uint()
+	if n > math.MaxInt64 {
+		r.Fail("offset %d is none", n)
+	}
+	return int64(n)
 }

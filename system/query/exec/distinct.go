@@ -183,12 +183,12 @@ func (d *distinct) append(b []byte) []byte {
 }
 
 func (d *distinct) read(r *decoder) {
-	n := r.uint()
+	n := r.Uint()
 	if n > ExactDistinct {
-		regs := r.take(registers)
+		regs := r.Bytes(registers)
 		for _, rank := range regs {
 			if rank > maxRank {
-				r.fail("a register of a count of distinct values is %d", rank)
+				r.Fail("a register of a count of distinct values is %d", rank)
 				return
 			}
 		}
@@ -200,13 +200,13 @@ func (d *distinct) read(r *decoder) {
 	}
 	before := uint64(0)
 	for range n {
-		p := r.take(8)
+		p := r.Bytes(8)
 		if p == nil {
 			return
 		}
 		h := binary.LittleEndian.Uint64(p)
 		if h <= before {
-			r.fail("hashes of distinct values are not ascending")
+			r.Fail("hashes of distinct values are not ascending")
 			return
 		}
 		r.memory += d.add(h)

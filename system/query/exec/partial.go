@@ -4,10 +4,9 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"math"
 
-	"github.com/ratel-sim/ratel/system/event"
 	"github.com/ratel-sim/ratel/system/query/spec"
+	"github.com/ratel-sim/ratel/system/wire"
 )
 
 // Errors of partial results.
@@ -77,119 +76,49 @@ func (p *Partial) Encode() []byte {
 // Decode reads what Encode wrote. It needs no more memory than a partial result may have, whatever the bytes are. Errors
 // match ErrEncoding.
 func Decode(data []byte) (*Partial, error) {
-	d := decoder{b: data}
+	d := decoder{Reader: wire.NewReader(data)}
 	t := d.table()
-	if d.err == nil && len(d.b) > 0 {
-		d.fail("%d bytes are left over", len(d.b))
-	}
-	if d.err != nil {
-		return nil, d.err
+	if err := d.End(); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrEncoding, err)
 	}
 	t.memory = t.measure()
 	return &Partial{t}, nil
 }
 
 type decoder struct {
-	b      []byte
-	err    error
+	wire.Reader
 	memory int64
-}
-
-func (d *decoder) fail(format string, args ...any) {
-	if d.err == nil {
-		d.err = fmt.Errorf("%w: %s", ErrEncoding, fmt.Sprintf(format, args...))
-	}
-	d.b = nil
 }
 
 // tooLarge fails if more memory is needed than Encode's table can have had.
 func (d *decoder) tooLarge() bool {
 	if d.memory > 2*maxMemory {
-		d.fail("it needs more than %d bytes of memory", 2*maxMemory)
+		d.Fail("it needs more than %d bytes of memory", 2*maxMemory)
 	}
-	return d.err != nil
-}
-
-func (d *decoder) take(n uint64) []byte {
-	if d.err != nil || n > uint64(len(d.b)) {
-		d.fail("it ends too early")
-		return nil
-	}
-	p := d.b[:n]
-	d.b = d.b[n:]
-	return p
-}
-
-func (d *decoder) uint() uint64 {
-	n, size := binary.Uvarint(d.b)
-	if size <= 0 {
-		d.fail("a number is cut off or too long")
-		return 0
-	}
-	d.b = d.b[size:]
-	return n
-}
-
-func (d *decoder) int() int64 {
-	n, size := binary.Varint(d.b)
-	if size <= 0 {
-		d.fail("a number is cut off or too long")
-		return 0
-	}
-	d.b = d.b[size:]
-	return n
-}
-
-func (d *decoder) fixed() uint64 {
-	if p := d.take(8); p != nil {
-		return binary.LittleEndian.Uint64(p)
-	}
-	return 0
-}
-
-func (d *decoder) float() float64 { return math.Float64frombits(d.fixed()) }
-
-func (d *decoder) value() event.Value {
-	v, rest, err := spec.ReadValue(d.b)
-	if err != nil {
-		d.fail("%v", err)
-		return event.Value{}
-	}
-	d.b = rest
-	return v
-}
-
-// count reads a number of elements, each of which has at least one byte.
-func (d *decoder) count(most int) int {
-	n := d.uint()
-	if n > uint64(most) || n > uint64(len(d.b)) {
-		d.fail("%d elements where at most %d are allowed and %d bytes are left", n, most, len(d.b))
-		return 0
-	}
-	return int(n)
+	return d.Err() != nil
 }
 
 func (d *decoder) table() *table {
-	if v := d.take(1); v == nil || v[0] != partialVersion {
-		d.fail("expected version %d", partialVersion)
+	if v := d.Byte(); v != partialVersion {
+		d.Fail("version %d, expected %d", v, partialVersion)
 		return nil
 	}
-	s := shape{query: d.fixed(), intervals: d.small(spec.MaxIntervals), keys: d.small(spec.MaxBreakdowns)}
-	s.slots = append(s.slots, d.take(uint64(d.count(spec.MaxCalculations)))...)
+	s := shape{query: d.Fixed(), intervals: d.small(spec.MaxIntervals), keys: d.small(spec.MaxBreakdowns)}
+	s.slots = append(s.slots, d.Bytes(uint64(d.CountUpTo(spec.MaxCalculations)))...)
 	for _, kind := range s.slots {
 		if kind >= kinds {
-			d.fail("there is no state of kind %d", kind)
+			d.Fail("there is no state of kind %d", kind)
 		}
 	}
 	if s.intervals == 0 || len(s.slots) == 0 {
-		d.fail("there is nothing calculated")
+		d.Fail("there is nothing calculated")
 	}
-	if d.err != nil {
+	if d.Err() != nil {
 		return nil
 	}
 	t := newTable(s)
-	t.bar = d.fixed()
-	n := d.count(t.limit())
+	t.bar = d.Fixed()
+	n := d.CountUpTo(t.limit())
 	for range n {
 		d.group(t)
 		if d.tooLarge() {
@@ -200,9 +129,9 @@ func (d *decoder) table() *table {
 }
 
 func (d *decoder) small(most uint64) int {
-	n := d.uint()
+	n := d.Uint()
 	if n > most {
-		d.fail("%d is above %d", n, most)
+		d.Fail("%d is above %d", n, most)
 		return 0
 	}
 	return int(n)
@@ -210,26 +139,26 @@ func (d *decoder) small(most uint64) int {
 
 // group reads a group, whose values must come after those of the group before.
 func (d *decoder) group(t *table) {
-	key := d.take(d.uint())
-	if d.err != nil || !d.checkKey(key, t.keys) {
+	key := d.Bytes(d.Uint())
+	if d.Err() != nil || !d.checkKey(key, t.keys) {
 		return
 	}
 	hash := keyHash(string(key))
 	if hash >= t.bar {
-		d.fail("a group is there that is left out")
+		d.Fail("a group is there that is left out")
 		return
 	}
 	g := t.addGroup(string(key), hash)
 	if g > 0 && compareGroups(t.groups[g-1].values, t.groups[g].values) >= 0 {
-		d.fail("groups are not ascending")
+		d.Fail("groups are not ascending")
 		return
 	}
 	d.memory += int64(4*t.intervals + 2*len(key) + 128 + 40*t.keys)
 	next := 0
-	for range d.count(t.intervals) {
+	for range d.CountUpTo(t.intervals) {
 		interval := d.small(uint64(t.intervals - 1))
-		if d.err != nil || interval < next {
-			d.fail("intervals are not ascending")
+		if d.Err() != nil || interval < next {
+			d.Fail("intervals are not ascending")
 			return
 		}
 		next = interval + 1
@@ -247,22 +176,21 @@ func (d *decoder) group(t *table) {
 // checkKey says whether a key is as many canonical values as there are breakdowns.
 func (d *decoder) checkKey(key []byte, keys int) bool {
 	n := 0
-	for len(key) > 0 {
-		v, rest, err := spec.ReadValue(key)
-		if err != nil || spec.Canonical(v) != v {
-			d.fail("a group's values cannot be read")
+	for r := wire.NewReader(key); r.Left() > 0; n++ {
+		from := len(key) - r.Left()
+		v := spec.ReadValue(&r)
+		if r.Err() != nil || spec.Canonical(v) != v {
+			d.Fail("a group's values cannot be read")
 			return false
 		}
 		// What is not written shortest would be another key for the same values.
-		if again := spec.AppendValue(nil, v); string(again) != string(key[:len(key)-len(rest)]) {
-			d.fail("a group's values are not written as they should be")
+		if again := spec.AppendValue(nil, v); string(again) != string(key[from:len(key)-r.Left()]) {
+			d.Fail("a group's values are not written as they should be")
 			return false
 		}
-		key = rest
-		n++
 	}
 	if n != keys {
-		d.fail("a group has %d values, expected %d", n, keys)
+		d.Fail("a group has %d values, expected %d", n, keys)
 		return false
 	}
 	return true

@@ -345,31 +345,31 @@ func (s *spread) append(b []byte) []byte {
 }
 
 func (s *spread) read(d *decoder) {
-	n := d.uint()
+	n := d.Uint()
 	if n <= ExactValues {
 		for i := range n {
-			v, w := d.float(), d.uint()
+			v, w := d.Float(), d.Uint()
 			if w == 0 || !finite(v) || i > 0 && v <= s.max {
-				d.fail("the numbers of a distribution are not ascending")
+				d.Fail("the numbers of a distribution are not ascending")
 				return
 			}
 			d.memory += s.add(v, w)
 		}
 		return
 	}
-	low, high := d.float(), d.float()
+	low, high := d.Float(), d.Float()
 	if !finite(low) || !finite(high) || low > high {
-		d.fail("a distribution is between %v and %v", low, high)
+		d.Fail("a distribution is between %v and %v", low, high)
 		return
 	}
 	s.min, s.max = low, high
 	s.coarse = true
 	key := int64(0)
-	for i := range d.count(len(d.b)) {
-		step, w := d.int(), d.uint()
+	for i := range d.CountUpTo(d.Left()) {
+		step, w := d.Int(), d.Uint()
 		key += step
 		if w == 0 || i > 0 && step <= 0 || key < int64(keyOf(-math.MaxFloat64)) || key > int64(keyOf(math.MaxFloat64)) || step > 1<<20 || step < -1<<20 {
-			d.fail("the buckets of a distribution are not ascending")
+			d.Fail("the buckets of a distribution are not ascending")
 			return
 		}
 		s.weight += w
@@ -379,7 +379,7 @@ func (s *spread) read(d *decoder) {
 		}
 	}
 	if s.weight == 0 {
-		d.fail("a distribution is empty")
+		d.Fail("a distribution is empty")
 	}
 }
 

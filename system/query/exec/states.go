@@ -156,7 +156,7 @@ func (s *counts) merge(i int, o states, j int) int64 {
 func (s *counts) take(i int, o states, j int)   { s.cells[i] = o.(*counts).cells[j] }
 func (s *counts) grown() int64                  { return 0 }
 func (s *counts) append(b []byte, i int) []byte { return binary.AppendUvarint(b, s.cells[i]) }
-func (s *counts) read(d *decoder, i int)        { s.cells[i] = d.uint() }
+func (s *counts) read(d *decoder, i int)        { s.cells[i] = d.Uint() }
 
 // extreme is the smallest or largest number of a cell. Of numbers that are equal, the whole one is kept.
 type extreme struct {
@@ -248,13 +248,13 @@ func (s *extremes) append(b []byte, i int) []byte {
 }
 
 func (s *extremes) read(d *decoder, i int) {
-	switch v := d.value(); {
+	switch v := spec.ReadValue(&d.Reader); {
 	case v.Kind() == event.Int:
 		s.cells[i] = extreme{kind: event.Int, i: v.Int()}
 	case v.Kind() == event.Float && finite(v.Float()):
 		s.cells[i] = extreme{kind: event.Float, f: v.Float()}
 	case v.Kind() != event.Null:
-		d.fail("an extreme is not a number")
+		d.Fail("an extreme is not a number")
 	}
 }
 

@@ -182,20 +182,20 @@ func (s *exactSum) append(b []byte) []byte {
 }
 
 func (s *exactSum) read(d *decoder) {
-	n := d.count(maxLimbs)
+	n := d.CountUpTo(maxLimbs)
 	if n == 0 {
 		return
 	}
-	base := d.uint()
+	base := d.Uint()
 	if base+uint64(n) > maxLimbs {
-		d.fail("a sum has %d digits from %d on", n, base)
+		d.Fail("a sum has %d digits from %d on", n, base)
 		return
 	}
 	s.base, s.limbs, s.adds = int32(base), make([]int64, n), 1
 	for i := range s.limbs {
-		s.limbs[i] = d.int()
+		s.limbs[i] = d.Int()
 		if i < n-1 && s.limbs[i]>>limbBits != 0 || s.limbs[i]>>(limbBits+1) != 0 && s.limbs[i]>>(limbBits+1) != -1 {
-			d.fail("a digit of a sum is out of bounds")
+			d.Fail("a digit of a sum is out of bounds")
 			return
 		}
 	}

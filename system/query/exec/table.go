@@ -6,6 +6,7 @@ import (
 
 	"github.com/ratel-sim/ratel/system/event"
 	"github.com/ratel-sim/ratel/system/query/spec"
+	"github.com/ratel-sim/ratel/system/wire"
 )
 
 // Bounds of a partial result. Groups beyond them are left out, by their hashes and so the same ones everywhere, and the
@@ -89,13 +90,8 @@ func (t *table) addGroup(key string, hash uint64) int32 {
 	if t.keys > 0 {
 		values = make([]event.Value, 0, t.keys)
 	}
-	for rest := []byte(key); len(rest) > 0; {
-		// The key was encoded here or checked when it was decoded.
-		v, after, err := spec.ReadValue(rest)
-		if err != nil {
-			break
-		}
-		values, rest = append(values, v), after
+	for r := wire.NewReader([]byte(key)); r.Left() > 0; { // it was encoded here, or checked when it was decoded
+		values = append(values, spec.ReadValue(&r))
 	}
 	t.groups = append(t.groups, group{key, hash, values})
 	t.byKey[key] = g

@@ -61,7 +61,7 @@ func (s *totals) append(b []byte, i int) []byte {
 }
 
 func (s *totals) read(d *decoder, i int) {
-	w := d.uint()
+	w := d.Uint()
 	s.cells[i].weight, s.cells[i].anyFloat = w>>1, w&1 != 0
 	s.cells[i].exact.read(d)
 }

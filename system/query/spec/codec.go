@@ -10,6 +10,7 @@ import (
 
 	"github.com/ratel-sim/ratel/system/document"
 	"github.com/ratel-sim/ratel/system/event"
+	"github.com/ratel-sim/ratel/system/wire"
 )
 
 // ErrEncoding marks bytes that are not an encoded query.
@@ -60,16 +61,13 @@ func Encode(q *Query) []byte {
 // Decode reads what Encode wrote and checks it as Parse does, so that what it gives back can be calculated in bounded
 // memory. Errors match ErrEncoding.
 func Decode(data []byte) (*Query, error) {
-	d := decoder{b: data}
+	d := decoder{wire.NewReader(data)}
 	q := d.query()
-	if d.err == nil && len(d.b) > 0 {
-		d.fail("%d bytes are left over", len(d.b))
-	}
-	if d.err == nil {
+	if d.End() == nil {
 		d.check(q)
 	}
-	if d.err != nil {
-		return nil, d.err
+	if err := d.Err(); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrEncoding, err)
 	}
 	return q, nil
 }
@@ -117,113 +115,36 @@ func AppendValue(b []byte, v event.Value) []byte {
 	return b
 }
 
-// ReadValue reads what AppendValue wrote and returns the rest of b.
-func ReadValue(b []byte) (event.Value, []byte, error) {
-	d := decoder{b: b}
-	v := d.value()
-	return v, d.b, d.err
-}
-
-type decoder struct {
-	b   []byte
-	err error
-}
-
-func (d *decoder) fail(format string, args ...any) {
-	if d.err == nil {
-		d.err = fmt.Errorf("%w: %s", ErrEncoding, fmt.Sprintf(format, args...))
-	}
-	d.b = nil
-}
-
-func (d *decoder) take(n uint64) []byte {
-	if d.err != nil || n > uint64(len(d.b)) {
-		d.fail("it ends too early")
-		return nil
-	}
-	p := d.b[:n]
-	d.b = d.b[n:]
-	return p
-}
-
-func (d *decoder) byte() byte {
-	if p := d.take(1); p != nil {
-		return p[0]
-	}
-	return 0
-}
-
-func (d *decoder) bool() bool {
-	switch d.byte() {
-	case 0:
-		return false
-	case 1:
-		return true
-	}
-	d.fail("a boolean is neither 0 nor 1")
-	return false
-}
-
-func (d *decoder) uint() uint64 {
-	n, size := binary.Uvarint(d.b)
-	if size <= 0 {
-		d.fail("a number is cut off or too long")
-		return 0
-	}
-	d.b = d.b[size:]
-	return n
-}
-
-// count reads a number of elements, each of which has at least one byte.
-func (d *decoder) count(most int) int {
-	n := d.uint()
-	if n > uint64(most) || n > uint64(len(d.b)) {
-		d.fail("%d elements where at most %d are allowed and %d bytes are left", n, most, len(d.b))
-		return 0
-	}
-	return int(n)
-}
-
-func (d *decoder) str() string { return string(d.take(d.uint())) }
-
-func (d *decoder) float() float64 {
-	if p := d.take(8); p != nil {
-		return math.Float64frombits(binary.LittleEndian.Uint64(p))
-	}
-	return 0
-}
-
-func (d *decoder) value() event.Value {
-	switch kind := event.Kind(d.byte()); kind {
+// ReadValue reads what AppendValue wrote.
+func ReadValue(r *wire.Reader) event.Value {
+	switch kind := event.Kind(r.Byte()); kind {
 	case event.Null:
 		return event.Value{}
 	case event.Bool:
-		return event.BoolValue(d.bool())
+		return event.BoolValue(r.Bool())
 	case event.Int:
-		n, size := binary.Varint(d.b)
-		if size <= 0 {
-			d.fail("a number is cut off or too long")
-			return event.Value{}
-		}
-		d.b = d.b[size:]
-		return event.IntValue(n)
+		return event.IntValue(r.Int())
 	case event.Float:
-		return event.FloatValue(d.float())
+		return event.FloatValue(r.Float())
 	case event.String:
-		return event.StringValue(d.str())
+		return event.StringValue(string(r.Bytes(r.Uint())))
 	default:
-		d.fail("there is no kind of value %d", kind)
+		r.Fail("there is no kind of value %d", kind)
 	}
 	return event.Value{}
 }
 
+type decoder struct{ wire.Reader }
+
+func (d *decoder) str() string { return string(d.Bytes(d.Uint())) }
+
 func (d *decoder) filters() []Filter {
-	n := d.count(MaxFilters)
+	n := d.CountUpTo(MaxFilters)
 	var list []Filter
 	for range n {
 		f := Filter{Column: d.str(), Op: d.str()}
-		for range d.count(MaxValues) {
-			f.Values = append(f.Values, d.value())
+		for range d.CountUpTo(MaxValues) {
+			f.Values = append(f.Values, ReadValue(&d.Reader))
 		}
 		list = append(list, f)
 	}
@@ -231,30 +152,30 @@ func (d *decoder) filters() []Filter {
 }
 
 func (d *decoder) query() *Query {
-	if v := d.byte(); v != version {
-		d.fail("version %d, expected %d", v, version)
+	if v := d.Byte(); v != version {
+		d.Fail("version %d, expected %d", v, version)
 		return nil
 	}
 	q := &Query{}
-	for range d.count(MaxCalculations) {
+	for range d.CountUpTo(MaxCalculations) {
 		c := Calculation{Op: Op(d.str()), Column: d.str(), Name: d.str()}
-		c.Filters, c.Or = d.filters(), d.bool()
+		c.Filters, c.Or = d.filters(), d.Bool()
 		q.Calculations = append(q.Calculations, c)
 	}
-	q.Filters, q.Or = d.filters(), d.bool()
-	for range d.count(MaxBreakdowns) {
+	q.Filters, q.Or = d.filters(), d.Bool()
+	for range d.CountUpTo(MaxBreakdowns) {
 		q.Breakdowns = append(q.Breakdowns, d.str())
 	}
-	for range d.count(MaxBreakdowns + MaxCalculations) {
-		q.Orders = append(q.Orders, Order{Op: Op(d.str()), Column: d.str(), Descending: d.bool()})
+	for range d.CountUpTo(MaxBreakdowns + MaxCalculations) {
+		q.Orders = append(q.Orders, Order{Op: Op(d.str()), Column: d.str(), Descending: d.Bool()})
 	}
-	for range d.count(MaxFilters) {
-		q.Havings = append(q.Havings, Having{Op: Op(d.str()), Column: d.str(), Cmp: d.str(), Value: d.float()})
+	for range d.CountUpTo(MaxFilters) {
+		q.Havings = append(q.Havings, Having{Op: Op(d.str()), Column: d.str(), Cmp: d.str(), Value: d.Float()})
 	}
-	limit, start, end, step := d.uint(), d.uint(), d.uint(), d.uint()
-	q.TableOnly = d.bool()
+	limit, start, end, step := d.Uint(), d.Uint(), d.Uint(), d.Uint()
+	q.TableOnly = d.Bool()
 	if limit > MaxTableLimit || start > maxUnix || end > 2*maxUnix || step > uint64(MaxRange/time.Second) {
-		d.fail("limit %d, start %d, end %d or granularity %d is out of bounds", limit, start, end, step)
+		d.Fail("limit %d, start %d, end %d or granularity %d is out of bounds", limit, start, end, step)
 		return nil
 	}
 	q.Limit = int(limit)
@@ -266,31 +187,31 @@ func (d *decoder) query() *Query {
 // check holds what calculating relies on.
 func (d *decoder) check(q *Query) {
 	if len(q.Calculations) == 0 || q.Limit < 1 {
-		d.fail("there is nothing to calculate")
+		d.Fail("there is nothing to calculate")
 	}
 	if !q.Start.Before(q.End) || q.End.Sub(q.Start) > MaxRange || q.Granularity <= 0 {
-		d.fail("the time range %d to %d or its granularity %v is out of bounds", q.Start.Unix(), q.End.Unix(), q.Granularity)
+		d.Fail("the time range %d to %d or its granularity %v is out of bounds", q.Start.Unix(), q.End.Unix(), q.Granularity)
 		return
 	}
 	if _, n := q.Intervals(); n > MaxIntervals {
-		d.fail("%d intervals, at most %d are allowed", n, MaxIntervals)
+		d.Fail("%d intervals, at most %d are allowed", n, MaxIntervals)
 	}
 	for i := range q.Calculations {
 		c := &q.Calculations[i]
 		if !containsOp(c.Op) || (c.Op == Count) != (c.Column == "") {
-			d.fail("there is no calculation %s of column %q", document.Short(string(c.Op)), document.Short(c.Column))
+			d.Fail("there is no calculation %s of column %q", document.Short(string(c.Op)), document.Short(c.Column))
 		}
 		d.checkFilters(c.Filters)
 	}
 	d.checkFilters(q.Filters)
 	for _, o := range q.Orders {
 		if o.Op == "" && !slices.Contains(q.Breakdowns, o.Column) || o.Op != "" && (o.Op == Heatmap || q.Calculation(o.Op, o.Column) < 0) {
-			d.fail("the order by %s %q is of nothing that is there", document.Short(string(o.Op)), document.Short(o.Column))
+			d.Fail("the order by %s %q is of nothing that is there", document.Short(string(o.Op)), document.Short(o.Column))
 		}
 	}
 	for _, h := range q.Havings {
 		if h.Op == Heatmap || q.Calculation(h.Op, h.Column) < 0 || !slices.Contains(comparisons, h.Cmp) || math.IsNaN(h.Value) {
-			d.fail("the having of %s %q is of nothing that is there", document.Short(string(h.Op)), document.Short(h.Column))
+			d.Fail("the having of %s %q is of nothing that is there", document.Short(string(h.Op)), document.Short(h.Column))
 		}
 	}
 }
@@ -316,7 +237,7 @@ func (d *decoder) checkFilters(list []Filter) {
 			enough = len(f.Values) > 0
 		}
 		if !slices.Contains(FilterOps(), f.Op) || !enough {
-			d.fail("the filter %q of column %q with %d values is none", document.Short(f.Op), document.Short(f.Column), len(f.Values))
+			d.Fail("the filter %q of column %q with %d values is none", document.Short(f.Op), document.Short(f.Column), len(f.Values))
 		}
 	}
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/ratel-sim/ratel/system/document"
 	"github.com/ratel-sim/ratel/system/event"
+	"github.com/ratel-sim/ratel/system/wire"
 )
 
 var now = time.Unix(1_900_000_000, 500_000_000)
@@ -242,8 +243,9 @@ func TestCompareIsAnOrder(t *testing.T) {
 		if same := Canonical(a) == Canonical(b); same != (Compare(a, b) == 0) {
 			t.Fatalf("%v and %v: canonical equal %v, compared %d", a, b, same, Compare(a, b))
 		}
-		if v, rest, err := ReadValue(AppendValue(nil, a)); err != nil || len(rest) > 0 || v != a {
-			t.Fatalf("%v was read back as %v: %v", a, v, err)
+		r := wire.NewReader(AppendValue(nil, a))
+		if v := ReadValue(&r); r.End() != nil || v != a {
+			t.Fatalf("%v was read back as %v: %v", a, v, r.Err())
 		}
 	})
 }
