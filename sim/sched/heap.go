@@ -54,7 +54,7 @@ func (h *heap) down(i int, e entry) {
 			break
 		}
 		least := first
-		for c := first + 1; c < min(first+4, len(a)); c++ {
+		for c, end := first+1, min(first+4, len(a)); c < end; c++ {
 			if a[c].before(a[least]) {
 				least = c
 			}
@@ -80,4 +80,33 @@ func (h *heap) keep(live func(entry) bool) {
 	for i := (len(a) - 2) / 4; i >= 0 && len(a) > 1; i-- {
 		h.down(i, a[i])
 	}
+}
+
+// queue is the entries that were armed for the present instant, first in, first out. A fifth of all timers need no heap.
+type queue struct {
+	entries []entry
+	head    int
+}
+
+func (q *queue) len() int { return len(q.entries) - q.head }
+
+func (q *queue) push(e entry) { q.entries = append(q.entries, e) }
+
+func (q *queue) pop() entry {
+	e := q.entries[q.head]
+	if q.head++; q.head == len(q.entries) {
+		q.entries, q.head = q.entries[:0], 0
+	}
+	return e
+}
+
+// keep is heap's.
+func (q *queue) keep(live func(entry) bool) {
+	left := q.entries[:0]
+	for _, e := range q.entries[q.head:] {
+		if live(e) {
+			left = append(left, e)
+		}
+	}
+	q.entries, q.head = left, 0
 }

@@ -95,3 +95,33 @@ func TestTimeoutsCostNoHeapEntries(t *testing.T) {
 		t.Errorf("%d stale entries of %d", s.stale, len(s.timers))
 	}
 }
+
+// TestTimersOfOneInstant: what was armed for an instant before it came goes first, then what was armed during it, in order and without what was stopped.
+func TestTimersOfOneInstant(t *testing.T) {
+	t.Parallel()
+	s := New(1)
+	defer s.Close()
+	var fired []string
+	note := func(what string) func() { return func() { fired = append(fired, what) } }
+	s.After(time.Millisecond, func() {
+		s.After(0, func() {
+			note("third")()
+			s.After(-time.Second, note("fourth"))
+		})
+		s.After(0, note("stopped")).Stop()
+		for range 1000 { // enough for stale entries to be thrown out
+			s.After(0, note("stopped")).Stop()
+		}
+		note("first")()
+	})
+	s.After(time.Millisecond, note("second"))
+	if err := s.Run(0); err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"first", "second", "third", "fourth"}; !slices.Equal(fired, want) {
+		t.Errorf("fired %q, expected %q", fired, want)
+	}
+	if s.stale != 0 || s.due.len() != 0 {
+		t.Errorf("%d stale entries, %d due", s.stale, s.due.len())
+	}
+}

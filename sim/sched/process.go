@@ -107,7 +107,7 @@ func (p *Process) After(d time.Duration, f func()) Timer {
 	if p.dead {
 		return Timer{}
 	}
-	return p.sim.schedule(d, slot{fn: f, p: p})
+	return p.sim.schedule(d, slot{ev: callback(f), p: p})
 }
 
 // AfterEvent is After for an [Event].

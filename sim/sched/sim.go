@@ -30,6 +30,7 @@ type Sim struct {
 	now  int64 // virtual ns since Epoch
 
 	timers heap
+	due    queue // of timers armed for the instant at which they were; those in the heap that are due come first
 	slots  []slot
 	free   []uint32 // free slots
 	seq    uint64   // of timers
@@ -171,6 +172,10 @@ func (s *Sim) loop(end int64) {
 			s.fire(s.timers.pop())
 			continue
 		}
+		if s.due.len() > 0 {
+			s.fire(s.due.pop())
+			continue
+		}
 		if n := len(s.ready); n > 0 {
 			i := 0
 			if n > 1 {
@@ -245,7 +250,7 @@ func (s *Sim) Close() {
 	for _, w := range s.idle {
 		w.co.stopIdle()
 	}
-	s.idle, s.timers, s.slots, s.ready = nil, nil, nil, nil
+	s.idle, s.timers, s.due, s.slots, s.ready = nil, nil, queue{}, nil, nil
 }
 
 // mix is a 64-bit mixing step (multiply, fold the high half), with a round against zeros.

@@ -10,9 +10,14 @@ type Event interface {
 	Fire()
 }
 
+// callback is an Event of a function; making it one allocates nothing either.
+type callback func()
+
+// Fire implements [Event].
+func (f callback) Fire() { f() }
+
 // slot is what a timer fires. Slots are reused; gen tells a timer of an earlier use.
 type slot struct {
-	fn  func()
 	ev  Event
 	p   *Process // crash domain of a callback; nil for none
 	w   *worker  // for the two timers of a worker
@@ -45,7 +50,7 @@ func (t Timer) Pending() bool {
 // After calls f when d of virtual time has passed, on the scheduler and not in a task: f must not block. d <= 0 means
 // at this instant, before any task runs again.
 func (s *Sim) After(d time.Duration, f func()) Timer {
-	return s.schedule(d, slot{fn: f})
+	return s.schedule(d, slot{ev: callback(f)})
 }
 
 // AfterEvent is After for an [Event].
@@ -87,13 +92,20 @@ func (s *Sim) release(i uint32) {
 
 func (s *Sim) arm(at int64, i uint32) {
 	s.seq++
-	s.timers.push(entry{at: at, seq: s.seq, slot: i, gen: s.slots[i].gen})
+	e := entry{at: at, seq: s.seq, slot: i, gen: s.slots[i].gen}
+	if at <= s.now {
+		s.due.push(e)
+	} else {
+		s.timers.push(e)
+	}
 }
 
 // outdated notes that an entry in the heap has become stale, and throws stale ones out once they are the most.
 func (s *Sim) outdated() {
 	if s.stale++; s.stale > 256 && s.stale > len(s.timers)/2 {
-		s.timers.keep(func(e entry) bool { return s.slots[e.slot].gen == e.gen })
+		live := func(e entry) bool { return s.slots[e.slot].gen == e.gen }
+		s.timers.keep(live)
+		s.due.keep(live)
 		s.stale = 0
 	}
 }
@@ -138,9 +150,5 @@ func (s *Sim) fire(e entry) {
 		s.inTask = false
 		s.watched.Store(nil)
 	}
-	if what.ev != nil {
-		what.ev.Fire()
-	} else {
-		what.fn()
-	}
+	what.ev.Fire()
 }
