@@ -31,18 +31,15 @@ func Call(ctx context.Context, r rt.Runtime, from *Node, to, service string, m M
 	if from.p == nil {
 		return Message{}, fmt.Errorf("call %s/%s from %s, which is down: %w", to, service, from.name, port.ErrRefused)
 	}
-	key := pooled{to, service}
+	l := from.line(pooled{to, service})
 	reply := rt.NewFuture[Message](r)
-	c := from.takeIdle(key)
-	if c == nil {
-		c = from.Dial(to, service)
-	}
-	c.OnMessage(func(m Message) { reply.Complete(m, nil) })
-	c.OnClose(func(why error) { reply.Complete(Message{}, why) })
+	l.reply = reply
+	c := l.c
 	c.Send(m) // waits in the connection until it is open
 	answer, err := reply.Wait(ctx)
+	l.reply = nil
 	if err == nil {
-		from.keepIdle(key, c)
+		l.keep()
 		return answer, nil
 	}
 	switch pending := c.state == dialing; {
@@ -56,32 +53,58 @@ func Call(ctx context.Context, r rt.Runtime, from *Node, to, service string, m M
 	return Message{}, fmt.Errorf("call %s/%s: %w: %w", to, service, port.ErrUnknown, err)
 }
 
-func (nd *Node) takeIdle(key pooled) *Conn {
-	idle := nd.pool[key]
-	for len(idle) > 0 {
-		c := idle[len(idle)-1]
-		idle = idle[:len(idle)-1]
-		if c.state == open {
-			nd.pool[key] = idle
-			return c
-		}
-	}
-	if nd.pool != nil {
-		nd.pool[key] = nil
-	}
-	return nil
+// line is a connection that carries one call after another.
+type line struct {
+	c     *Conn
+	idle  *idle
+	reply *rt.Future[Message] // of the call that it carries; nil while it is idle
 }
 
-// keepIdle keeps a connection for the next Call. One that the other end ends meanwhile is noticed when it is taken.
-func (nd *Node) keepIdle(key pooled, c *Conn) {
-	if c.state != open {
+// idle is the idle connections to one service of one other node.
+type idle struct{ lines []*line }
+
+// line returns an idle connection, or a new one.
+func (nd *Node) line(key pooled) *line {
+	kept := nd.pool[key]
+	if kept == nil {
+		kept = &idle{}
+		nd.pool[key] = kept
+	}
+	for n := len(kept.lines); n > 0; n = len(kept.lines) {
+		l := kept.lines[n-1]
+		kept.lines[n-1] = nil
+		kept.lines = kept.lines[:n-1]
+		if l.c.state == open {
+			return l
+		}
+	}
+	l := &line{c: nd.Dial(key.to, key.service), idle: kept}
+	l.c.OnMessage(l.answered)
+	l.c.OnClose(l.closed)
+	return l
+}
+
+func (l *line) answered(m Message) {
+	if l.reply == nil {
+		l.c.Close() // nobody asked: the stream is out of step
 		return
 	}
-	c.OnMessage(func(Message) { c.Close() }) // nobody asked: the stream is out of step
-	c.OnClose(nil)
-	if nd.pool == nil || c.p != nd.p || len(nd.pool[key]) >= maxIdle {
+	l.reply.Complete(m, nil)
+}
+
+func (l *line) closed(why error) {
+	if l.reply != nil {
+		l.reply.Complete(Message{}, why)
+	}
+}
+
+// keep keeps the connection for the next Call. One that the other end ends meanwhile is noticed when it is taken.
+func (l *line) keep() {
+	switch c := l.c; {
+	case c.state != open:
+	case c.p != c.node.p || len(l.idle.lines) >= maxIdle:
 		c.Close()
-		return
+	default:
+		l.idle.lines = append(l.idle.lines, l)
 	}
-	nd.pool[key] = append(nd.pool[key], c)
 }

@@ -18,7 +18,7 @@ type Node struct {
 	conns     []*Conn
 	sendFree  time.Duration // when the interface has sent everything handed to it
 	busyUntil time.Duration // when the node has worked off everything given to Serve
-	pool      map[pooled][]*Conn
+	pool      map[pooled]*idle
 }
 
 // Name returns the node's name.
@@ -37,7 +37,7 @@ func (nd *Node) Start(p *sched.Process) {
 	if !p.Alive() {
 		return
 	}
-	nd.p, nd.listeners, nd.pool, nd.busyUntil = p, map[string]func(*Conn){}, map[pooled][]*Conn{}, 0
+	nd.p, nd.listeners, nd.pool, nd.busyUntil = p, map[string]func(*Conn){}, map[pooled]*idle{}, 0
 	p.OnKill(func() {
 		if nd.p == p {
 			nd.Stop()
