@@ -74,7 +74,7 @@ func (b *server) coordinate(p *partition) {
 func (co *coordinator) load(p *partition, own *ownership) {
 	for _, batch := range p.log.batches {
 		for i := range batch.recs {
-			rec, err := decodeGroupRecord(&batch.recs[i])
+			rec, err := decodeGroupRecord(&batch.recs[i].Record)
 			if err != nil {
 				panic(err) // nobody else writes to this topic
 			}

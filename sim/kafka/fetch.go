@@ -59,8 +59,10 @@ func addWait(ws []fetchWait, w fetchWait) []fetchWait {
 func (c *srvConn) read(r *fetchRequest) (resp *fetchResponse, ready bool) {
 	b := c.b
 	if resp = c.unsent; resp == nil {
-		resp = &fetchResponse{}
-		resp.parts = resp.inline[:0]
+		if resp, r.spent = r.spent, nil; resp == nil {
+			resp = &fetchResponse{}
+			resp.parts = resp.inline[:0]
+		}
 		c.unsent = resp
 	}
 	resp.parts = resp.parts[:0]

@@ -115,6 +115,7 @@ func (f *fetcher) answer(body any, err error) {
 		}
 	case *fetchResponse:
 		f.store(f.req, resp)
+		f.req.spent = resp
 	}
 	f.next()
 }

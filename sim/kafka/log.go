@@ -13,9 +13,9 @@ type batch struct {
 	base  int64
 	epoch int32 // leader epoch under which it was appended
 	bytes int
-	sum   uint64        // of the content
-	recs  []port.Record // shared with the request that brought them; offsets follow from base
-	seq   sequence      // as its producer has numbered it
+	sum   uint64         // of the content
+	recs  []port.Fetched // as readers get them
+	seq   sequence       // as its producer has numbered it
 }
 
 func (b *batch) next() int64 { return b.base + int64(len(b.recs)) }
@@ -43,7 +43,10 @@ type replicaLog struct {
 
 // append writes records as one new batch at the end: what a leader does.
 func (l *replicaLog) append(recs []port.Record, bytes int, sum uint64, epoch int32, seq sequence) *batch {
-	b := &batch{base: l.end, epoch: epoch, bytes: bytes, sum: sum, recs: recs, seq: seq}
+	b := &batch{base: l.end, epoch: epoch, bytes: bytes, sum: sum, recs: make([]port.Fetched, len(recs)), seq: seq}
+	for i := range recs {
+		b.recs[i] = port.Fetched{Offset: b.base + int64(i), Record: recs[i]}
+	}
 	l.add(b)
 	return b
 }

@@ -74,9 +74,9 @@ func (c *Cluster) Replicas(topic string, partition int32) []Replica {
 			}
 		}
 		for _, batch := range l.batches {
-			for i, rec := range batch.recs {
-				if offset := batch.base + int64(i); offset >= l.start {
-					rep.Records = append(rep.Records, port.Fetched{Offset: offset, Record: rec})
+			for _, rec := range batch.recs {
+				if rec.Offset >= l.start {
+					rep.Records = append(rep.Records, rec)
 					rep.Epochs = append(rep.Epochs, batch.epoch)
 				}
 			}

@@ -113,7 +113,8 @@ type (
 		maxWait     time.Duration
 		maxBytes    int
 		parts       []fetchPart
-		inline      [2]fetchPart // room for the usual few, as in the other messages of the hot path
+		spent       *fetchResponse // the last response, which the asker has done with: to be filled in again
+		inline      [2]fetchPart   // room for the usual few, as in the other messages of the hot path
 	}
 	fetchPart struct {
 		ref    *tpRef

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	simnet "github.com/ratel-sim/ratel/sim/net"
@@ -23,6 +24,7 @@ type reader struct {
 	cfg    port.ReaderConfig
 	ref    *tpRef
 	offset int64
+	req    *fetchRequest // the last one, if it was answered
 }
 
 // Offset implements port.Reader.
@@ -94,22 +96,28 @@ func (r *reader) pause(ctx context.Context) error {
 	return r.k.p.Sleep(ctx, max(r.cfg.Backoff, time.Millisecond))
 }
 
+// fetchFrom asks the leader once. What it returns is good until the next call: a request that was answered, and the answer, are
+// used again.
 func (r *reader) fetchFrom(ctx context.Context, l leaderOf) (*fetchedPart, error) {
-	req := &fetchRequest{replica: noBroker, maxWait: r.cfg.MaxWait, maxBytes: r.cfg.MaxBytes}
+	req := r.req
+	if r.req = nil; req == nil {
+		req = &fetchRequest{replica: noBroker, maxWait: r.cfg.MaxWait, maxBytes: r.cfg.MaxBytes}
+	}
 	req.parts = append(req.inline[:0], fetchPart{r.ref, r.offset, l.epoch})
 	body, err := r.k.ask(ctx, l.id, simnet.Message{Body: req, Size: headerBytes + perPartBytes, Sum: uint64(r.offset)})
 	if err != nil {
 		return nil, err
 	}
 	resp := body.(*fetchResponse)
+	req.spent, r.req = resp, req
 	if len(resp.parts) == 0 {
 		return nil, errors.New("fetch response without the partition asked for")
 	}
 	return &resp.parts[0], nil
 }
 
-// take makes what was fetched the caller's own. A batch that begins before the offset asked for comes whole; the client
-// leaves out its beginning.
+// take returns what was fetched, a single batch as it lies in the log. A batch that begins before the offset asked for comes
+// whole; the client leaves out its beginning.
 func (r *reader) take(got *fetchedPart) port.Batch {
 	out := port.Batch{HighWatermark: got.hw}
 	n := 0
@@ -119,10 +127,12 @@ func (r *reader) take(got *fetchedPart) port.Batch {
 	if n == 0 {
 		return out
 	}
-	out.Records = make([]port.Fetched, 0, n)
-	for _, b := range got.batches {
-		for i := max(r.offset-b.base, 0); i < int64(len(b.recs)); i++ {
-			out.Records = append(out.Records, port.Fetched{Offset: b.base + i, Record: b.recs[i]})
+	first := got.batches[0]
+	out.Records = slices.Clip(first.recs[max(r.offset-first.base, 0):])
+	if rest := got.batches[1:]; len(rest) > 0 {
+		out.Records = append(make([]port.Fetched, 0, n), out.Records...)
+		for _, b := range rest {
+			out.Records = append(out.Records, b.recs...)
 		}
 	}
 	r.offset = got.batches[len(got.batches)-1].next()

@@ -133,7 +133,8 @@ type Fetched struct {
 	Record
 }
 
-// Batch is what one Fetch returned: records in offset order, possibly none. HighWatermark is the partition's at that moment.
+// Batch is what one Fetch returned: records in offset order, possibly none, which must not be changed, because readers may share
+// them. HighWatermark is the partition's at that moment.
 type Batch struct {
 	Records       []Fetched
 	HighWatermark int64
