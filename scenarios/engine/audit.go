@@ -28,7 +28,8 @@ type auditor struct {
 	remembered []auditRecord // of the log, in order of their offsets
 	bytes      int           // in remembered
 	columns    loadgen.Columns
-	stored     []storedSeal // of the object store, as the manifest named them last
+	stored     []storedSeal        // of the object store, as the manifest named them last
+	marks      []evidence.HeldMark // of the seal that is being read
 }
 
 // auditRecord is a record of the log and the marks that it got.

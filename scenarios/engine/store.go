@@ -37,24 +37,22 @@ func (a *auditor) readSeals(ctx context.Context) (manifest.Loaded, error) {
 			stored = append(stored, *known)
 			continue
 		}
-		s := storedSeal{seal: *seal, marks: make([]evidence.HeldMark, 0, min(seal.Rows(), maxReserved))}
+		s := storedSeal{seal: *seal}
+		a.marks = a.marks[:0]
 		for _, info := range seal.Segments {
-			switch err := a.readSegment(ctx, info, &s.marks); {
+			switch err := a.readSegment(ctx, info); {
 			case errors.Is(err, port.ErrNoBlob), errors.Is(err, port.ErrCorrupt):
 				s.absent = append(s.absent, fmt.Sprintf("%s: %v", info.Key, err))
 			case err != nil: // it may well be there
 				return m, fmt.Errorf("%s: %w", info.Key, err)
 			}
 		}
-		sortMarks(s.marks, seal.First, seal.Next)
+		s.marks = sorted(a.marks, seal.First, seal.Next)
 		stored = append(stored, s)
 	}
 	a.stored = stored
 	return m, nil
 }
-
-// maxReserved bounds for how many events room is made because a manifest says that there are so many.
-const maxReserved = 1 << 20
 
 // storedAs finds the seal that was read back and begins at an offset; nil if there is none.
 func (a *auditor) storedAs(first int64) *storedSeal {
@@ -84,7 +82,8 @@ func (a *auditor) readStore(ctx context.Context) error {
 	return nil
 }
 
-func (a *auditor) readSegment(ctx context.Context, info segment.Info, marks *[]evidence.HeldMark) error {
+// readSegment adds the marks of a segment's events.
+func (a *auditor) readSegment(ctx context.Context, info segment.Info) error {
 	data, _, err := a.r.w.Blobs().Get(ctx, info.Key)
 	if err != nil {
 		return err
@@ -94,39 +93,34 @@ func (a *auditor) readSegment(ctx context.Context, info segment.Info, marks *[]e
 		return err
 	}
 	return a.columns.Segment(ctx, s, func(offset int64, producer uint32, seq uint64, state loadgen.State) {
-		*marks = append(*marks, evidence.HeldMark{Retriever: evidence.StoreS3, Partition: a.partition, Offset: offset, Producer: producer, Seq: seq, State: markOf(state)})
+		a.marks = append(a.marks, evidence.HeldMark{Retriever: evidence.StoreS3, Partition: a.partition, Offset: offset, Producer: producer, Seq: seq, State: markOf(state)})
 	})
 }
 
-// sortMarks sorts the marks of the offsets first to next-1 by offset, those of one offset as they were.
-func sortMarks(marks []evidence.HeldMark, first, next int64) {
+// sorted returns the marks of the offsets first to next-1 in the order of their offsets, those of one offset as they were.
+func sorted(marks []evidence.HeldMark, first, next int64) []evidence.HeldMark {
 	byOffset := func(x, y evidence.HeldMark) int { return cmp.Compare(x.Offset, y.Offset) }
-	switch {
-	case slices.IsSortedFunc(marks, byOffset):
-		return
-	case next-first > 4*int64(len(marks)) || marks[0].Offset < first:
-		slices.SortStableFunc(marks, byOffset)
-		return
+	outside := func(m evidence.HeldMark) bool { return m.Offset < first || m.Offset >= next }
+	list := make([]evidence.HeldMark, len(marks))
+	if slices.IsSortedFunc(marks, byOffset) || next-first > 4*int64(len(marks)) || slices.ContainsFunc(marks, outside) {
+		copy(list, marks)
+		slices.SortStableFunc(list, byOffset)
+		return list
 	}
 	// The marks of a few segments, each in order, of offsets that are dense: they are counted to their places.
 	at := make([]int32, next-first+1)
 	for i := range marks {
-		if o := marks[i].Offset; o < first || o >= next {
-			slices.SortStableFunc(marks, byOffset)
-			return
-		}
 		at[marks[i].Offset-first+1]++
 	}
 	for i := 1; i < len(at); i++ {
 		at[i] += at[i-1]
 	}
-	sorted := make([]evidence.HeldMark, len(marks))
 	for i := range marks {
 		place := &at[marks[i].Offset-first]
-		sorted[*place] = marks[i]
+		list[*place] = marks[i]
 		*place++
 	}
-	copy(marks, sorted)
+	return list
 }
 
 // commits looks at every manifest soon after it was written: whether all that it names is there.

@@ -107,20 +107,20 @@ const (
 
 // LogMark is one event in the final Kafka log, read back from the log's start to its high watermark.
 type LogMark struct {
-	Partition int32
 	Offset    int64
-	Producer  uint32
 	Seq       uint64
+	Producer  uint32
+	Partition int32
 	State     MarkState
 }
 
 // HeldMark is one event that a retriever holds durably in the end.
 type HeldMark struct {
 	Retriever string
-	Partition int32
 	Offset    int64
-	Producer  uint32
 	Seq       uint64
+	Producer  uint32
+	Partition int32
 	State     MarkState
 }
 
