@@ -89,7 +89,7 @@ type cover struct {
 // covers says whether a query asked for all events by producer, of a dataset that had to be known.
 func (r *run) covers(i int) bool {
 	a := r.ask.questions[i]
-	return r.e.Queries[i].Shape == plan.QueryCover && a != nil && r.ask.outcomes[i] != early && len(a.Breakdowns) == 1 && a.Breakdowns[0] == loadgen.FieldProducer && len(a.Filters) == 0
+	return r.e.Queries[i].Shape == plan.QueryCover && a != nil && r.ask.outcomes[i] != early && r.ask.truth.sets[r.e.Queries[i].Dataset] != nil && len(a.Breakdowns) == 1 && a.Breakdowns[0] == loadgen.FieldProducer && len(a.Filters) == 0
 }
 
 // whole says whether a query was answered, and the answer says that it lacks nothing.
@@ -97,16 +97,15 @@ func whole(q *evidence.Query) bool {
 	return q.Code == http.StatusOK && q.Result != nil && q.Complete
 }
 
-// coverOf reads an answer that says it is complete to a query that counts all events by producer; nil if it is none. A partial
+// coverOf reads what was answered to a query that counts all events by producer; nil if the answer does not say that it is complete. A partial
 // answer does not say which events it lacks, so it says nothing of freshness; the service level of queries counts it.
 func (r *run) coverOf(i int) *cover {
 	q, a := &r.e.Queries[i], r.ask.questions[i]
-	if !whole(q) || !r.covers(i) {
+	if !whole(q) {
 		return nil
 	}
 	at := slices.IndexFunc(a.Calculations, func(c calculation) bool { return c.Op == "COUNT" })
-	set := r.ask.truth.sets[q.Dataset]
-	if at < 0 || set == nil || a.Limit > 0 && len(q.Result.Rows) >= a.Limit {
+	if at < 0 || a.Limit > 0 && len(q.Result.Rows) >= a.Limit {
 		return nil
 	}
 	epoch := r.e.Run.Epoch
@@ -142,21 +141,21 @@ func forgotten(set *truthSet, q *evidence.Query) time.Duration {
 func (r *run) measureFreshness() {
 	a := &r.ask
 	lanes := map[string]map[uint32]*lane{}
-	a.lanes, a.lastCover = lanes, map[string]time.Duration{}
+	a.lanes, a.lastCover, a.lastAsked = lanes, map[string]time.Duration{}, map[string]time.Duration{}
 	for i := range r.e.Queries {
-		if r.covers(i) {
-			a.covering = append(a.covering, i)
-		}
-		c := r.coverOf(i)
-		if c == nil {
+		if !r.covers(i) {
 			continue
 		}
 		q := &r.e.Queries[i]
 		if lanes[q.Dataset] == nil {
 			lanes[q.Dataset] = a.truth.lanesOf(q.Dataset)
 		}
-		a.covers = append(a.covers, *c)
-		a.lastCover[q.Dataset] = max(a.lastCover[q.Dataset], q.Sent)
+		a.covering = append(a.covering, i)
+		a.lastAsked[q.Dataset] = max(a.lastAsked[q.Dataset], q.Sent)
+		if c := r.coverOf(i); c != nil {
+			a.covers = append(a.covers, *c)
+			a.lastCover[q.Dataset] = max(a.lastCover[q.Dataset], q.Sent)
+		}
 	}
 	slices.SortStableFunc(a.covering, func(x, y int) int { return cmp.Compare(r.e.Queries[x].Sent, r.e.Queries[y].Sent) })
 	slices.SortStableFunc(a.covers, func(x, y cover) int { return cmp.Compare(r.e.Queries[x.query].Sent, r.e.Queries[y.query].Sent) })
@@ -306,8 +305,14 @@ func (r *run) freshnessDoubt() string {
 	return ""
 }
 
+// visibility counts accepted events that were looked for.
+type visibility struct {
+	all, late int64
+	unknown   int64 // nothing was answered in time that would show them
+}
+
 // lateEvents counts the accepted events of each stage that were looked for, and those that were not visible in time.
-func (r *run) lateEvents(within time.Duration) map[plan.Stage]*[2]int64 {
+func (r *run) lateEvents(within time.Duration) map[plan.Stage]*visibility {
 	a := &r.ask
 	for _, lanes := range a.lanes {
 		for _, l := range lanes {
@@ -324,22 +329,26 @@ func (r *run) lateEvents(within time.Duration) map[plan.Stage]*[2]int64 {
 			}
 		}
 	}
-	stages := map[plan.Stage]*[2]int64{}
+	stages := map[plan.Stage]*visibility{}
 	for dataset, lanes := range a.lanes {
 		for _, l := range lanes {
-			for n := range l.acceptedBy(a.lastCover[dataset] - within) {
+			shown := l.acceptedBy(a.lastCover[dataset] - within)
+			for n := range l.acceptedBy(a.lastAsked[dataset] - within) {
 				ph := r.opPhase[l.op[n]]
 				if ph < 0 {
 					continue
 				}
 				s := stages[r.phases[ph].Stage]
 				if s == nil {
-					s = &[2]int64{}
+					s = &visibility{}
 					stages[r.phases[ph].Stage] = s
 				}
-				s[0]++
-				if l.late[n] {
-					s[1]++
+				s.all++
+				switch {
+				case l.late[n]:
+					s.late++
+				case n >= shown:
+					s.unknown++
 				}
 			}
 		}

@@ -47,7 +47,8 @@ type answers struct {
 	covers    []cover
 	covering  []int                       // queries that ask for everything, whatever was answered
 	lanes     map[string]map[uint32]*lane // by dataset and producer
-	lastCover map[string]time.Duration    // by dataset: when everything was asked for last
+	lastCover map[string]time.Duration    // by dataset: when everything was asked for last, and answered
+	lastAsked map[string]time.Duration    // likewise, whatever was answered
 }
 
 // age is how old the oldest accepted event was that an answer did not count.

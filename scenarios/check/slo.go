@@ -29,6 +29,7 @@ func sloName(check string, a plan.CheckArgs) string {
 // level is what a service level counts.
 type level struct {
 	many, none string // of what is counted; none says that there was nothing to count
+	one, good  string // one of what may be undecided, and what it would have to be
 	unit       string
 	of         func(stage plan.Stage) (s SLO, undecided int64)
 	doubt      string // why nothing can be said in favour; "" if something can
@@ -40,24 +41,27 @@ type level struct {
 func (r *run) levelOf(check string, a plan.CheckArgs) level {
 	switch check {
 	case CheckSLOFresh:
-		l := level{many: "events", none: "no accepted event was looked for", doubt: r.freshnessDoubt()}
+		l := level{many: "events", none: "no accepted event was looked for", one: "accepted event", good: "visible in time", doubt: r.freshnessDoubt()}
 		if a.Within == 0 {
 			a.Within = plan.Duration(freshEnough)
 		}
-		stages := map[plan.Stage]*[2]int64{}
+		stages := map[plan.Stage]*visibility{}
 		if r.ask.broken == "" {
 			stages = r.lateEvents(time.Duration(a.Within))
 		}
 		l.of = func(stage plan.Stage) (SLO, int64) {
 			s := SLO{Target: a.Target, Within: time.Duration(a.Within)}
-			if n := stages[stage]; n != nil {
-				s.Events, s.Good, s.Bad.Stale = n[0], n[0]-n[1], n[1]
+			n := stages[stage]
+			if n == nil {
+				return s, 0
 			}
-			return s, 0
+			s.Bad.Stale = n.late + n.unknown
+			s.Events, s.Good = n.all, n.all-s.Bad.Stale
+			return s, n.unknown
 		}
 		return l
 	case CheckSLOQuery:
-		l := level{many: "queries", none: "no query was asked", unit: "queries", doubt: r.ask.broken}
+		l := level{many: "queries", none: "no query was asked", one: "answer", good: "right", unit: "queries", doubt: r.ask.broken}
 		if a.Within == 0 {
 			a.Within = plan.Duration(slowestAnswer)
 		}
@@ -67,7 +71,7 @@ func (r *run) levelOf(check string, a plan.CheckArgs) level {
 		l.of = func(stage plan.Stage) (SLO, int64) { return r.sloOfQueries(stage, a) }
 		return l
 	}
-	l := level{many: "events", none: "no event was offered"}
+	l := level{many: "events", none: "no event was offered", one: "accepted event", good: "stored"}
 	switch {
 	case r.opsMissing != "":
 		l.doubt = "the history is not whole: " + r.opsMissing
@@ -142,10 +146,8 @@ func (r *run) judgeSLO(j *Judgement, name, check string, a plan.CheckArgs) Resul
 			doubt = fmt.Sprintf("%s in it; until then %s of %s %s were good", r.cutShort(), number(slo.Good), number(slo.Events), level.many)
 		case best < slo.Target: // even if all that is undecided were good
 			slo.Verdict = Fail
-		case slo.Fraction < slo.Target && level.unit != "":
-			doubt = fmt.Sprintf("whether %s right cannot be said", plural(undecided, "answer is", "answers are"))
 		case slo.Fraction < slo.Target:
-			doubt = fmt.Sprintf("whether %s stored cannot be said", plural(undecided, "accepted event is", "accepted events are"))
+			doubt = fmt.Sprintf("whether %s %s cannot be said", plural(undecided, level.one+" is", level.one+"s are"), level.good)
 		case level.doubt != "":
 			doubt = level.doubt
 		default:
