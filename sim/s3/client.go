@@ -9,6 +9,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/cespare/xxhash/v2"
+
 	simnet "github.com/ratel-sim/ratel/sim/net"
 	"github.com/ratel-sim/ratel/sim/sched"
 	"github.com/ratel-sim/ratel/system/port"
@@ -52,6 +54,7 @@ func (c *client) ask(ctx context.Context, what string, r *request) (*reply, erro
 	if err := ctx.Err(); err != nil {
 		return fail(fmt.Errorf("%w (%w)", err, port.ErrRefused))
 	}
+	r.sum = xxhash.Sum64(r.data)
 	for attempt := 1; ; attempt++ {
 		a, err := c.attempt(ctx, r)
 		if err == nil {

@@ -31,6 +31,7 @@ type request struct {
 	op     op
 	key    string // or the prefix to list
 	data   []byte
+	sum    uint64 // of data
 	cond   port.Condition
 	ranged bool
 	off    int64
@@ -43,7 +44,7 @@ type request struct {
 }
 
 func (r *request) message() simnet.Message {
-	sum := uint64(r.op)<<56 ^ xxhash.Sum64String(r.key) ^ xxhash.Sum64(r.data)*3 ^ xxhash.Sum64String(r.cond.IfMatch)*5 ^
+	sum := uint64(r.op)<<56 ^ xxhash.Sum64String(r.key) ^ r.sum*3 ^ xxhash.Sum64String(r.cond.IfMatch)*5 ^
 		uint64(r.off)*7 ^ uint64(r.length)*11 ^ uint64(r.number)*13 ^ xxhash.Sum64String(r.upload)*17 ^ xxhash.Sum64String(r.after)*19
 	return simnet.Message{Body: r, Size: headerBytes + len(r.data) + 64*len(r.parts), Sum: sum}
 }

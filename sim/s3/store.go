@@ -36,12 +36,14 @@ func newStore(minPart int64) *store {
 }
 
 // etag is a function of the content alone, as S3's is (there it is MD5).
-func etag(data []byte) string { return fmt.Sprintf("%016x%08x", xxhash.Sum64(data), len(data)) }
+func etag(data []byte) string { return etagOf(xxhash.Sum64(data), len(data)) }
+
+func etagOf(sum uint64, length int) string { return fmt.Sprintf("%016x%08x", sum, length) }
 
 func (s *store) do(r *request) *reply {
 	switch r.op {
 	case opPut:
-		return s.put(r.key, object{r.data, etag(r.data)}, r.cond)
+		return s.put(r.key, object{r.data, etagOf(r.sum, len(r.data))}, r.cond)
 	case opGet, opHead:
 		return s.get(r)
 	case opList:
@@ -67,7 +69,7 @@ func (s *store) do(r *request) *reply {
 	}
 	switch r.op {
 	case opPart:
-		o := object{r.data, etag(r.data)}
+		o := object{r.data, etagOf(r.sum, len(r.data))}
 		u.parts[r.number] = o
 		return &reply{info: port.BlobInfo{ETag: o.etag}}
 	case opComplete:
