@@ -3,7 +3,7 @@
 package system
 
 import (
-	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/ratel-sim/ratel/system/beagle"
@@ -217,5 +217,5 @@ func NodeName(role Role, n int) string {
 	if role == RoleMySQL || role == RoleS3 || role == RoleObserver {
 		return string(role)
 	}
-	return fmt.Sprintf("%s%d", role, n)
+	return string(role) + strconv.Itoa(n)
 }

@@ -146,6 +146,10 @@ func (j *telemetryJudge) found(kind string, at time.Duration, title, line string
 // listen sorts what was said by who said it.
 func (j *telemetryJudge) listen() {
 	by := map[string]*voice{}
+	nodes := map[string]system.Node{}
+	for _, n := range j.r.plan.System.Nodes() {
+		nodes[n.Name] = n
+	}
 	for i := range j.r.e.Telemetry {
 		e := &j.r.e.Telemetry[i]
 		s := &said{at: e.At, time: e.Time}
@@ -155,7 +159,7 @@ func (j *telemetryJudge) listen() {
 		}
 		s.kind, s.seq = s.text("meta.kind"), s.count("seq")
 		node, instance := s.text("node"), s.text("instance")
-		n, known := j.r.plan.System.Node(node)
+		n, known := nodes[node]
 		if !known || instance == "" || string(n.Role) != s.text("role") || e.Dataset != s.text("role") {
 			j.found("nobody", e.At, "telemetry of somebody who is not there", fmt.Sprintf("at %s: node %q, role %q, instance %q, dataset %q", moment(e.At), node, s.text("role"), instance, e.Dataset))
 			continue
