@@ -56,6 +56,7 @@ func (a *auditor) readLog(ctx context.Context) error {
 		return fmt.Errorf("open a reader: %w", err)
 	}
 	defer reader.Close()
+	r.ev.Records = slices.Grow(r.ev.Records, int(high-start))
 	for reader.Offset() < high {
 		batch, err := reader.Fetch(ctx)
 		if err != nil {
@@ -125,10 +126,7 @@ func (a *auditor) readPair(ctx context.Context) {
 		case views[i].err != nil:
 			ranges = nil
 		case i > 0 && len(ranges) > 0 && slices.Equal(ranges, before):
-			for _, m := range a.r.ev.Held[marks[0]:marks[1]] {
-				m.Retriever = name
-				a.r.ev.Held = append(a.r.ev.Held, m)
-			}
+			a.heldAlike(name, a.r.ev.Held[marks[0]:marks[1]])
 		default:
 			if err := a.readHoldings(ctx, name, a.asStored(name, &views[i])); err != nil {
 				a.r.gap("held", fmt.Sprintf("%s: %v", name, err))
@@ -181,10 +179,7 @@ func (a *auditor) asStored(name string, v *rangesView) (cursor int64) {
 		if g.First != next || s == nil || len(s.absent) > 0 || retriever.SealRange(&s.seal) != g {
 			break
 		}
-		for _, m := range s.marks {
-			m.Retriever = name
-			a.r.ev.Held = append(a.r.ev.Held, m)
-		}
+		a.heldAlike(name, s.marks)
 		next, cursor = g.Next, g.Next
 	}
 	return cursor
@@ -270,4 +265,13 @@ func (a *auditor) inLog(rec *retriever.HeldRecord) *auditRecord {
 
 func (a *auditor) held(name string, offset int64, producer uint32, seq uint64, state evidence.MarkState) {
 	a.r.ev.Held = append(a.r.ev.Held, evidence.HeldMark{Retriever: name, Partition: a.partition, Offset: offset, Producer: producer, Seq: seq, State: state})
+}
+
+// heldAlike marks for a retriever what another place holds.
+func (a *auditor) heldAlike(name string, marks []evidence.HeldMark) {
+	from := len(a.r.ev.Held)
+	a.r.ev.Held = append(a.r.ev.Held, marks...)
+	for i := range a.r.ev.Held[from:] {
+		a.r.ev.Held[from+i].Retriever = name
+	}
 }
