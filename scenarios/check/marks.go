@@ -78,9 +78,6 @@ const kafkasLog = "Kafka's log"
 // followMarks makes the passes over the log and over what is held.
 func (r *run) followMarks() {
 	for p, span := range r.prods.spans {
-		if span > 64*(r.prods.counts[p]+64) {
-			continue // nearly all of its sequences are missing: what is there needs no room in advance
-		}
 		r.log.set.Producer(p).Reserve(span)
 		r.held.set.Producer(p).Reserve(span)
 		for k := range r.store.local {

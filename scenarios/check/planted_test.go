@@ -9,6 +9,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/ratel-sim/ratel/scenarios/check/ledger"
 	"github.com/ratel-sim/ratel/scenarios/evidence"
 	"github.com/ratel-sim/ratel/scenarios/plan"
 	"github.com/ratel-sim/ratel/system/shepherd"
@@ -430,6 +431,33 @@ func TestJudgingNeverPanicsNorPassesRuins(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestADamagedSequenceTakesNoMemory: the ledger's sets have a bit for each sequence up to the highest.
+func TestADamagedSequenceTakesNoMemory(t *testing.T) {
+	t.Parallel()
+	for _, seq := range []uint64{1 << 24, 1 << 31, 1 << 36, 1<<64 - 1} {
+		for what, damage := range map[string]func(e *evidence.Evidence){
+			"operation": func(e *evidence.Evidence) { e.Ops[3].FirstSeq = seq },
+			"held":      func(e *evidence.Evidence) { e.Held[3].Seq = seq },
+			"log":       func(e *evidence.Evidence) { e.Log[3].Seq = seq },
+		} {
+			e := defaultShape().history()
+			damage(e)
+			r := &run{e: e, plan: e.Plan}
+			r.prepare(&Judgement{})
+			size := 0
+			for _, l := range []*ledger.Ledger{&r.offered, &r.accepted, &r.denied, &r.allowed, &r.log.set, &r.held.set} {
+				size += l.Bytes()
+			}
+			if most := 1 << 20; size > most {
+				t.Errorf("sequence %d in %s: %d bytes, expected up to %d", seq, what, size, most)
+			}
+			if j := Judge(e); j.Verdict == Pass {
+				t.Errorf("sequence %d in %s: %s", seq, what, verdicts(j))
+			}
+		}
+	}
 }
 
 func TestNoEvidenceIsInconclusive(t *testing.T) {

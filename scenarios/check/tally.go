@@ -150,11 +150,25 @@ func (r *run) usable(o *evidence.Op) bool {
 	case o.Count <= 0 || o.Count > plan.MaxBatchEvents:
 		r.problem("operations", "producer %d, sequence %d: a batch of %d events, expected 1 to %d", o.Producer, o.FirstSeq, o.Count, plan.MaxBatchEvents)
 		return false
-	case o.FirstSeq > maxLedger:
-		r.problem("operations", "producer %d: sequence %d, which cannot be dense", o.Producer, o.FirstSeq)
-		return false
 	}
 	return true
+}
+
+// sparsest: an operation whose sequence is higher than so many times what its producer sent, and some, is damaged, rather than
+// that so many operations are missing. The sets of the ledger have a bit for each sequence below the highest.
+const (
+	sparsest    = 64
+	sparseSlack = 1 << 16
+)
+
+// dense says whether the sequence of an operation of producer p can be true, and notes if not.
+func (r *run) dense(p int, o *evidence.Op) bool {
+	most := sparsest*r.prods.counts[p] + sparseSlack
+	if o.FirstSeq <= most {
+		return true
+	}
+	r.problem("operations", "producer %d: sequence %d, where %d events of it are known: sequences are dense, so it is damaged", o.Producer, o.FirstSeq, r.prods.counts[p])
+	return false
 }
 
 // consistent notes what is wrong with a usable operation that is counted all the same.
@@ -188,22 +202,25 @@ func (r *run) consistent(o *evidence.Op) {
 // tally makes the pass over the operations: the ledger's sets, and counts and latencies by phase and moment.
 func (r *run) tally() {
 	ops := r.e.Ops
-	skip := make([]bool, 0)
+	skip := make([]bool, len(ops))
 	events := uint64(0)
 	r.opPhase = make([]int32, len(ops))
 	for i := range ops {
 		o := &ops[i]
 		r.opPhase[i] = int32(r.phaseAt(o.Intended))
-		if !r.usable(o) {
-			if len(skip) == 0 {
-				skip = make([]bool, len(ops))
-			}
-			skip[i] = true
+		if skip[i] = !r.usable(o); !skip[i] {
+			r.prods.counts[r.prods.add(o.Producer)] += uint64(o.Count)
+		}
+	}
+	for i := range ops {
+		if skip[i] {
 			continue
 		}
-		p := r.prods.add(o.Producer)
-		r.prods.spans[p] = max(r.prods.spans[p], o.FirstSeq+uint64(o.Count))
-		r.prods.counts[p] += uint64(o.Count)
+		o := &ops[i]
+		p, _ := r.prods.find(o.Producer)
+		if skip[i] = !r.dense(p, o); !skip[i] {
+			r.prods.spans[p] = max(r.prods.spans[p], o.FirstSeq+uint64(o.Count))
+		}
 	}
 	for _, span := range r.prods.spans {
 		events += span
@@ -222,7 +239,7 @@ func (r *run) tally() {
 	c := newCollector(r)
 	for i := range ops {
 		o := &ops[i]
-		if len(skip) > 0 && skip[i] {
+		if skip[i] {
 			continue
 		}
 		r.consistent(o)
