@@ -1,5 +1,7 @@
 package otlp
 
+import "math"
+
 // Wire types of protobuf.
 const (
 	typeVarint  = 0
@@ -96,9 +98,20 @@ func (w *wire) short(field uint32) (string, bool) {
 	return w.s[at:end], true
 }
 
+// inGroup reads the tag of the next field in a group, of which only the wire type counts. Its number may be one that no message
+// has: Go's own decoder lets it pass there.
+func (w *wire) inGroup() uint32 {
+	tag := w.varint()
+	if number := tag >> 3; number == 0 || number > math.MaxInt32 {
+		w.bad = true
+		return 0
+	}
+	return uint32(tag & 7)
+}
+
 // skip reads over the field whose tag was read.
 func (w *wire) skip() {
-	for open := 0; ; w.next() {
+	for open := 0; ; w.tag = w.inGroup() {
 		switch w.tag & 7 {
 		case typeVarint:
 			w.varint()
