@@ -76,16 +76,19 @@ func (s *Store) Write(ctx context.Context, next Manifest, over Loaded) (Loaded, 
 	if len(data) > MaxBytes {
 		return Loaded{}, fmt.Errorf("manifest: not written: %w: it would have %d bytes, and one of more than %d is not read: give retention, or seal less often", port.ErrRefused, len(data), MaxBytes)
 	}
+	written := func(info port.BlobInfo) Loaded {
+		return Loaded{Manifest: next, ETag: info.ETag, sum: wire.Sum(data)}
+	}
 	key := Key(next.Partition)
 	info, err := s.blobs.Put(ctx, key, data, cond)
 	switch {
 	case err == nil:
-		return Loaded{Manifest: next, ETag: info.ETag, sum: wire.Sum(data)}, nil
+		return written(info), nil
 	case errors.Is(err, port.ErrPrecondition):
 		// A client that repeats a put by itself may have been beaten by its own first attempt.
 		present, info, again := s.blobs.Get(ctx, key)
 		if again == nil && bytes.Equal(present, data) {
-			return Loaded{Manifest: next, ETag: info.ETag, sum: wire.Sum(data)}, nil
+			return written(info), nil
 		}
 		return Loaded{}, fmt.Errorf("manifest: write %s: %w", key, err)
 	case errors.Is(err, port.ErrRefused):
@@ -94,7 +97,7 @@ func (s *Store) Write(ctx context.Context, next Manifest, over Loaded) (Loaded, 
 	present, info, again := s.blobs.Get(ctx, key)
 	switch {
 	case again == nil && bytes.Equal(present, data):
-		return Loaded{Manifest: next, ETag: info.ETag, sum: wire.Sum(data)}, nil
+		return written(info), nil
 	case again == nil && info.ETag != over.ETag:
 		return Loaded{}, fmt.Errorf("manifest: write %s: another was there first: %w", key, port.ErrPrecondition)
 	}

@@ -8,6 +8,8 @@ import (
 	"math"
 	"strconv"
 	"strings"
+
+	"github.com/ratel-sim/ratel/system/wire"
 )
 
 // The local log is a row of files. Each begins with a header, then come frames:
@@ -167,8 +169,7 @@ func appendFileHeader(dst []byte, partition int32, start int64) []byte {
 	dst = binary.LittleEndian.AppendUint32(dst, uint32(partition))
 	dst = binary.LittleEndian.AppendUint32(dst, 0)
 	dst = binary.LittleEndian.AppendUint64(dst, uint64(start))
-	dst = binary.LittleEndian.AppendUint32(dst, crc32.Checksum(dst[at:], castagnoli))
-	return binary.LittleEndian.AppendUint32(dst, 0)
+	return binary.LittleEndian.AppendUint32(wire.AppendSum(dst, at), 0)
 }
 
 // checkFileHeader says what is wrong with a file's beginning; empty if nothing is.
