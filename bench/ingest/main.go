@@ -27,6 +27,7 @@ type options struct {
 	rounds           int
 	window, warm     time.Duration
 	senders          int
+	linger           time.Duration
 }
 
 func main() {
@@ -37,6 +38,7 @@ func main() {
 	flag.DurationVar(&o.window, "window", 6*time.Second, "what is measured at once")
 	flag.DurationVar(&o.warm, "warm", time.Second, "load before each window")
 	flag.IntVar(&o.senders, "senders", 16, "senders, each with one request under way")
+	flag.DurationVar(&o.linger, "linger", 10*time.Millisecond, "how long either gathers records into one request to a broker (linger.ms); the default is the Collector's")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -85,6 +87,7 @@ func run(ctx context.Context, o options, out io.Writer) error {
 		if err := stored(ctx, w.Log(), results); err != nil {
 			return err
 		}
+		fmt.Fprintf(out, "%d senders, linger %s, %d windows of %s each\n", o.senders, o.linger, o.rounds, o.window)
 		return report(out, results)
 	})
 }

@@ -56,13 +56,14 @@ func start(ctx context.Context, o options, s *containers.Standing, dir string) (
 		S3:       process.S3{Endpoint: s.Of(system.RoleS3)[0].URL, Bucket: s.Bucket, AccessKey: s.AccessKey, SecretKey: s.SecretKey},
 		Shepherd: s.Topology.Shepherd, Retriever: s.Topology.Retriever, Query: s.Topology.Query, Beagle: s.Topology.Beagle, Trigger: s.Topology.Trigger,
 	}
+	cfg.Shepherd.Linger = o.linger
 	text, err := json.Marshal(cfg)
 	if err != nil {
 		return nil, err
 	}
 	role := filepath.Join(dir, "shepherd.json")
 	settings := filepath.Join(dir, "collector.yaml")
-	if err := errors.Join(os.WriteFile(role, text, 0o600), os.WriteFile(settings, []byte(collectorSettings(at[2], at[3], cfg.Kafka)), 0o600)); err != nil {
+	if err := errors.Join(os.WriteFile(role, text, 0o600), os.WriteFile(settings, []byte(collectorSettings(at[2], at[3], cfg.Kafka, o.linger)), 0o600)); err != nil {
 		return nil, err
 	}
 	servers := []*server{
@@ -102,7 +103,7 @@ func free(ctx context.Context) (at [4]string, err error) {
 }
 
 // collectorSettings has the Collector answer when Kafka has: no queue, and every in-sync replica.
-func collectorSettings(grpc, http string, brokers []string) string {
+func collectorSettings(grpc, http string, brokers []string, linger time.Duration) string {
 	return fmt.Sprintf(`receivers:
   otlp:
     protocols:
@@ -112,13 +113,13 @@ exporters:
   kafka:
     brokers: [%s]
     traces: {topic: %s, encoding: otlp_proto}
-    producer: {required_acks: -1, compression: none}
+    producer: {required_acks: -1, compression: none, linger: %s}
     sending_queue: {enabled: false}
 service:
   telemetry: {metrics: {level: none}, logs: {level: warn}}
   pipelines:
     traces: {receivers: [otlp], exporters: [kafka]}
-`, grpc, http, strings.Join(brokers, ", "), collectorTopic)
+`, grpc, http, strings.Join(brokers, ", "), collectorTopic, linger)
 }
 
 // ready waits until a server takes connections.

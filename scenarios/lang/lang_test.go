@@ -134,7 +134,7 @@ def scenario(s):
         kafka = kafka(brokers = 5, partitions = 12, session_timeout = "6s"),
         zookeeper = zookeeper(nodes = 5),
         shepherds = 4,
-        shepherd = shepherd(chunk_events = 3, sick_for = "2s"),
+        shepherd = shepherd(chunk_events = 3, sick_for = "2s", linger = "5ms"),
         retriever = retriever(sync_every = "50ms"),
     )
     s.traffic("t", shape = "ramp", events_per_second = 1, to_per_second = 1.5, timeout = "2s")
@@ -146,7 +146,7 @@ def scenario(s):
 	}
 	want := system.Default()
 	want.Kafka.Brokers, want.Kafka.Partitions, want.Kafka.SessionTimeout = 5, 12, 6e9
-	want.ZooKeeper.Nodes, want.Shepherds, want.Shepherd.ChunkEvents, want.Shepherd.SickFor, want.Retriever.SyncEvery = 5, 4, 3, 2e9, 5e7
+	want.ZooKeeper.Nodes, want.Shepherds, want.Shepherd.ChunkEvents, want.Shepherd.SickFor, want.Shepherd.Linger, want.Retriever.SyncEvery = 5, 4, 3, 2e9, 5e6, 5e7
 	if !reflect.DeepEqual(p.System, want) {
 		t.Errorf("got %+v, want %+v", p.System, want)
 	}

@@ -54,6 +54,7 @@ func parts() []*Builtin {
 				{"stale_for", "duration", str(plan.Duration(sh.StaleFor).String()), "how long what is cached is used while the catalog is away"},
 				{"cache_size", "whole number", integer(int64(sh.CacheSize)), "entries of each cache"},
 				{"max_body_bytes", "whole number", integer(0), "bound of a request's body, as it is sent and decompressed; at least 1024. 0: 5000000"},
+				{"linger", "duration", str("0s"), "`linger.ms`: how long records are gathered into one request to a broker, which every answer waits for; less than sick_after. 0s: 2ms"},
 			},
 		},
 		{
@@ -187,7 +188,7 @@ func shepherdPart(c *call) (starlark.Value, error) {
 		ChunkEvents: c.integer("chunk_events"), AckTimeout: c.span("ack_timeout"),
 		SickAfter: c.span("sick_after"), SickFor: c.span("sick_for"),
 		TeamShare: c.number("team_share"), Spread: c.integer("spread"), CacheFor: c.span("cache_for"), MissFor: c.span("miss_for"),
-		StaleFor: c.span("stale_for"), CacheSize: c.integer("cache_size"), MaxBodyBytes: int64(c.integer("max_body_bytes")),
+		StaleFor: c.span("stale_for"), CacheSize: c.integer("cache_size"), MaxBodyBytes: int64(c.integer("max_body_bytes")), Linger: c.span("linger"),
 	}
 	return made(c, s, plan.ShepherdProblems(s)), nil
 }

@@ -114,6 +114,9 @@ func ShepherdProblems(c shepherd.Config) Problems {
 	if c.MaxBodyBytes != 0 {
 		f.atLeast("max_body_bytes", c.MaxBodyBytes, 1<<10)
 	}
+	if c.Linger < 0 || c.Linger > 0 && c.Linger >= c.SickAfter {
+		f.add("linger", "", "linger must be from 0s to less than sick_after, which is %s, not %s", Duration(c.SickAfter), Duration(c.Linger))
+	}
 	return f.list
 }
 

@@ -291,6 +291,22 @@ func TestConfigIsChecked(t *testing.T) {
 	}
 }
 
+func TestLinger(t *testing.T) {
+	t.Parallel()
+	for linger, want := range map[time.Duration]time.Duration{0: port.DefaultProducerConfig("").Linger, 7 * time.Millisecond: 7 * time.Millisecond} {
+		if b := newBench(t, 1, func(c *Config) { c.Linger = linger }); b.log.cfg.Linger != want {
+			t.Errorf("linger %v: the producer gathers for %v, expected %v", linger, b.log.cfg.Linger, want)
+		}
+	}
+	for _, linger := range []time.Duration{-1, DefaultConfig().SickAfter} {
+		cfg := DefaultConfig()
+		cfg.Linger = linger
+		if err := cfg.check(1); err == nil || !strings.Contains(err.Error(), "linger") {
+			t.Errorf("linger %v: %v", linger, err)
+		}
+	}
+}
+
 func TestDrain(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, 2, nil)

@@ -145,6 +145,9 @@ func newShepherd(r rt.Runtime, ports port.Ports, cfg Config, partitions int32, n
 	}
 	pc := port.DefaultProducerConfig(s.name)
 	pc.MaxBatchBytes = max(pc.MaxBatchBytes, maxRecordBytes)
+	if cfg.Linger > 0 {
+		pc.Linger = cfg.Linger
+	}
 	if bugs.Has(planted.AcksLeader) {
 		pc.Acks, pc.Idempotent = port.AcksLeader, false
 	}
@@ -218,6 +221,9 @@ func (c Config) check(partitions int32) error {
 	}
 	if c.MaxBodyBytes < 0 {
 		bad("max_body_bytes", c.MaxBodyBytes, "at least 0")
+	}
+	if c.Linger < 0 || c.Linger > 0 && c.Linger >= c.SickAfter {
+		bad("linger", c.Linger, "0 to less than sick_after")
 	}
 	return errors.Join(errs...)
 }
