@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/ratel-sim/ratel/scenarios/check"
@@ -256,16 +257,20 @@ func sample(v check.Values, bins int) numbers {
 func tableOf(c chart, bins int, step time.Duration) chartTable {
 	per := (bins + maxTableRows - 1) / maxTableRows
 	t := chartTable{Head: []string{"from"}}
-	anyWorst, anyMean := false, false
+	anyWorst, means := false, []string(nil)
 	for _, l := range c.Lines {
 		t.Head = append(t.Head, l.Label)
-		anyWorst, anyMean = anyWorst || l.worst, anyMean || !l.worst
+		if l.worst {
+			anyWorst = true
+		} else {
+			means = append(means, l.Label)
+		}
 	}
 	if per > 1 {
 		t.Note = "Each row is " + duration(time.Duration(per)*step)
 		switch {
-		case anyWorst && anyMean:
-			t.Note += ": the largest value in it; of live brokers the mean."
+		case anyWorst && len(means) > 0:
+			t.Note += ": the largest value in it; of " + strings.Join(means, " and ") + " the mean."
 		case anyWorst:
 			t.Note += ": the largest value in it."
 		default:

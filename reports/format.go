@@ -74,9 +74,12 @@ func percent(ratio float64) string {
 		return "0 %"
 	case ratio == 1:
 		return "100 %"
-	case ratio > 0.99 && ratio < 1:
-		// Two digits of what is missing, never rounded up to a whole: 0.99995 is 99.995 %.
-		digits := min(int(math.Ceil(-math.Log10(1-ratio)-1e-9)), 9)
+	case ratio > 0.9 && ratio < 1:
+		// Two digits of what is missing, never rounded up: 0.99995 is 99.995 %, and 0.98996, which misses 99 %, is 98.9 %.
+		digits := 1
+		if ratio > 0.99 {
+			digits = min(int(math.Ceil(-math.Log10(1-ratio)-1e-9)), 9)
+		}
 		v := math.Floor(ratio*100*math.Pow10(digits)+1e-6) / math.Pow10(digits)
 		return strings.TrimRight(strings.TrimRight(strconv.FormatFloat(v, 'f', digits, 64), "0"), ".") + " %"
 	}

@@ -32,15 +32,17 @@ func (w *World) Inject(ctx context.Context, f system.Fault) error {
 		w.starve(n, f)
 		return nil
 	case system.FaultIsolate:
-		delete(w.dropped, f.String()) // of one like it that was healed before
+		delete(w.dropped, f.Key()) // of an earlier time
+		w.on[n.Name] = append(w.on[n.Name], f)
 		w.links(f, w.net.Cut)
+		w.before[f.Key()] = w.held(f) // by another that has cut the same link
 		return nil
 	case system.FaultErrors, system.FaultSlow:
 		if w.serverOf(n) == nil {
 			break
 		}
-		delete(w.dropped, f.String())
-		w.before[f.String()] = w.disturbed(n, f.Kind)
+		delete(w.dropped, f.Key())
+		w.before[f.Key()] = w.disturbed(n, f.Kind)
 		w.on[n.Name] = append(w.on[n.Name], f)
 		w.degrade(n)
 		return nil
@@ -69,10 +71,15 @@ func (w *World) Heal(_ context.Context, f system.Fault) error {
 	case system.FaultStarve:
 		w.feed(n, f)
 	case system.FaultIsolate:
-		w.dropped[f.String()] = w.held(f)
-		w.links(f, w.net.Heal)
+		w.dropped[f.Key()] = w.held(f) - w.before[f.Key()]
+		w.lift(f)
+		w.links(f, func(from, to string) {
+			if !w.isCut(from, to) {
+				w.net.Heal(from, to)
+			}
+		})
 	case system.FaultErrors, system.FaultSlow:
-		w.dropped[f.String()] = w.disturbed(n, f.Kind) - w.before[f.String()]
+		w.dropped[f.Key()] = w.disturbed(n, f.Kind) - w.before[f.Key()]
 		w.lift(f)
 		w.degrade(n)
 	case system.FaultRecreate, system.FaultPoison: // are over as soon as they have begun
@@ -83,7 +90,7 @@ func (w *World) Heal(_ context.Context, f system.Fault) error {
 // lift takes a fault off its node.
 func (w *World) lift(f system.Fault) {
 	on := w.on[f.Node]
-	if i := slices.IndexFunc(on, func(g system.Fault) bool { return g.String() == f.String() }); i >= 0 {
+	if i := slices.IndexFunc(on, func(g system.Fault) bool { return g.Key() == f.Key() }); i >= 0 {
 		w.on[f.Node] = slices.Delete(on, i, i+1)
 	}
 }
@@ -95,11 +102,25 @@ func (w *World) isDown(node string) bool {
 	})
 }
 
+// isCut tells whether an isolation keeps one node from hearing of another.
+func (w *World) isCut(from, to string) bool {
+	cut := false
+	for _, on := range w.on { // order: any of them will do
+		for _, f := range on {
+			if f.Kind == system.FaultIsolate {
+				w.links(f, func(a, b string) { cut = cut || a == from && b == to })
+			}
+		}
+	}
+	return cut
+}
+
 func (w *World) takeDown(ctx context.Context, n system.Node, f system.Fault) error {
 	already, m := w.isDown(n.Name), w.machineOf(n)
 	w.on[n.Name] = append(w.on[n.Name], f)
 	if !already {
 		if err := m.end(ctx, f.Kind == system.FaultStop); err != nil {
+			w.lift(f)
 			return err
 		}
 		delete(w.frozen, n.Name) // whatever starts there later runs
@@ -132,17 +153,17 @@ func (w *World) links(f system.Fault, change func(from, to string)) {
 // Dropped counts what a fault has hit: the messages that an isolation has held back, the requests that errors and
 // slowness have disturbed, the times that a starved process was frozen.
 func (w *World) Dropped(_ context.Context, f system.Fault) (int64, error) {
-	if s := w.starved[f.String()]; s != nil {
+	if s := w.starved[f.Key()]; s != nil {
 		return s.turns, nil
 	}
-	if n, healed := w.dropped[f.String()]; healed {
+	if n, healed := w.dropped[f.Key()]; healed {
 		return n, nil
 	}
 	if f.Kind == system.FaultErrors || f.Kind == system.FaultSlow {
 		n, _ := w.topology.Node(f.Node)
-		return w.disturbed(n, f.Kind) - w.before[f.String()], nil
+		return w.disturbed(n, f.Kind) - w.before[f.Key()], nil
 	}
-	return w.held(f), nil
+	return w.held(f) - w.before[f.Key()], nil
 }
 
 // disturbed counts the requests that faults of a kind have ever hit on a server.

@@ -134,6 +134,70 @@ func TestFaultsOnOneNodeAreEachTheirOwn(t *testing.T) {
 	})
 }
 
+// TestLikeFaultsAreEachTheirOwn: two that do the same to one node, of different places in a plan, are each healed for themselves.
+func TestLikeFaultsAreEachTheirOwn(t *testing.T) {
+	t.Parallel()
+	onEachMachine(t, func(ctx context.Context, t *testing.T, w *World, name string) error {
+		home := w.home.Name()
+		for _, pair := range [][2]system.Fault{
+			{{ID: "a", Kind: system.FaultKill, Node: name}, {ID: "b", Kind: system.FaultKill, Node: name}},
+			{{ID: "a", Kind: system.FaultPause, Node: name}, {ID: "b", Kind: system.FaultPause, Node: name}},
+			{{ID: "a", Kind: system.FaultIsolate, Node: name, From: []string{home}, Direction: system.Both}, {ID: "b", Kind: system.FaultIsolate, Node: name, From: []string{home}, Direction: system.Inbound}},
+		} {
+			for _, step := range []struct {
+				do   func(context.Context, system.Fault) error
+				f    system.Fault
+				well bool
+			}{{w.Inject, pair[0], false}, {w.Inject, pair[1], false}, {w.Heal, pair[0], false}, {w.Heal, pair[1], true}} {
+				if err := errors.Join(step.do(ctx, step.f), w.harness.Sleep(ctx, 20*time.Second)); err != nil {
+					return fmt.Errorf("%s: %w", step.f, err)
+				}
+				if reach, detail := w.Probe(ctx, name); (reach == system.Answers) != step.well {
+					t.Errorf("after %s: %s (%s)", step.f.Key(), reach, detail)
+				}
+			}
+		}
+		return nil
+	})
+}
+
+// TestALinkIsCutUntilNobodyCutsIt: isolations of both ends of a link are each their own, and each counts what it has held back.
+func TestALinkIsCutUntilNobodyCutsIt(t *testing.T) {
+	t.Parallel()
+	w := New(Options{Seed: 3})
+	err := w.Drive(context.Background(), func(ctx context.Context) error {
+		if err := w.Start(ctx, system.Default()); err != nil {
+			return err
+		}
+		one := system.Fault{Kind: system.FaultIsolate, Node: "kafka2", From: []string{"zk1", "zk2", "zk3"}, Direction: system.Both}
+		two := system.Fault{Kind: system.FaultIsolate, Node: "zk1", From: []string{"kafka1", "kafka2", "kafka3"}, Direction: system.Both}
+		held := func(f system.Fault) int64 {
+			n, err := w.Dropped(ctx, f)
+			if err != nil {
+				t.Error(err)
+			}
+			return n
+		}
+		pause := func() error { return w.harness.Sleep(ctx, 20*time.Second) }
+		if err := errors.Join(w.Inject(ctx, one), pause(), w.Inject(ctx, two)); err != nil {
+			return err
+		}
+		if held(one) == 0 || held(two) != 0 {
+			t.Errorf("one has held back %d, two %d at its beginning", held(one), held(two))
+		}
+		if err := errors.Join(pause(), w.Heal(ctx, one), pause()); err != nil {
+			return err
+		}
+		if !w.isCut("kafka2", "zk1") || w.isCut("kafka2", "zk2") || held(two) == 0 {
+			t.Errorf("after one is healed two has held back %d, and cuts kafka2 from zk1: %v, from zk2: %v", held(two), w.isCut("kafka2", "zk1"), w.isCut("kafka2", "zk2"))
+		}
+		return errors.Join(w.Heal(ctx, two), pause())
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 // TestDisturbancesOfOneServerAddUp: two that slow it down are both felt, and each ends by itself.
 func TestDisturbancesOfOneServerAddUp(t *testing.T) {
 	t.Parallel()

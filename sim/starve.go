@@ -18,7 +18,7 @@ type starvation struct {
 // starve begins the turns with a frozen one.
 func (w *World) starve(n system.Node, f system.Fault) {
 	s := &starvation{}
-	w.starved[f.String()] = s
+	w.starved[f.Key()] = s
 	var freeze, run func()
 	freeze = func() {
 		// A process that is down meanwhile has nothing to freeze; the next incarnation is on the same sick machine.
@@ -36,7 +36,7 @@ func (w *World) starve(n system.Node, f system.Fault) {
 
 // feed ends the turns.
 func (w *World) feed(n system.Node, f system.Fault) {
-	s := w.starved[f.String()]
+	s := w.starved[f.Key()]
 	if s == nil || s.healed {
 		return
 	}
@@ -56,16 +56,16 @@ func (w *World) freeze(n system.Node, f system.Fault) error {
 		}
 		w.frozen[n.Name] = map[string]bool{}
 	}
-	w.frozen[n.Name][f.String()] = true
+	w.frozen[n.Name][f.Key()] = true
 	return nil
 }
 
 // thaw ends what freeze began, unless another fault keeps the process frozen.
 func (w *World) thaw(n system.Node, f system.Fault) error {
-	if !w.frozen[n.Name][f.String()] {
+	if !w.frozen[n.Name][f.Key()] {
 		return nil // the process has ended meanwhile
 	}
-	if delete(w.frozen[n.Name], f.String()); len(w.frozen[n.Name]) > 0 {
+	if delete(w.frozen[n.Name], f.Key()); len(w.frozen[n.Name]) > 0 {
 		return nil
 	}
 	return w.machineOf(n).goOn()

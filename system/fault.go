@@ -69,6 +69,7 @@ const (
 
 // Fault is one fault on one resolved node.
 type Fault struct {
+	ID        string        `json:"id,omitempty"` // which of a plan's faults it is: two that do the same are each healed for themselves
 	Kind      FaultKind     `json:"kind"`
 	Node      string        `json:"node"`
 	From      []string      `json:"from,omitempty"`      // isolate: the nodes it is cut off from
@@ -101,6 +102,9 @@ func (f Fault) String() string {
 	}
 	return fmt.Sprintf("%s %s", f.Kind, f.Node)
 }
+
+// Key tells one fault from another.
+func (f Fault) Key() string { return f.ID + " " + f.String() }
 
 // Degradation is what the faults on a server do to its requests together: errors strike independently of one another, so
 // that the rate, in [0, 1], is 1 - Π(1 - rate), and delays add up. Faults of other kinds do not count.

@@ -71,6 +71,28 @@ func TestAnInterruptedRunIsSavedAndInconclusive(t *testing.T) {
 	}
 }
 
+func TestAnInterruptSaysWhatThereIs(t *testing.T) {
+	t.Parallel()
+	runs := t.TempDir()
+	code, out, talk := interrupted(t, "in the sim world", "run", "quiet", "--set", "rate=50", "--runs", runs)
+	if code != exitInterrupted || out != "" || !strings.Contains(talk, "interrupted: before the load began, so there is nothing to save or to judge\n") {
+		t.Errorf("exit %d\n%s%s", code, out, talk)
+	}
+	if left, err := os.ReadDir(runs); err != nil || len(left) != 0 {
+		t.Errorf("%v is left (%v)", left, err)
+	}
+	if code, out, talk := interrupted(t, "\x00", "run", "quiet", "--set", "rate=50", "--runs", runs, "--quiet"); code != exitPass {
+		t.Fatal(code, out, talk)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	var stdout, stderr bytes.Buffer
+	c := &cli{out: &sink{w: &stdout}, talk: &stderr, build: "abc1234"}
+	if code := c.main(ctx, []string{"replay", filepath.Join(runs, "latest"), "--quiet"}); code != exitInterrupted || !strings.Contains(stderr.String(), "interrupted: before there was anything to compare\n") {
+		t.Errorf("exit %d\n%s%s", code, stdout.Bytes(), stderr.Bytes())
+	}
+}
+
 func TestAnInterruptedHuntPrintsWhatItFound(t *testing.T) {
 	t.Parallel()
 	code, out, talk := interrupted(t, "clean seeds of", "bugs", "--only", "K1", "--scenario", "leader-isolated", "--seeds", "3")

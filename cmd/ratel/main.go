@@ -77,13 +77,29 @@ func (c *cli) explain(err error) {
 			say = "before there was a result"
 		}
 		fmt.Fprintf(c.talk, "ratel: interrupted: %s\n", say)
-		return
+	} else {
+		fmt.Fprintf(c.talk, "ratel: %v\n", err)
 	}
-	fmt.Fprintf(c.talk, "ratel: %v\n", err)
-	var f *failure
-	if errors.As(err, &f) && f.hint != "" {
-		fmt.Fprintf(c.talk, "%s\n", f.hint)
+	for _, hint := range hints(err) {
+		fmt.Fprintf(c.talk, "%s\n", hint)
 	}
+}
+
+// hints are those of an error, or of all errors that were joined.
+func hints(err error) (list []string) {
+	switch e := err.(type) { //nolint:errorlint // goes down by itself
+	case *failure:
+		if e.hint != "" {
+			list = append(list, e.hint)
+		}
+	case interface{ Unwrap() []error }:
+		for _, one := range e.Unwrap() {
+			list = append(list, hints(one)...)
+		}
+	case interface{ Unwrap() error }:
+		list = hints(e.Unwrap())
+	}
+	return list
 }
 
 func (c *cli) root() *cobra.Command {

@@ -45,16 +45,26 @@ func (l logFolder) into(dir string) error {
 	return nil
 }
 
-// orExplain takes the folder away again if nothing was printed, else says in the error where it is.
-func (l logFolder) orExplain(err error) error {
-	if l.dir == "" || err == nil {
-		return err
-	}
-	if os.Remove(l.dir) != nil { // not empty
-		return fmt.Errorf("%w (what the nodes printed is in %s)", err, l.dir)
-	}
-	if l.made != "" {
+// left takes the folder away again if nothing was printed, else says where it is.
+func (l logFolder) left() string {
+	switch {
+	case l.dir == "":
+		return ""
+	case os.Remove(l.dir) != nil: // not empty
+		return " (what the nodes printed is in " + l.dir + ")"
+	case l.made != "":
 		_ = os.Remove(l.made) // somebody else may have put something there
+	}
+	return ""
+}
+
+// orExplain says in an error what left says.
+func (l logFolder) orExplain(err error) error {
+	if err == nil {
+		return nil
+	}
+	if where := l.left(); where != "" {
+		return fmt.Errorf("%w%s", err, where)
 	}
 	return err
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -59,6 +60,9 @@ func (c *cli) replay(ctx context.Context, dir string, quiet, trace bool) error {
 	began := time.Now()
 	ev, err := engine.Run(ctx, sim.New(opts), old.Plan, engine.Options{Seed: old.Run.Seed, Build: old.Run.Build, Planted: old.Run.Planted, Progress: bar.update})
 	bar.done()
+	if errors.Is(err, context.Canceled) {
+		return interruption("before there was anything to compare")
+	}
 	if err != nil {
 		return c.worldError(runFlags{world: worldSim}, err)
 	}

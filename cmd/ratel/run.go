@@ -122,25 +122,37 @@ func (c *cli) run(ctx context.Context, name string, f runFlags) error {
 	ev, err := engine.Run(ctx, w, p, engine.Options{Seed: f.seed, Build: c.build, Planted: bugs.IDs(), Progress: bar.update})
 	bar.done()
 	if ev == nil {
+		if errors.Is(err, context.Canceled) {
+			return interruption("before the load began, so there is nothing to save or to judge" + logs.left())
+		}
 		return c.worldError(f, logs.orExplain(err))
 	}
 	wall := time.Since(began)
 	dir, saveErr := c.save(f.runs, began, ev)
 	saveErr = errors.Join(saveErr, logs.into(dir))
 	if dir == "" {
-		return fail(exitIO, errors.Join(err, saveErr), "The run's evidence could not be saved, so it was not judged.")
+		if !errors.Is(err, context.Canceled) { // who has interrupted it knows
+			saveErr = errors.Join(err, saveErr)
+		}
+		return fail(exitIO, logs.orExplain(saveErr), "The run's evidence could not be saved, so it was not judged.")
 	}
 	j, judgeErr := c.judge(dir, ev, f.format, outcome{again: c.replayLine(dir, name, f), wall: wall})
+	told := errors.Join(saveErr, judgeErr)
 	switch {
+	case errors.Is(err, context.Canceled) && told == nil:
+		return interruption("the run was cut short; what it had shown until then is saved and judged")
+	case errors.Is(err, context.Canceled):
+		return errors.Join(told, interruption("the run was cut short"))
 	case err != nil:
-		return c.worldError(f, err)
-	case saveErr != nil:
-		return saveErr
-	case judgeErr != nil:
-		return judgeErr
+		return errors.Join(c.worldError(f, err), told)
+	case told != nil:
+		return told
 	}
 	return judged{j.Verdict}
 }
+
+// interruption keeps the exit code of an interrupt and says what there is of what was interrupted.
+func interruption(what string) error { return fmt.Errorf("%s: %w", what, context.Canceled) }
 
 // save saves the evidence under root. A run on real servers took minutes and cannot be had again, so where there is no
 // space left under root it is saved among the temporary files, and the error says where.
@@ -181,11 +193,8 @@ func (c *cli) world(f runFlags, bugs planted.Set, logs logFolder) (engine.World,
 	return nil, usagef("--world %q: there are %q and %q", f.world, worldSim, worldContainers)
 }
 
-// worldError keeps the exit code of an interrupt, and says how to look at what a world lacks.
+// worldError says how to look at what a world lacks.
 func (c *cli) worldError(f runFlags, err error) error {
-	if errors.Is(err, context.Canceled) {
-		return fmt.Errorf("the run was cut short; what it had shown until then is saved and judged: %w", context.Canceled)
-	}
 	if errors.Is(err, engine.ErrCannot) || errors.Is(err, engine.ErrWorld) || containers.Unavailable(err) {
 		hint := ""
 		if f.world == worldContainers {

@@ -243,6 +243,11 @@ func TestWhatIsExcusedInAlerting(t *testing.T) {
 			strike(e, system.FaultPause, "trigger1", 68*time.Second, 100*time.Second)
 			announce(e, 101*time.Second, port.EventLeaderDown, "trigger1", "epoch 100: the session is lost")
 		}, Pass},
+		{"a leader that is starved cannot notice", CheckFencing, func(e *evidence.Evidence) {
+			dropAnnounced(e, port.EventLeaderDown)
+			strike(e, system.FaultStarve, "trigger1", 68*time.Second, 100*time.Second)
+			announce(e, 101*time.Second, port.EventLeaderDown, "trigger1", "epoch 100: the session is lost")
+		}, Pass},
 		{"a leader that was frozen and goes on leading", CheckFencing, func(e *evidence.Evidence) {
 			dropAnnounced(e, port.EventLeaderDown)
 			strike(e, system.FaultPause, "trigger1", 30*time.Second, 40*time.Second)

@@ -112,7 +112,7 @@ func (r *run) loosen(t *term) {
 	t.loose = end - grace
 	for i := range r.faults {
 		f := &r.faults[i]
-		if f.Node == t.node && f.Kind == string(system.FaultPause) && f.Injected != None && f.Injected < end && f.until(end)+grace > end-grace {
+		if f.Node == t.node && (f.Kind == string(system.FaultPause) || f.Kind == string(system.FaultStarve)) && f.Injected != None && f.Injected < end && f.until(end)+grace > end-grace {
 			t.loose = min(t.loose, f.Injected)
 		}
 	}

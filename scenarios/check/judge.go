@@ -18,6 +18,7 @@ type run struct {
 	samples []evidence.Sample // in order of time
 	phases  []phase
 	faults  []FaultSpan
+	missed  []*evidence.Entry // of faults that were not injected, or not on all of their nodes
 	stop    stop
 	// loadEnded is when the load was stopped; None if it was not.
 	loadEnded time.Duration

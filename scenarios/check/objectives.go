@@ -151,7 +151,9 @@ func (r *run) followObjectives() {
 	for i := range r.e.Ops {
 		r.countOp(&r.e.Ops[i], func(o *objective, x sliEvent) {
 			o.at(x.minute).add(x.good, x.either, x.times)
-			c.certain += x.times.low
+			if !o.gone {
+				c.certain += x.times.low
+			}
 		})
 	}
 	for _, o := range c.objectives {

@@ -248,6 +248,9 @@ var plantings = []struct {
 		}
 		e.Timeline = slices.Insert(e.Timeline, 4, evidence.Entry{At: 10 * sec, Kind: evidence.FaultUnseen, Phase: "outage", Fault: "outage/0", Detail: "its target could not be found"})
 	}, verdict: Inconclusive, check: CheckFaults, own: Inconclusive, says: "target could not be found"},
+	{name: "the fault struck one of its nodes", plant: func(e *evidence.Evidence) {
+		e.Timeline = slices.Insert(e.Timeline, 4, evidence.Entry{At: 10 * sec, Kind: evidence.FaultUnseen, Phase: "outage", Fault: "outage/0", Node: "kafka3", Detail: "injecting kill kafka3 failed: no answer"})
+	}, verdict: Inconclusive, check: CheckFaults, own: Inconclusive, says: "outage/0 was not injected on kafka3"},
 	{name: "the fault had no effect", plant: func(e *evidence.Evidence) {
 		for i := range e.Timeline {
 			if e.Timeline[i].Kind == evidence.FaultObserved {

@@ -1,10 +1,12 @@
 package check
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
 
+	"github.com/ratel-sim/ratel/scenarios/evidence"
 	"github.com/ratel-sim/ratel/scenarios/plan"
 	"github.com/ratel-sim/ratel/system"
 )
@@ -210,8 +212,16 @@ func (r *run) judgeFaults() Result {
 					nodes++
 				}
 			}
-			if nodes > 0 && nodes < want {
-				doubt(&FaultSpan{ID: id, Phase: ph.Name, Kind: string(ph.Faults[i].Kind), Pos: &ph.Faults[i].Pos}, None, fmt.Sprintf("%s struck %d of %d nodes", id, nodes, want))
+			if nodes == 0 {
+				continue // told above
+			}
+			span := &FaultSpan{ID: id, Phase: ph.Name, Kind: string(ph.Faults[i].Kind), Pos: &ph.Faults[i].Pos}
+			missed := slices.DeleteFunc(slices.Clone(r.missed), func(e *evidence.Entry) bool { return e.Fault != id || r.stop.why != "" })
+			for _, e := range missed {
+				doubt(span, e.At, fmt.Sprintf("%s was not injected on %s", id, cmp.Or(e.Node, "all of its nodes")), e.Detail)
+			}
+			if nodes < want && len(missed) == 0 {
+				doubt(span, None, fmt.Sprintf("%s struck %d of %d nodes", id, nodes, want))
 			}
 		}
 	}
@@ -254,7 +264,15 @@ func (r *run) nodesOf(f *plan.Fault) int {
 			return r.plan.System.Shepherds
 		case system.RoleRetriever:
 			return int(r.e.Plan.System.Kafka.Partitions) // there may be more by then
+		case system.RoleQuery:
+			return r.plan.System.Queries
+		case system.RoleBeagle:
+			return r.plan.System.Beagles
+		case system.RoleTrigger:
+			return r.plan.System.Triggers
 		}
+	case plan.SelectPair:
+		return r.plan.System.Replicas
 	case plan.SelectNode, plan.SelectLeader, plan.SelectZK, plan.SelectPeers, plan.SelectSubject:
 	}
 	return 1

@@ -115,7 +115,7 @@ func (r *run) readTimeline() {
 
 // readFaults matches what the timeline says of faults with the plan.
 func (r *run) readFaults() {
-	r.faults = []FaultSpan{}
+	r.faults, r.missed = []FaultSpan{}, nil
 	never := map[string]string{} // fault ID → why it was not injected
 	find := func(e *evidence.Entry) *FaultSpan {
 		for i := len(r.faults) - 1; i >= 0; i-- {
@@ -139,6 +139,7 @@ func (r *run) readFaults() {
 		if f == nil {
 			if e.Kind == evidence.FaultUnseen {
 				never[e.Fault] = e.Detail
+				r.missed = append(r.missed, e)
 			} else {
 				r.problem("timeline", "%s at %v is of fault %q on %q, which was not injected", e.Kind, e.At, e.Fault, e.Node)
 			}

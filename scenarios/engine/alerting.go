@@ -251,7 +251,7 @@ func (a *alerting) behind(ctx context.Context) string {
 		}
 	}
 	if len(a.r.p.Alerts) > 0 {
-		open, err := a.r.w.Catalog().Undelivered(ctx, 1)
+		open, err := a.r.w.Catalog().Undelivered(ctx, port.Place{}, 1)
 		if err != nil {
 			return fmt.Sprintf("undelivered alerts cannot be had: %v", err)
 		}

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -95,7 +96,11 @@ func Run(ctx context.Context, w World, p *plan.Plan, opts Options) (*evidence.Ev
 func possible(w World, p *plan.Plan) error {
 	for _, ph := range p.Phases {
 		for _, f := range ph.Faults {
-			if err := w.Can(f.Kind, roleOf(p.System, f.Target), f.Aim != nil); err != nil {
+			err := w.Can(f.Kind, roleOf(p.System, f.Target), f.Aim != nil)
+			for _, from := range f.From {
+				err = cmp.Or(err, w.Can(f.Kind, roleOf(p.System, from), false))
+			}
+			if err != nil {
 				return fmt.Errorf("%s: phase %q: fault %q in the %s world: %w: %w", f.Pos, ph.Name, f.Kind, w.Name(), ErrCannot, err)
 			}
 		}

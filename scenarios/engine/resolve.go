@@ -14,7 +14,7 @@ import (
 func (r *run) resolve(ctx context.Context, s *strike, subject string) ([]system.Fault, error) {
 	if s.plan.Kind == system.FaultPoison {
 		// It is for the partition, whoever leads it when it gets there, and for as long as nobody does it waits.
-		return []system.Fault{{Kind: s.plan.Kind, Partition: s.plan.Target.Partition, Record: s.plan.Record, Records: s.plan.Records}}, nil
+		return []system.Fault{{ID: s.id, Kind: s.plan.Kind, Partition: s.plan.Target.Partition, Record: s.plan.Record, Records: s.plan.Records}}, nil
 	}
 	targets, err := r.nodes(ctx, s.plan.Target, "target of "+s.id, "", subject)
 	if err != nil {
@@ -23,7 +23,7 @@ func (r *run) resolve(ctx context.Context, s *strike, subject string) ([]system.
 	out := make([]system.Fault, 0, len(targets))
 	for _, node := range targets {
 		f := system.Fault{
-			Kind: s.plan.Kind, Node: node, Direction: s.plan.Direction,
+			ID: s.id, Kind: s.plan.Kind, Node: node, Direction: s.plan.Direction,
 			Rate: s.plan.Rate, Delay: time.Duration(s.plan.Delay), Team: s.plan.Team, Dataset: s.plan.Dataset,
 		}
 		for i, sel := range s.plan.From {

@@ -183,7 +183,8 @@ func (c *commits) look(ctx context.Context, m manifest.Manifest) {
 		}
 	}
 	if h := c.r.w.Holder(m.Writer); h != nil {
-		if st, err := h.Status(ctx); err == nil {
+		// One that has nothing open, as while it starts, says nothing about what it had when it wrote the manifest.
+		if st, err := h.Status(ctx); err == nil && st.Durable > 0 {
 			commit.Durable = st.Durable
 		}
 	}

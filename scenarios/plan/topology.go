@@ -135,6 +135,9 @@ func RetrieverProblems(c retriever.Config) Problems {
 	f.atLeast("max_local_bytes", c.MaxLocalBytes, 1<<20)
 	f.atLeast("max_memory_bytes", c.MaxMemoryBytes, 1<<20)
 	f.span("retention", c.Retention, 0, 365*24*time.Hour)
+	if c.Retention > 0 && c.Retention < c.KeepLocal {
+		f.add("retention", "write 0s to keep everything", "retention must not be less than keep_local, which is %s, but is %s", Duration(c.KeepLocal), Duration(c.Retention))
+	}
 	return f.list
 }
 

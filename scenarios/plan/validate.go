@@ -209,6 +209,14 @@ func (p *Plan) checks(f *found) {
 			f.list = append(f.list, Problem{Pos: c.Pos, What: fmt.Sprintf("check %q needs somebody who queries, and there is nobody", c.Name), Hint: `write s.readers("dashboards", traffic = "…")`})
 		}
 	}
+	if keeps := p.System.Retriever.Retention; keeps > 0 && keeps < p.Length()+time.Minute {
+		for _, c := range p.Checks {
+			if slices.Contains([]string{CheckDurability, CheckCommitted, CheckQueries, CheckFreshness}, c.Name) {
+				f.list = append(f.list, Problem{Pos: c.Pos, What: fmt.Sprintf("check %q compares what was sent with what is there in the end, and with a retention of %s a part of it is deleted before", c.Name, Duration(keeps)),
+					Hint: fmt.Sprintf("keep it for %s at least", Duration(p.Length()+time.Minute))})
+			}
+		}
+	}
 	recovers := slices.IndexFunc(p.Checks, func(c Check) bool { return c.Name == CheckRecovers })
 	if recovers < 0 {
 		return

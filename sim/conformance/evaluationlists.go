@@ -89,8 +89,14 @@ func undelivered(ctx context.Context, e *CatalogEnv) error {
 	}
 	want := []port.Evaluation{resolves, fires(a, 2), fires(a, 3), fires(b, 3)}
 	for _, limit := range []int{-1, 0, 1, 2, 3, 4} {
-		got, err := e.B.Undelivered(ctx, limit)
+		got, err := e.B.Undelivered(ctx, port.Place{}, limit)
 		if err := errors.Join(err, alike(fmt.Sprintf("at most %d", limit), got, want[:max(limit, 0)])); err != nil {
+			return err
+		}
+	}
+	for i := range want {
+		got, err := e.B.Undelivered(ctx, want[i].Place(), 2)
+		if err := errors.Join(err, alike(fmt.Sprintf("after the first %d", i+1), got, want[i+1:min(i+3, len(want))])); err != nil {
 			return err
 		}
 	}
@@ -101,7 +107,7 @@ func undelivered(ctx context.Context, e *CatalogEnv) error {
 	if err := errors.Join(err, alike("after two deliveries", got, []port.Evaluation{want[0], want[2]}), e.A.Undefine(ctx, b)); err != nil {
 		return err
 	}
-	got, err = e.B.Undelivered(ctx, 1)
+	got, err = e.B.Undelivered(ctx, port.Place{}, 1)
 	return errors.Join(err, alike("after one alert is gone", got, want[2:3]), e.A.Delivered(ctx, a, w(3), at))
 }
 

@@ -43,7 +43,7 @@ func (e *CatalogEnv) epoch(ctx context.Context) (int64, error) {
 
 // due lists what of an alert is undelivered, in the port's order.
 func (e *CatalogEnv) due(ctx context.Context, alerts ...int64) ([]port.Evaluation, error) {
-	all, err := e.B.Undelivered(ctx, 1<<30)
+	all, err := e.B.Undelivered(ctx, port.Place{}, 1<<30)
 	return slices.DeleteFunc(all, func(n port.Evaluation) bool { return !slices.Contains(alerts, n.Alert) }), err
 }
 

@@ -250,7 +250,7 @@ func (e *CatalogEnv) all(ctx context.Context, th things) []error {
 	_, _, epoch := e.A.Epoch(ctx)
 	_, last := e.A.LastEvaluation(ctx, th.trigger.ID)
 	_, evaluations := e.A.EvaluationsOf(ctx, th.trigger.ID, 0, 100)
-	_, due := e.A.Undelivered(ctx, 1)
+	_, due := e.A.Undelivered(ctx, port.Place{}, 1)
 	return []error{define, redefine, definition, list, advance, progress, counts, record, e.A.Lead(ctx, 1<<40, "x"), epoch, last, evaluations, due,
 		e.A.Delivered(ctx, th.trigger.ID, 1, time.Unix(1, 0)), e.A.Undefine(ctx, th.slo.ID)}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"slices"
+	"sort"
 	"time"
 
 	"github.com/ratel-sim/ratel/system/catalog"
@@ -113,7 +114,10 @@ func (d *database) readEvaluations(r *request) *reply {
 	case opEpoch:
 		a.version, a.by = d.epoch, d.epochBy
 	case opUndelivered:
-		for _, k := range d.due[:min(len(d.due), int(max(r.to, 0)))] {
+		after := port.Place{Window: r.from, Alert: r.id}
+		first := sort.Search(len(d.due), func(i int) bool { return after.Before(port.Place{Window: d.due[i].window, Alert: d.due[i].alert}) })
+		due := d.due[first:]
+		for _, k := range due[:min(len(due), int(max(r.to, 0)))] {
 			a.evaluations = append(a.evaluations, copyEvaluation(*d.evaluation(k.alert, k.window)))
 		}
 	case opLastEvaluation:

@@ -136,8 +136,8 @@ func (c *client) EvaluationsOf(ctx context.Context, alert, from, to int64) ([]po
 }
 
 // Undelivered implements [port.Evaluations].
-func (c *client) Undelivered(ctx context.Context, limit int) ([]port.Evaluation, error) {
-	a, err := c.do(ctx, "undelivered evaluations", &request{op: opUndelivered, to: int64(limit)})
+func (c *client) Undelivered(ctx context.Context, after port.Place, limit int) ([]port.Evaluation, error) {
+	a, err := c.do(ctx, "undelivered evaluations", &request{op: opUndelivered, id: after.Alert, from: after.Window, to: int64(limit)})
 	if err != nil {
 		return nil, err
 	}

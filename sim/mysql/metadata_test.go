@@ -94,7 +94,7 @@ func (m *machine) read(ctx context.Context) (*tables, string, error) {
 	rows, err2 := c.ProgressOf(ctx, "c", "t")
 	epoch, _, err3 := c.Epoch(ctx)
 	datasets, err4 := c.Datasets(ctx, m.team)
-	due, err5 := c.Undelivered(ctx, 1000)
+	due, err5 := c.Undelivered(ctx, port.Place{}, 1000)
 	if err := errors.Join(err1, err2, err3, err4, err5); err != nil {
 		return nil, "", err
 	}

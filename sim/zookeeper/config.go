@@ -23,7 +23,7 @@ type Config struct {
 	InitLimit time.Duration
 	// SyncLimit is how long a leader and its followers bear each other's silence. Default 4 ticks.
 	SyncLimit time.Duration
-	// MinSession and MaxSession clamp the session timeouts that clients ask for. Default 2 ticks and 60 s.
+	// MinSession and MaxSession clamp the session timeouts that clients ask for. Default 2 ticks and an hour.
 	MinSession, MaxSession time.Duration
 	// Fsync is the mean time to make the transaction log durable; each sync takes half to one and a half of it. Default 2 ms.
 	Fsync time.Duration
@@ -59,7 +59,7 @@ func (c Config) withDefaults() Config {
 	or(&c.InitLimit, 20*c.Tick)
 	or(&c.SyncLimit, 4*c.Tick)
 	or(&c.MinSession, 2*c.Tick)
-	or(&c.MaxSession, 60*time.Second)
+	or(&c.MaxSession, time.Hour)
 	or(&c.Fsync, 2*time.Millisecond)
 	or(&c.ApplyLag, time.Millisecond)
 	or(&c.Boot, time.Second)

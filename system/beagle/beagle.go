@@ -1,6 +1,7 @@
 package beagle
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -31,6 +32,7 @@ type membership interface {
 	Join(ctx context.Context, owned []int32) (group.Assignment, error)
 	Leave(ctx context.Context) error
 	Cooperative() bool
+	Trouble() string
 }
 
 // Beagle is one worker of the group.
@@ -150,6 +152,9 @@ func (b *Beagle) belong(ctx context.Context, tasks *rt.Group) error {
 		if err != nil {
 			return err
 		}
+		if !errors.Is(why, port.ErrRebalanceInProgress) {
+			b.note(why.Error())
+		}
 		if !b.member.Cooperative() || !errors.Is(why, port.ErrRebalanceInProgress) {
 			b.revoke(ctx, func(*partition) bool { return true })
 		}
@@ -229,8 +234,12 @@ func (b *Beagle) note(trouble string) {
 }
 
 // told hears how a question to the metadata store ended, and announces when it goes away and comes back.
-func (b *Beagle) told(err error) {
+// One that nobody wanted to be answered any more, as ctx says, does not count.
+func (b *Beagle) told(ctx context.Context, err error) {
 	answered := err == nil || errors.Is(err, port.ErrNotFound) || errors.Is(err, port.ErrNotThere)
+	if !answered && ctx.Err() != nil {
+		return
+	}
 	b.mu.Lock()
 	changed := b.away == answered
 	b.away = !answered
@@ -251,6 +260,9 @@ func (b *Beagle) Status() Status {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	st.Member, st.Generation, st.Trouble, st.Totals = b.memberID, b.generation, b.trouble, b.past
+	if st.Member == "" {
+		st.Trouble = cmp.Or(b.member.Trouble(), st.Trouble) // the latest is why it cannot join
+	}
 	st.Partitions = make([]PartitionStatus, 0, len(b.parts))
 	for _, p := range b.parts {
 		st.Partitions = append(st.Partitions, p.shown.status)

@@ -3,6 +3,7 @@ package beagle
 import (
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -247,6 +248,43 @@ func TestATruncatedLog(t *testing.T) {
 			t.Errorf("%+v %q", st, w.events.of(port.EventOffsetReset))
 		}
 	})
+}
+
+// TestNothingIsCountedOnTheSpot: where a truncated log has come to the progress again and not beyond it, a commit would move
+// nothing, so that one whose answer is lost could be repeated: what was read waits for the next record.
+func TestNothingIsCountedOnTheSpot(t *testing.T) {
+	play(t, 1, func(w *world) {
+		k := w.start("b1")
+		k.give(0)
+		for i := range uint64(5) {
+			w.log.add(0, chunk(1, request{i, 60, 5}))
+		}
+		w.sleep(3 * time.Second)
+		w.log.change(0, func(p *memPartition) { p.records = p.records[:2] })
+		w.sleep(10 * time.Second)
+		for i := range uint64(3) {
+			w.log.add(0, chunk(1, request{10 + i, 60, 5}))
+		}
+		w.sleep(10 * time.Second)
+		w.expect(10, map[int64][2]int64{60: {5, 5}})
+		w.progress(0, 5)
+		w.log.add(0, chunk(1, request{20, 60, 5}))
+		w.sleep(5 * time.Second)
+		w.expect(10, map[int64][2]int64{60: {9, 9}})
+		w.progress(0, 6)
+	})
+}
+
+func TestTheFirstMinute(t *testing.T) {
+	t.Parallel()
+	for s, want := range map[int64]int64{
+		math.MinInt64: math.MinInt64 + 8, math.MinInt64 + 7: math.MinInt64 + 8, math.MinInt64 + 8: math.MinInt64 + 8, math.MinInt64 + 68: math.MinInt64 + 68,
+		-61: -120, -60: -60, -1: -60, 0: 0, 59: 0, math.MaxInt64: math.MaxInt64 - 7,
+	} {
+		if got := minuteOf(time.Unix(s, 0)); got != want || got%60 != 0 {
+			t.Errorf("the minute of %d is %d, expected %d", s, got, want)
+		}
+	}
 }
 
 func TestRevokedPartitionsAreDrained(t *testing.T) {

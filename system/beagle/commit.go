@@ -27,16 +27,17 @@ func (p *partition) mustCommit() bool {
 		p.due = p.b.r.Now().Add(p.b.cfg.CommitEvery)
 		return false
 	}
-	if p.next >= p.committed && (p.gathered.events >= p.b.cfg.CommitEvents || len(p.gathered.rows) >= maxRows) {
+	if p.next > p.committed && (p.gathered.events >= p.b.cfg.CommitEvents || len(p.gathered.rows) >= maxRows) {
 		return true
 	}
 	return !p.b.r.Now().Before(p.due)
 }
 
-// step is the commit of what is gathered. Below the progress, where a truncated log is read again, it only marks the time.
+// step is the commit of what is gathered. At the progress or below it, where a truncated log is read again, it only marks the
+// time: what does not move the progress would take effect each time that it is tried.
 func (p *partition) step() port.Advance {
 	a := port.Advance{Consumer: Consumer, Topic: p.b.topic, Partition: p.id, From: p.committed, To: max(p.committed, p.next), By: p.b.name}
-	if p.next >= p.committed {
+	if p.next > p.committed {
 		a.Counts = p.gathered.counts()
 	}
 	return a
@@ -75,10 +76,10 @@ func (p *partition) commit(ctx context.Context) error {
 }
 
 func (p *partition) advance(ctx context.Context, a port.Advance) error {
-	ctx, cancel := p.b.r.WithTimeout(ctx, askFor)
+	limited, cancel := p.b.r.WithTimeout(ctx, askFor)
 	defer cancel()
-	err := p.b.counts.Advance(ctx, a)
-	p.b.told(err)
+	err := p.b.counts.Advance(limited, a)
+	p.b.told(ctx, err)
 	return err
 }
 
@@ -89,7 +90,7 @@ func (p *partition) done(a port.Advance) {
 	}
 	p.totals.Commits++
 	p.tellCommit(a)
-	if p.next >= a.From {
+	if p.next > a.From || p.next == a.From && len(p.gathered.rows) == 0 {
 		p.gathered.clear()
 	}
 	p.committed = a.To

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -92,6 +93,9 @@ func minuteOf(t time.Time) int64 {
 	into := s % secondsPerMinute
 	if into < 0 {
 		into += secondsPerMinute
+	}
+	if s < math.MinInt64+into {
+		return s + (secondsPerMinute - into) // there is no earlier one
 	}
 	return s - into
 }

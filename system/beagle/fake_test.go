@@ -297,6 +297,8 @@ func (m *fakeMember) Leave(context.Context) error {
 
 func (m *fakeMember) Cooperative() bool { return m.cooperative }
 
+func (m *fakeMember) Trouble() string { return "" }
+
 func (m *fakeMember) rebalance(why error) {
 	m.mu.Lock()
 	over := m.over

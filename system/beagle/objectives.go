@@ -46,8 +46,8 @@ type objectives struct {
 	defs     port.Definitions
 	cfg      *Config
 	bugs     planted.Set
-	told     func(error)               // hears how each question ended
-	announce func(kind, detail string) // of EventDatasetUnknown
+	told     func(context.Context, error) // hears how each question ended
+	announce func(kind, detail string)    // of EventDatasetUnknown
 
 	mu         sync.Mutex // never held across a blocking call
 	found      *lru[dataset]
@@ -69,7 +69,7 @@ type alias struct {
 
 func newObjectives(r rt.Runtime, defs port.Definitions, cfg *Config, bugs planted.Set) *objectives {
 	return &objectives{
-		r: r, defs: defs, cfg: cfg, bugs: bugs, told: func(error) {}, announce: func(string, string) {},
+		r: r, defs: defs, cfg: cfg, bugs: bugs, told: func(context.Context, error) {}, announce: func(string, string) {},
 		found: newLRU[dataset](cfg.CacheSize), missing: newLRU[dataset](cfg.CacheSize),
 		flights: map[int64]*rt.Future[*dataset]{}, wideLock: rt.NewMutex(r),
 	}
@@ -124,7 +124,7 @@ func (o *objectives) begin(id int64, refresh bool) *rt.Future[*dataset] {
 	o.lookUps++
 	o.r.Go("ask for SLOs", func(ctx context.Context) {
 		d, err := o.ask(ctx, id)
-		o.told(err)
+		o.told(ctx, err)
 		o.mu.Lock()
 		delete(o.flights, id)
 		if refresh {

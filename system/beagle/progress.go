@@ -15,7 +15,7 @@ type progress struct {
 	r      rt.Runtime
 	counts port.Counts
 	topic  string
-	told   func(error)
+	told   func(context.Context, error)
 
 	mu     sync.Mutex // never held across a blocking call
 	issued int64      // how many have asked
@@ -26,7 +26,7 @@ type progress struct {
 }
 
 func newProgress(r rt.Runtime, counts port.Counts, topic string) *progress {
-	return &progress{r: r, counts: counts, topic: topic, told: func(error) {}, lock: rt.NewMutex(r)}
+	return &progress{r: r, counts: counts, topic: topic, told: func(context.Context, error) {}, lock: rt.NewMutex(r)}
 }
 
 // of returns a partition's row as it was some time after the call; there is false if it has none. It waits for a catalog
@@ -45,7 +45,7 @@ func (p *progress) of(ctx context.Context, partition int32) (row port.Progress, 
 		covers := p.issued
 		p.mu.Unlock()
 		rows, err := p.ask(ctx)
-		p.told(err)
+		p.told(ctx, err)
 		if err == nil {
 			p.rows, p.covered = rows, covers
 			break

@@ -39,16 +39,16 @@ func (w *World) degrade(ctx context.Context, n *node, f system.Fault) error {
 	if f.Kind == system.FaultSlow && f.Delay <= 0 {
 		return fmt.Errorf("a delay of %v, expected more than 0", f.Delay)
 	}
-	if _, twice := n.degraded[key(f)]; twice {
+	if _, twice := n.degraded[f.Key()]; twice {
 		return nil
 	}
 	base, err := w.control(n).Counts(ctx)
 	if err != nil {
 		return err
 	}
-	n.degraded[key(f)] = degradation{fault: f, base: base}
+	n.degraded[f.Key()] = degradation{fault: f, base: base}
 	if err := w.control(n).Set(ctx, n.faults()); err != nil {
-		delete(n.degraded, key(f))
+		delete(n.degraded, f.Key())
 		return err
 	}
 	return nil
@@ -66,17 +66,17 @@ func (n *node) faults() faultproxy.Faults {
 
 // mend takes a degradation back.
 func (w *World) mend(ctx context.Context, n *node, f system.Fault) error {
-	d, ok := n.degraded[key(f)]
+	d, ok := n.degraded[f.Key()]
 	if !ok {
 		return errors.New("it was not injected")
 	}
-	delete(n.degraded, key(f))
+	delete(n.degraded, f.Key())
 	if err := w.control(n).Set(ctx, n.faults()); err != nil {
-		n.degraded[key(f)] = d
+		n.degraded[f.Key()] = d
 		return err
 	}
 	if now, err := w.control(n).Counts(ctx); err == nil {
-		w.healed.Store(n.Name+key(f), d.met(now))
+		w.healed.Store(f.Key(), d.met(now))
 	}
 	return nil
 }

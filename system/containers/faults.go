@@ -2,6 +2,7 @@ package containers
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -15,11 +16,6 @@ func (w *World) node(name string) (*node, error) {
 		return nil, fmt.Errorf("no node %q in this topology", name)
 	}
 	return n, nil
-}
-
-// key tells faults apart: the same fault on the same node is one fault.
-func key(f system.Fault) string {
-	return fmt.Sprintf("%s/%v/%s/%g/%v", f.Kind, f.From, f.Direction, f.Rate, f.Delay)
 }
 
 // Inject implements the engine's World. Faults on one node may overlap: it runs again when the last that keeps it down
@@ -51,7 +47,7 @@ func (w *World) Inject(ctx context.Context, f system.Fault) error {
 		}
 		// Marked first: whoever waits to restart it must not.
 		already := len(n.down) > 0
-		n.down[key(f)] = true
+		n.down[f.Key()] = true
 		switch {
 		case f.Kind == system.FaultReplace:
 			err = w.remove(ctx, n)
@@ -63,8 +59,8 @@ func (w *World) Inject(ctx context.Context, f system.Fault) error {
 			err = w.stopNode(ctx, n)
 		}
 		if err != nil {
-			delete(n.down, key(f))
-			return docker.Explain(what, err)
+			delete(n.down, f.Key())
+			return errors.Join(docker.Explain(what, err), w.undo(ctx, n))
 		}
 		n.lost()
 		if !already {
@@ -82,6 +78,26 @@ func (w *World) Inject(ctx context.Context, f system.Fault) error {
 	case system.FaultRecreate, system.FaultPoison: // are about no node's process
 	}
 	return fmt.Errorf("%s: no such fault here", what)
+}
+
+// undoDeadline bounds how long the engine may take to undo what it has half done.
+const undoDeadline = 30 * time.Second
+
+// undo starts a node that has ended although its fault could not be injected: nobody heals what was not.
+func (w *World) undo(ctx context.Context, n *node) error {
+	if len(n.down) > 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoDeadline)
+	defer cancel()
+	if n.ctr != nil {
+		st, err := w.engine.State(ctx, n.ctr.GetContainerID())
+		if err != nil || st.Running {
+			return err
+		}
+	}
+	n.lost()
+	return w.revive(ctx, n)
 }
 
 // stopNode asks a process to end and waits until it has. A paused one cannot hear that and is killed by the engine.
@@ -114,21 +130,15 @@ func (w *World) Heal(ctx context.Context, f system.Fault) error {
 	defer n.mu.Unlock()
 	switch f.Kind {
 	case system.FaultKill, system.FaultStop, system.FaultReplace:
-		if !n.down[key(f)] {
+		if !n.down[f.Key()] {
 			return fmt.Errorf("%s: it was not injected", what)
 		}
-		delete(n.down, key(f))
+		delete(n.down, f.Key())
 		if len(n.down) > 0 {
 			return nil // something else keeps it down
 		}
 		return w.revive(ctx, n)
 	case system.FaultPause:
-		if !n.frozen[key(f)] {
-			if n.ctr == nil || len(n.down) > 0 {
-				return nil // it was killed meanwhile, which ended the pause
-			}
-			return fmt.Errorf("%s: it was not injected", what)
-		}
 		return docker.Explain(what, w.thaw(ctx, n, f))
 	case system.FaultIsolate:
 		return docker.Explain(what, w.rejoin(ctx, n, f))

@@ -32,7 +32,7 @@ type isolation struct {
 // isolate drops packets between a node and others, in the node's own network namespace; those of MySQL and S3 in that of
 // the proxy through which the others reach it.
 func (w *World) isolate(ctx context.Context, n *node, f system.Fault) error {
-	if n.cuts[key(f)] != nil && n.cuts[key(f)].applied {
+	if n.cuts[f.Key()] != nil && n.cuts[f.Key()].applied {
 		return nil
 	}
 	cut, err := w.cut(f)
@@ -40,12 +40,12 @@ func (w *World) isolate(ctx context.Context, n *node, f system.Fault) error {
 		return err
 	}
 	iso := &isolation{cut: cut}
-	n.cuts[key(f)] = iso
+	n.cuts[f.Key()] = iso
 	if n.front == nil && len(n.down) > 0 {
 		return nil // it comes into force when the node starts
 	}
 	if err := w.filter(n).Apply(ctx, cut); err != nil {
-		delete(n.cuts, key(f))
+		delete(n.cuts, f.Key())
 		return err
 	}
 	iso.applied = true
@@ -55,7 +55,7 @@ func (w *World) isolate(ctx context.Context, n *node, f system.Fault) error {
 // cut resolves a fault's nodes to addresses.
 func (w *World) cut(f system.Fault) (netfilter.Cut, error) {
 	h := fnv.New32a()
-	_, _ = io.WriteString(h, key(f))
+	_, _ = io.WriteString(h, f.Key())
 	cut := netfilter.Cut{Name: strconv.FormatUint(uint64(h.Sum32()), 16)}
 	switch f.Direction {
 	case system.Both, "":
@@ -87,7 +87,7 @@ func (w *World) cut(f system.Fault) (netfilter.Cut, error) {
 
 // rejoin takes a cut away.
 func (w *World) rejoin(ctx context.Context, n *node, f system.Fault) error {
-	iso := n.cuts[key(f)]
+	iso := n.cuts[f.Key()]
 	if iso == nil {
 		return errors.New("it was not injected")
 	}
@@ -98,8 +98,8 @@ func (w *World) rejoin(ctx context.Context, n *node, f system.Fault) error {
 		}
 		iso.dropped += dropped
 	}
-	delete(n.cuts, key(f))
-	w.healed.Store(n.Name+key(f), iso.dropped)
+	delete(n.cuts, f.Key())
+	w.healed.Store(f.Key(), iso.dropped)
 	return nil
 }
 
@@ -135,16 +135,16 @@ func (w *World) Dropped(ctx context.Context, f system.Fault) (int64, error) {
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if d, ok := n.degraded[key(f)]; ok {
+	if d, ok := n.degraded[f.Key()]; ok {
 		now, err := w.control(n).Counts(ctx)
 		return d.met(now), err
 	}
-	if s := n.starved[key(f)]; s != nil {
+	if s := n.starved[f.Key()]; s != nil {
 		return s.turns.Load(), nil
 	}
-	iso := n.cuts[key(f)]
+	iso := n.cuts[f.Key()]
 	if iso == nil {
-		if dropped, ok := w.healed.Load(n.Name + key(f)); ok {
+		if dropped, ok := w.healed.Load(f.Key()); ok {
 			return dropped.(int64), nil
 		}
 		return 0, fmt.Errorf("%s was not injected", f)

@@ -223,6 +223,9 @@ func (w *World) create(ctx context.Context, n *node) error {
 			hc.ExtraHosts = hosts
 			hc.Memory = memoryOf(n.Role) << 20
 			hc.PortBindings = bindings
+			if w.stands { // for weeks; the output of a run is a part of what it shows, and whole
+				hc.LogConfig = container.LogConfig{Type: "json-file", Config: map[string]string{"max-size": "32m", "max-file": "2"}}
+			}
 		}),
 	)
 	n.ctr = ctr // also with an error: what was made is removed with the run

@@ -1,6 +1,9 @@
 package containers
 
 import (
+	"context"
+	"errors"
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -12,6 +15,7 @@ import (
 	"github.com/ratel-sim/ratel/system/containers/hostports"
 	"github.com/ratel-sim/ratel/system/planted"
 	"github.com/ratel-sim/ratel/system/process"
+	"github.com/ratel-sim/ratel/system/rt"
 )
 
 // laidOut is a world whose topology is planned but not started.
@@ -167,7 +171,7 @@ func TestFaultsOfAServerAddUp(t *testing.T) {
 		{Kind: system.FaultErrors, Node: "s3", Rate: 0.5}, {Kind: system.FaultErrors, Node: "s3", Rate: 0.2},
 		{Kind: system.FaultSlow, Node: "s3", Delay: time.Second}, {Kind: system.FaultSlow, Node: "s3", Delay: 2 * time.Second},
 	} {
-		n.degraded[key(f)] = degradation{fault: f}
+		n.degraded[f.Key()] = degradation{fault: f}
 	}
 	if got := n.faults(); got.Delay != 3*time.Second || got.Errors < 0.599 || got.Errors > 0.601 {
 		t.Errorf("got %+v", got)
@@ -202,11 +206,37 @@ func TestWhatThisWorldCannotDo(t *testing.T) {
 		{system.FaultSlow, system.RoleMySQL, false, true},
 		{system.FaultSlow, system.RoleShepherd, false, false},
 		{system.FaultIsolate, system.RoleQuery, false, true},
+		{system.FaultIsolate, system.RoleObserver, false, false},
+		{system.FaultStarve, system.RoleObserver, false, false},
+		{system.FaultStarve, system.RoleQuery, false, true},
 		{system.FaultRecreate, system.RoleMySQL, false, true},
 		{"melt", system.RoleKafka, false, false},
 	} {
 		if err := w.Can(tt.kind, tt.role, tt.aimed); (err == nil) != tt.can {
 			t.Errorf("%s on %s (aimed: %v): %v", tt.kind, tt.role, tt.aimed, err)
+		}
+	}
+}
+
+// TestWhyARunEnds: what a panic has cut short was not interrupted.
+func TestWhyARunEnds(t *testing.T) {
+	t.Parallel()
+	odd := &rt.PanicError{Task: "sampler", Value: "odd"}
+	canceled := fmt.Errorf("ask kafka1: %w", context.Canceled)
+	other := errors.New("no space left")
+	for _, c := range []struct {
+		cause, err  error
+		interrupted bool
+		panicked    bool
+		says        error
+	}{
+		{context.Canceled, nil, true, false, context.Canceled}, {context.Canceled, canceled, true, false, canceled}, {context.Canceled, other, true, false, other},
+		{odd, nil, false, true, odd}, {odd, odd, false, true, odd}, {odd, canceled, false, true, canceled}, {odd, other, false, true, other},
+		{odd, errors.Join(odd, canceled), false, true, canceled},
+	} {
+		got := cutShort(c.cause, c.err)
+		if errors.Is(got, context.Canceled) != c.interrupted || errors.Is(got, odd) != c.panicked || !strings.Contains(got.Error(), c.says.Error()) {
+			t.Errorf("%v and %v: %v", c.cause, c.err, got)
 		}
 	}
 }

@@ -146,7 +146,7 @@ func (c *collector) inject(f system.Fault) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.faults[key(f)] = f
+	c.faults[f.Key()] = f
 	switch f.Kind {
 	case system.FaultKill, system.FaultStop, system.FaultReplace:
 		if c.server != nil {
@@ -158,8 +158,8 @@ func (c *collector) inject(f system.Fault) error {
 			c.resume = make(chan struct{})
 		}
 	case system.FaultErrors, system.FaultSlow:
-		c.hits[key(f)] = 0 // also of one like it that was healed before
-	case system.FaultIsolate, system.FaultRecreate:
+		c.hits[f.Key()] = 0 // also of one like it that was healed before
+	case system.FaultIsolate, system.FaultStarve, system.FaultRecreate, system.FaultPoison:
 	}
 	return nil
 }
@@ -167,11 +167,11 @@ func (c *collector) inject(f system.Fault) error {
 // heal ends a fault on the observer.
 func (c *collector) heal(ctx context.Context, f system.Fault) error {
 	c.mu.Lock()
-	if _, there := c.faults[key(f)]; !there {
+	if _, there := c.faults[f.Key()]; !there {
 		c.mu.Unlock()
 		return fmt.Errorf("heal %s: it was not injected", f)
 	}
-	delete(c.faults, key(f))
+	delete(c.faults, f.Key())
 	down, frozen := false, false
 	for _, left := range c.faults {
 		switch left.Kind {
@@ -198,7 +198,7 @@ func (c *collector) heal(ctx context.Context, f system.Fault) error {
 func (c *collector) disturbed(f system.Fault) int64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.hits[key(f)]
+	return c.hits[f.Key()]
 }
 
 func (c *collector) probe(ctx context.Context) (system.Reach, string) {

@@ -236,7 +236,9 @@ func (w *World) await(ctx context.Context, n *node, what string, ready func(ctx 
 
 // said is what a node printed last, also when the time is up.
 func (w *World) said(ctx context.Context, n *node) string {
-	return strings.TrimSpace(w.engine.Tail(context.WithoutCancel(ctx), n.ctr.GetContainerID(), 20))
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), saidDeadline)
+	defer cancel()
+	return strings.TrimSpace(w.engine.Tail(ctx, n.ctr.GetContainerID(), 20))
 }
 
 // awaitAnswer waits until a node answers a probe.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync/atomic"
+	"time"
 
 	"github.com/ratel-sim/ratel/system"
 )
@@ -22,7 +23,7 @@ func (w *World) starve(ctx context.Context, n *node, f system.Fault) error {
 	if !(f.Rate > 0 && f.Rate < 1) || f.Delay <= 0 {
 		return fmt.Errorf("a share of %v and a stall of %v, expected a share between 0 and 1 and a stall of more than 0", f.Rate, f.Delay)
 	}
-	if n.starved[key(f)] != nil {
+	if n.starved[f.Key()] != nil {
 		return nil
 	}
 	s := &starvation{ended: make(chan struct{})}
@@ -32,22 +33,29 @@ func (w *World) starve(ctx context.Context, n *node, f system.Fault) error {
 	s.turns.Add(1)
 	turns, end := context.WithCancel(w.logs.ctx)
 	s.end = end
-	n.starved[key(f)] = s
+	n.starved[f.Key()] = s
 	go w.turns(turns, n, f, s)
 	return nil
 }
 
-// turns goes on from a frozen turn until ctx ends. What it asks of the engine is not cut short: nobody would know whether
-// the container is frozen.
+// turnDeadline bounds how long the engine may take to freeze a container or to let it go on.
+const turnDeadline = 30 * time.Second
+
+// turns goes on from a frozen turn until ctx ends. What it asks of the engine is not cut short by that: nobody would know
+// whether the container is frozen.
 func (w *World) turns(ctx context.Context, n *node, f system.Fault, s *starvation) {
 	defer close(s.ended)
-	engine := w.logs.ctx
+	turn := func(do func(context.Context, *node, system.Fault) error) error {
+		limited, cancel := context.WithTimeout(w.logs.ctx, turnDeadline)
+		defer cancel()
+		return do(limited, n, f)
+	}
 	for {
 		if pause(ctx, f.Delay) != nil {
 			return
 		}
 		n.mu.Lock()
-		err := w.thaw(engine, n, f)
+		err := turn(w.thaw)
 		n.mu.Unlock()
 		w.mishap(ctx, n, err)
 		if pause(ctx, f.Turn()) != nil {
@@ -56,7 +64,7 @@ func (w *World) turns(ctx context.Context, n *node, f system.Fault, s *starvatio
 		err = nil
 		n.mu.Lock()
 		if n.ctr != nil && len(n.down) == 0 { // a process that is down has nothing to freeze; the next is on the same machine
-			if err = w.freeze(engine, n, f); err == nil {
+			if err = turn(w.freeze); err == nil {
 				s.turns.Add(1)
 			}
 		}
@@ -79,16 +87,16 @@ func (w *World) freeze(ctx context.Context, n *node, f system.Fault) error {
 			return err
 		}
 	}
-	n.frozen[key(f)] = true
+	n.frozen[f.Key()] = true
 	return nil
 }
 
 // thaw ends what freeze began, unless another fault keeps the container paused. The node's lock is held.
 func (w *World) thaw(ctx context.Context, n *node, f system.Fault) error {
-	if !n.frozen[key(f)] {
+	if !n.frozen[f.Key()] {
 		return nil // it was killed meanwhile, which ended the pause
 	}
-	delete(n.frozen, key(f))
+	delete(n.frozen, f.Key())
 	if len(n.frozen) > 0 {
 		return nil
 	}
@@ -98,8 +106,8 @@ func (w *World) thaw(ctx context.Context, n *node, f system.Fault) error {
 // feed ends the turns. The node's lock is not held: a turn may be waiting for it.
 func (w *World) feed(ctx context.Context, n *node, f system.Fault) error {
 	n.mu.Lock()
-	s := n.starved[key(f)]
-	delete(n.starved, key(f))
+	s := n.starved[f.Key()]
+	delete(n.starved, f.Key())
 	n.mu.Unlock()
 	if s == nil {
 		return errors.New("it was not injected")
@@ -110,7 +118,7 @@ func (w *World) feed(ctx context.Context, n *node, f system.Fault) error {
 	case <-ctx.Done():
 		return fmt.Errorf("its last turn did not end: %w", ctx.Err())
 	}
-	w.healed.Store(n.Name+key(f), s.turns.Load())
+	w.healed.Store(f.Key(), s.turns.Load())
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return w.thaw(ctx, n, f)

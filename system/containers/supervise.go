@@ -31,6 +31,7 @@ func (w *World) startAgain(ctx context.Context, n *node, code, tried, tries int)
 	if err := pause(ctx, restartPause); err != nil {
 		return fmt.Errorf("start %s again: %w", n.Name, err)
 	}
+	n.lost()
 	return w.start(ctx, n)
 }
 
@@ -69,8 +70,13 @@ func (w *World) nurse(n *node) {
 	}
 }
 
+// nurseDeadline bounds how long the engine may take each time that a broker is looked after, and started again.
+const nurseDeadline = time.Minute
+
 // nurseOnce looks after a broker once and tells whether it is still to be looked after, and whether it had exited.
 func (w *World) nurseOnce(ctx context.Context, n *node, tried int) (again, exited bool) {
+	ctx, cancel := context.WithTimeout(ctx, nurseDeadline)
+	defer cancel()
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if len(n.down) > 0 || n.ctr == nil {

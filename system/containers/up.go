@@ -28,6 +28,7 @@ func Up(ctx context.Context, name string, t system.Topology, opt Options) (*Stan
 	if err != nil {
 		return nil, err
 	}
+	w.stands = true
 	lock, err := lockStanding(w.cache)
 	if err != nil {
 		return nil, errors.Join(err, w.Close())

@@ -40,6 +40,7 @@ const (
 	portPatience    = 15 * time.Second // for a fixed port that somebody else has taken meanwhile
 	probeDeadline   = time.Second      // of one probe of one node
 	stopPatience    = 30 * time.Second // for a clean stop, before the engine kills
+	saidDeadline    = 5 * time.Second  // for what a node printed
 )
 
 // Options set the containers world up. The zero value decides by what the machine has.
@@ -90,6 +91,7 @@ type World struct {
 	images  struct{ kafka, role, mysql, s3 string }
 	network string // its name
 	joined  joined
+	stands  bool // it outlives this process
 	wall    *rt.Wall
 	broken  context.CancelCauseFunc
 
@@ -177,8 +179,14 @@ func (w *World) Can(kind system.FaultKind, r system.Role, aimed bool) error {
 	if aimed {
 		return errors.New("a fault on real servers cannot be aimed at a protocol event: it is seen only after it has happened; use the simulated world")
 	}
-	if r == system.RoleObserver && kind == system.FaultIsolate {
-		return errObserverIsolated
+	if r == system.RoleObserver {
+		switch kind {
+		case system.FaultIsolate:
+			return errObserverIsolated
+		case system.FaultStarve:
+			return fmt.Errorf("no fault %q on %s: it is a part of this process; make it slow, or pause it", kind, r)
+		case system.FaultKill, system.FaultStop, system.FaultReplace, system.FaultPause, system.FaultErrors, system.FaultSlow, system.FaultRecreate, system.FaultPoison:
+		}
 	}
 	storage := r == system.RoleMySQL || r == system.RoleS3
 	switch kind {
@@ -254,10 +262,29 @@ func (w *World) Drive(ctx context.Context, f func(ctx context.Context) error) (e
 			err = ctx.Err()
 		}
 	}
-	if cause := context.Cause(ctx); cause != nil && ctx.Err() != nil && !errors.Is(err, cause) {
-		err = errors.Join(cause, err)
+	if ctx.Err() != nil {
+		err = cutShort(context.Cause(ctx), err)
 	}
 	return err
+}
+
+// cutShort is the error of a run whose context has ended: because of an interrupt, or because a task has panicked. That
+// what was under way then was canceled is no interrupt.
+func cutShort(cause, err error) error {
+	switch {
+	case err == nil || cause == err: //nolint:errorlint // the same, not one within the other
+		return cause
+	case errors.Is(cause, context.Canceled):
+		if errors.Is(err, cause) {
+			return err
+		}
+		return errors.Join(cause, err)
+	case errors.Is(err, context.Canceled):
+		return fmt.Errorf("%w\nwhat was under way then: %v", cause, err) //nolint:errorlint // see above
+	case errors.Is(err, cause):
+		return err
+	}
+	return errors.Join(cause, err)
 }
 
 // claim marks the run as living, sweeps dead ones, and has this one watched, before anything is made.
@@ -314,7 +341,12 @@ func (w *World) cleanUp() error {
 		w.collector.close()
 		w.clients.close()
 	}
-	w.rejoins.Wait()
+	rejoined := make(chan struct{})
+	go func() { w.rejoins.Wait(); close(rejoined) }()
+	select {
+	case <-rejoined:
+	case <-ctx.Done(): // an engine that has locked up keeps nobody from saving what a run has found out
+	}
 	var err error
 	if !w.opt.Keep {
 		// The followers of the nodes' output end with the containers.

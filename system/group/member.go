@@ -27,6 +27,7 @@ type Member struct {
 	mu     sync.Mutex       // never held across a blocking call
 	id     port.GroupMember // of the last assignment, also when that is over: what is committed by it is fenced
 	joinAs string           // the member ID to join by; "" is as a new member
+	why    string           // why the last attempt to join failed; empty once one has not
 	lost   bool             // others may have been given what this member had: it can claim nothing
 	beat   *beating
 	// last and lastIn are the last assignment and its generation; sized is how many partitions it shared out
@@ -88,6 +89,13 @@ func (m *Member) ID() port.GroupMember {
 
 // Cooperative reports whether what is kept over a rebalance need not be given up before Join.
 func (m *Member) Cooperative() bool { return m.cfg.Assignor == CooperativeSticky }
+
+// Trouble is why the last attempt to join failed; empty if it did not. Join keeps on trying.
+func (m *Member) Trouble() string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.why
+}
 
 // Join joins the group's next generation and returns what the member has in it. owned is what the caller still holds;
 // with an assignor that is not cooperative it must have given everything up. Join retries while the coordinator is
@@ -175,7 +183,7 @@ func (m *Member) once(ctx context.Context, owned []int32) (Assignment, error) {
 	a.Partitions = slices.Compact(a.Partitions)
 	m.mu.Lock()
 	a.Lost = m.lost && m.lastIn != noGeneration
-	m.id, m.lost = id, false
+	m.id, m.lost, m.why = id, false, ""
 	m.last, m.lastIn, m.sized = slices.Clone(a.Partitions), reply.Generation, decodeSize(assigned.UserData, m.cfg.Topic)
 	m.mu.Unlock()
 	return a, nil
@@ -196,6 +204,7 @@ func (m *Member) request(owned []int32) port.JoinRequest {
 func (m *Member) failed(err error) (again bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.why = err.Error()
 	switch {
 	case errors.Is(err, port.ErrUnknownMember):
 		m.joinAs, m.lost = "", true

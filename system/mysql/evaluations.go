@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/ratel-sim/ratel/system/catalog"
@@ -135,8 +136,13 @@ func (c *Catalog) EvaluationsOf(ctx context.Context, alert, from, to int64) ([]p
 }
 
 // Undelivered implements [port.Evaluations].
-func (c *Catalog) Undelivered(ctx context.Context, limit int) ([]port.Evaluation, error) {
-	return c.evaluations(ctx, "undelivered evaluations", selectEvaluation+"WHERE due = TRUE ORDER BY window_end, alert_id LIMIT ?", max(limit, 0))
+func (c *Catalog) Undelivered(ctx context.Context, after port.Place, limit int) ([]port.Evaluation, error) {
+	if after == (port.Place{}) {
+		after.Window = math.MinInt64
+	}
+	return c.evaluations(ctx, "undelivered evaluations",
+		selectEvaluation+"WHERE due = TRUE AND window_end >= ? AND (window_end > ? OR alert_id > ?) ORDER BY window_end, alert_id LIMIT ?",
+		after.Window, after.Window, after.Alert, max(limit, 0))
 }
 
 // Delivered implements [port.Evaluations].

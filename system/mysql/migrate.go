@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strconv"
 	"time"
 
 	"github.com/go-sql-driver/mysql"
@@ -25,15 +26,20 @@ const (
 	migrationLockSeconds = 60
 	// migrationTimeout is how long the server may take for one statement of a migration.
 	migrationTimeout = 2 * time.Minute
+	// lockPatience is how long all migrations together may take before the server takes the lock away.
+	lockPatience = 8 * time.Hour
 )
 
-// Migrate runs the migrations that the schema lacks, in order. Running it again, or from several places at once, is fine.
+// Migrate runs the migrations that the schema lacks, in order. Running it again, or from several places at once, is fine; also
+// after one that was cut off in its middle, as MySQL commits each statement of a schema for itself: all can be repeated.
 func Migrate(ctx context.Context, dsn string) error {
 	cfg, err := parse(dsn)
 	if err != nil {
 		return err
 	}
 	cfg.ReadTimeout, cfg.WriteTimeout = migrationTimeout, migrationTimeout
+	// The connection that holds the lock says nothing while others migrate.
+	cfg.Params["wait_timeout"] = strconv.Itoa(int(lockPatience / time.Second))
 	db, err := open(cfg)
 	if err != nil {
 		return err

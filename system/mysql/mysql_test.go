@@ -88,7 +88,7 @@ func TestNobodyListens(t *testing.T) {
 	_, defineErr := c.Define(ctx, port.Definition{Team: 1, Kind: port.KindSLO, Name: "n"})
 	_, listErr := c.DefinitionsOf(ctx, 0)
 	_, _, recordErr := c.Record(ctx, port.Evaluation{Alert: 1})
-	_, dueErr := c.Undelivered(ctx, 1)
+	_, dueErr := c.Undelivered(ctx, port.Place{}, 1)
 	for what, err := range map[string]error{
 		"version": versionErr, "create team": teamErr, "delete": c.DeleteDataset(ctx, 1), "define": defineErr, "list": listErr,
 		"advance": c.Advance(ctx, port.Advance{Consumer: "c", Topic: "t"}), "record": recordErr, "due": dueErr,

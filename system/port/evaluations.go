@@ -31,6 +31,18 @@ type Evaluation struct {
 	Delivered time.Time
 }
 
+// Place is where an evaluation is among those of all alerts, in the order of windows and of one window by alert. The zero
+// place is before all.
+type Place struct{ Window, Alert int64 }
+
+// Place is e's.
+func (e *Evaluation) Place() Place { return Place{e.Window, e.Alert} }
+
+// Before says whether p comes before o, which is an evaluation's.
+func (p Place) Before(o Place) bool {
+	return p == (Place{}) || p.Window < o.Window || p.Window == o.Window && p.Alert < o.Alert
+}
+
 // Evaluations is the part of the metadata store that makes alerting effective once per window. Each operation is one
 // transaction and can be repeated when its outcome is unknown. Epochs are not negative.
 type Evaluations interface {
@@ -49,8 +61,8 @@ type Evaluations interface {
 	// gone.
 	EvaluationsOf(ctx context.Context, alert, from, to int64) ([]Evaluation, error)
 	// Undelivered lists evaluations that fire or resolve and are not delivered, oldest window first and of one window by
-	// alert, at most limit.
-	Undelivered(ctx context.Context, limit int) ([]Evaluation, error)
+	// alert, those after a place in that order, at most limit.
+	Undelivered(ctx context.Context, after Place, limit int) ([]Evaluation, error)
 	// Delivered marks one as delivered; nil if it is already, and the time stays. The zero time is refused. ErrNotFound if it was never recorded, or
 	// its alert is deleted.
 	Delivered(ctx context.Context, alert, window int64, at time.Time) error

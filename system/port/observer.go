@@ -7,6 +7,7 @@ import "context"
 type Observer interface {
 	// Observe hands over a batch of wide events in the form of the batch API (a JSON array of objects with time,
 	// samplerate and data) for one dataset, which is the role's name. It blocks until the observer has answered or ctx ends.
-	// An error that matches [ErrRefused] says that nothing of it was taken; after any other, something may have been.
+	// An error that matches [ErrRefused] says that nothing of it was taken, a [*telemetry.PartlyTakenError] how much of it;
+	// after any other, something may have been.
 	Observe(ctx context.Context, dataset string, batch []byte) error
 }

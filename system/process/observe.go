@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/ratel-sim/ratel/system/port"
+	"github.com/ratel-sim/ratel/system/telemetry"
 )
 
 // maxObserverAnswer bounds what is read of an observer's answer: a status for each event of a batch.
@@ -98,7 +99,7 @@ func taken(body []byte) error {
 		}
 	}
 	if missed > 0 {
-		return fmt.Errorf("observe: %d of %d events were not taken: %s", missed, len(statuses), why)
+		return fmt.Errorf("observe: %w", &telemetry.PartlyTakenError{Taken: len(statuses) - missed, Of: len(statuses), Why: why})
 	}
 	return nil
 }

@@ -108,7 +108,8 @@ func Run(ctx context.Context, cfg Config, bugs planted.Set, log *slog.Logger) er
 	endCtx, cancel := n.WithTimeout(context.WithoutCancel(ctx), lastRequests)
 	defer cancel()
 	serveErr := served.end(endCtx)
-	ports.Telemetry.End(endCtx)
+	// A connection that was dialled ahead and never used can take all of that time: the last words have their own.
+	ports.Telemetry.End(context.WithoutCancel(ctx))
 	log.Info("ended", "error", errors.Join(runErr, serveErr))
 	return errors.Join(runErr, serveErr)
 }

@@ -3,7 +3,6 @@ package process
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -37,10 +36,8 @@ func (w *webhooks) Deliver(ctx context.Context, url, key string, body []byte) er
 	req.Header.Set("Idempotency-Key", key)
 	res, err := w.client.Do(req)
 	if err != nil {
-		var op *net.OpError
-		if errors.As(err, &op) && op.Op == "dial" { // no connection was made, so nothing was sent
-			return fmt.Errorf("deliver to %s: %w: %w", url, port.ErrRefused, err)
-		}
+		// Also when no connection could be made: the client repeats what has such a key when a kept one breaks, so there
+		// may have been another before.
 		return fmt.Errorf("deliver to %s: %w", url, err)
 	}
 	defer res.Body.Close()

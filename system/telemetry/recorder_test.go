@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -185,6 +186,19 @@ func TestWhatTheObserverDoesNotTakeIsGivenUp(t *testing.T) {
 	r.ship(t.Context(), time.Second)
 	if got := r.Totals(); o.calls != 1 || got != (Totals{Failed: 1}) {
 		t.Errorf("%d calls, totals %+v", o.calls, got)
+	}
+}
+
+func TestWhatTheObserverTakesInPart(t *testing.T) {
+	t.Parallel()
+	o := &observer{t: t, err: fmt.Errorf("observe: %w", &PartlyTakenError{Taken: 1, Of: 3, Why: "slow down"})}
+	r := recorder(t, o, nil)
+	for range 3 {
+		r.Record("odd", 1)
+	}
+	r.ship(t.Context(), time.Second)
+	if got := r.Totals(); got != (Totals{Sent: 1, Failed: 2}) {
+		t.Errorf("totals %+v", got)
 	}
 }
 

@@ -2,6 +2,8 @@ package telemetry
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -11,6 +13,17 @@ import (
 
 // farewell bounds how long the end of a role waits for the observer to take its last words.
 const farewell = 500 * time.Millisecond
+
+// PartlyTakenError is an observer's that has answered for each event of a batch and has taken some.
+type PartlyTakenError struct {
+	Taken, Of int
+	Why       string // what was said of the last that was not taken
+}
+
+// Error implements error.
+func (e *PartlyTakenError) Error() string {
+	return fmt.Sprintf("%d of %d events were not taken: %s", e.Of-e.Taken, e.Of, e.Why)
+}
 
 // Start begins to tick and to send. Both are tasks of the role's process and end with it.
 func (t *Recorder) Start() {
@@ -99,7 +112,12 @@ func (t *Recorder) ship(ctx context.Context, patience time.Duration) {
 		}
 		t.pending, t.count = batch, t.count+n
 	default:
-		t.totals.Failed += int64(n)
+		taken := 0
+		if part, ok := errors.AsType[*PartlyTakenError](err); ok && part.Of == n {
+			taken = part.Taken
+		}
+		t.totals.Sent += int64(taken)
+		t.totals.Failed += int64(n - taken)
 	}
 }
 

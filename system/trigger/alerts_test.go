@@ -83,6 +83,63 @@ func TestReceivers(t *testing.T) {
 	})
 }
 
+// TestANewLeaderKnowsWhomToTell: one that has not read the definitions yet reads the receiver that an alert names by its ID.
+func TestANewLeaderKnowsWhomToTell(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, w *world) {
+		w.value = w.high(1)
+		w.down["http://receiver/b"] = true
+		w.define(port.KindRecipient, "r", json.RawMessage(`{"type":"webhook","target":"http://receiver/b"}`))
+		w.defineTrigger(func(t *definition.Trigger) { t.Recipients = []definition.Recipient{{ID: "1"}, {ID: "99"}} })
+		a := w.start("trigger1")
+		w.until(70 * time.Second)
+		w.set(func() { w.listless = true })
+		a.cancel()
+		w.start("trigger2")
+		w.until(90 * time.Second)
+		if n := len(w.announced(port.EventAlertDelivered)); n != 0 {
+			t.Errorf("%d alerts are said to be delivered to a receiver that is down", n)
+		}
+		w.set(func() { w.down["http://receiver/b"] = false })
+		w.until(115 * time.Second)
+		if n := len(w.announced(port.EventAlertDelivered)); n != 1 || len(w.delivered) != 1 {
+			t.Errorf("%d alerts are said to be delivered; %v", n, w.delivered)
+		}
+	})
+}
+
+// TestWhoIsGoneForGood: however much waits for one that nobody answers at, others get what is theirs.
+func TestWhoIsGoneForGood(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, w *world) {
+		w.down["http://dead"] = true
+		dead := w.defineTrigger(func(t *definition.Trigger) {
+			t.Disabled, t.Recipients = true, []definition.Recipient{{Type: "webhook", Target: "http://dead"}}
+		})
+		well := w.defineTrigger(func(t *definition.Trigger) { t.Disabled = true })
+		wait := func(alert int64, at time.Time) {
+			w.evals = append(w.evals, port.Evaluation{Alert: alert, Window: at.UnixNano(), At: at, Fires: true, Triggered: true, Notice: json.RawMessage(`{}`)})
+		}
+		for i := range 2500 { // more than are listed at once, and older than the other's
+			wait(dead, w.begin.Add(time.Duration(i-3000)*time.Minute))
+		}
+		wait(well, w.begin)
+		k := w.start("trigger1")
+		w.until(30 * time.Second)
+		if len(w.delivered) != 1 || w.delivered[0].url != "http://receiver/a" {
+			t.Errorf("%v", w.delivered)
+		}
+		if n := k.Status().Undelivered; n < 1 || n > 100 {
+			t.Errorf("%d are on their way to one that is gone", n)
+		}
+		w.set(func() { w.down["http://dead"] = false })
+		w.until(10 * time.Minute)
+		if len(w.delivered) != 2501 || k.Status().Undelivered != 0 {
+			t.Errorf("%d delivered", len(w.delivered))
+		}
+	})
+}
+
 // TestBurnAlerts: they are judged by the counts, once everything is counted that the log had.
 func TestBurnAlerts(t *testing.T) {
 	t.Parallel()

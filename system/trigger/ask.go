@@ -28,6 +28,8 @@ func (t *term) findTrigger(ctx context.Context, r *rule, window int64) (finding,
 		return finding{}, fmt.Errorf("%w: the query node answers %d: %s", errNotFresh, answer.Code, answer.Error)
 	case answer.Code != http.StatusOK:
 		return finding{}, fmt.Errorf("%w: the query node answers %d: %s", errHopeless, answer.Code, answer.Error)
+	case answer.Result != nil && answer.Result.Truncated:
+		return finding{}, fmt.Errorf("%w: it has more groups than there can be in an answer", errHopeless)
 	case !answer.Complete:
 		return finding{}, fmt.Errorf("%w: the answer is not complete: %s", errNotFresh, firstMissing(&answer))
 	case answer.FreshTo < window:

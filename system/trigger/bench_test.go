@@ -78,7 +78,9 @@ func (s *fastStore) Lead(context.Context, int64, string) error { return nil }
 func (s *fastStore) LastEvaluation(context.Context, int64) (port.Evaluation, error) {
 	return port.Evaluation{}, port.ErrNotFound
 }
-func (s *fastStore) Undelivered(context.Context, int) ([]port.Evaluation, error) { return nil, nil }
+func (s *fastStore) Undelivered(context.Context, port.Place, int) ([]port.Evaluation, error) {
+	return nil, nil
+}
 func (s *fastStore) Record(_ context.Context, e port.Evaluation) (port.Evaluation, bool, error) {
 	if n := s.recorded.Add(1); n >= s.enough {
 		s.done.Complete(struct{}{}, nil)

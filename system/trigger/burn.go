@@ -27,6 +27,7 @@ const (
 type counted struct {
 	slo   int64
 	since int64 // Unix seconds
+	until int64 // likewise
 	whole time.Time
 	rows  []port.SLOCount // ascending by minute
 }
@@ -87,12 +88,12 @@ func burnWindow(b *definition.BurnAlert) time.Duration {
 // rows are an SLO's counts of minutes from since on and before end. What is older than recentCounts is not read each time.
 func (w *Worker) rows(ctx context.Context, c *counted, slo, since int64, end time.Time) ([]port.SLOCount, error) {
 	now := w.r.Now()
-	if c.slo != slo || since < c.since || now.Sub(c.whole) >= recountEvery {
+	if c.slo != slo || since < c.since || now.Sub(c.whole) >= recountEvery || end.Add(-recentCounts).Unix() > c.until {
 		rows, err := w.ports.Counts.SLOCounts(ctx, slo, since, end.Unix())
 		if err != nil {
 			return nil, err
 		}
-		*c = counted{slo: slo, since: since, whole: now, rows: rows}
+		*c = counted{slo: slo, since: since, until: end.Unix(), whole: now, rows: rows}
 		return c.rows, nil
 	}
 	from := end.Add(-recentCounts).Unix()
@@ -104,7 +105,7 @@ func (w *Worker) rows(ctx context.Context, c *counted, slo, since int64, end tim
 	for len(kept) > 0 && kept[len(kept)-1].Minute >= from {
 		kept = kept[:len(kept)-1]
 	}
-	c.rows = append(kept, rows...)
+	c.rows, c.until = append(kept, rows...), end.Unix()
 	return c.rows, nil
 }
 

@@ -17,9 +17,11 @@ const (
 	deliverTimeout = 5 * time.Second
 	// maxBackOff is how many times DeliverEvery the pause grows to.
 	maxBackOff = 4
-	// maxListed bounds what is taken over at once, and maxDeliveries what is kept in memory: the metadata store has all.
+	// maxListed bounds what is taken over at once; maxDeliveries what is kept in memory, and maxOfAlert what of that is one
+	// alert's, whose receivers may be gone for good: the metadata store has all, which is gone through again and again.
 	maxListed     = 1000
 	maxDeliveries = 10_000
+	maxOfAlert    = 100
 	// crowdPause is before one is tried again whose target has enough attempts under way.
 	crowdPause = 100 * time.Millisecond
 )
@@ -44,30 +46,34 @@ func (t *term) deliver(e port.Evaluation) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	at := place{e.Alert, e.Window}
-	if t.deliveries[at] != nil || t.finished[at] || len(t.deliveries) >= maxDeliveries {
+	if t.deliveries[at] != nil || t.finished[at] || len(t.deliveries) >= maxDeliveries || t.under[e.Alert] >= maxOfAlert {
 		return
 	}
 	d := &delivery{place: at, key: key(&e), body: e.Notice, done: map[string]bool{}}
 	t.deliveries[at] = d
+	t.under[e.Alert]++
 	t.post.put(t.w.r.Now(), d)
 }
 
-// takeOver puts on its way what is not delivered, whoever has found it.
+// takeOver puts on its way what is not delivered, whoever has found it: a part of it at a time, and then from the oldest again.
 func (t *term) takeOver(ctx context.Context) error {
 	w := t.w
-	for {
+	for after := (port.Place{}); ; {
 		t.mu.Lock()
 		clear(t.finished)
 		t.mu.Unlock()
 		var list []port.Evaluation
 		if err := w.store(ctx, func(ctx context.Context) (err error) {
-			list, err = w.ports.Evaluations.Undelivered(ctx, maxListed)
+			list, err = w.ports.Evaluations.Undelivered(ctx, after, maxListed)
 			return err
 		}); err != nil {
 			return over(ctx, fmt.Errorf("list what is not delivered: %w", err))
 		}
 		for i := range list {
 			t.deliver(list[i])
+		}
+		if after = (port.Place{}); len(list) >= maxListed {
+			after = list[len(list)-1].Place()
 		}
 		if w.r.Sleep(ctx, w.cfg.DeliverEvery) != nil {
 			return nil //nolint:nilerr // the term, or the worker, is over
@@ -170,9 +176,9 @@ func (t *term) sendTo(ctx context.Context, d *delivery, url string) (again time.
 	defer t.mu.Unlock()
 	to.trying--
 	if err == nil {
-		delete(t.targets, url)
-		if to.trying > 0 {
-			t.targets[url] = &target{trying: to.trying}
+		to.failures, to.until = 0, time.Time{}
+		if to.trying == 0 {
+			delete(t.targets, url)
 		}
 		return time.Time{}, nil
 	}
@@ -186,6 +192,9 @@ func (t *term) forget(at place) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	delete(t.deliveries, at)
+	if t.under[at.alert]--; t.under[at.alert] == 0 {
+		delete(t.under, at.alert)
+	}
 	t.finished[at] = true
 }
 
@@ -214,9 +223,9 @@ func (t *term) urls(ctx context.Context, id int64) ([]string, error) {
 			if err != nil {
 				continue
 			}
-			t.mu.Lock()
-			r = t.recipients[n]
-			t.mu.Unlock()
+			if r, err = t.recipient(ctx, n); err != nil {
+				return nil, err
+			}
 		}
 		if r.Type == "webhook" && r.Target != "" && !seen[r.Target] {
 			seen[r.Target] = true
@@ -224,4 +233,25 @@ func (t *term) urls(ctx context.Context, id int64) ([]string, error) {
 		}
 	}
 	return urls, nil
+}
+
+// recipient is a receiver that is known by its ID, and nobody if it is gone. A new leader may be asked before it has read the
+// definitions.
+func (t *term) recipient(ctx context.Context, id int64) (r definition.Recipient, err error) {
+	t.mu.Lock()
+	r, known := t.recipients[id]
+	t.mu.Unlock()
+	if known {
+		return r, nil
+	}
+	d, err := t.w.ports.Definitions.Definition(ctx, id)
+	switch {
+	case errors.Is(err, port.ErrNotFound):
+		return r, nil
+	case err != nil:
+		return r, err
+	case d.Kind == port.KindRecipient:
+		_ = json.Unmarshal(d.Body, &r)
+	}
+	return r, nil
 }

@@ -151,9 +151,15 @@ func (t *term) record(ctx context.Context, a *alert, r *rule, window int64, foun
 		if r.burn != nil {
 			n.SLO = r.burn.SLO.ID
 		}
-		var err error
-		if e.Notice, err = n.encode(); err != nil {
-			return 0, fmt.Errorf("write the notice of %s: %w", key(&e), err)
+		for {
+			var err error
+			if e.Notice, err = n.encode(); err != nil {
+				return 0, fmt.Errorf("write the notice of %s: %w", key(&e), err)
+			}
+			if len(e.Notice) <= port.MaxBodyBytes || len(n.Groups) == 0 {
+				break
+			}
+			n.Groups = n.Groups[:len(n.Groups)/2] // the worst come first
 		}
 	}
 	stored, recorded, err := t.store(ctx, e)

@@ -44,8 +44,10 @@ type world struct {
 	by        string
 	lose      int  // answers of Record that will be lost, with their effect
 	away      bool // the metadata store
+	listless  bool // it cannot list definitions
 	value     func(at time.Time) float64
 	groups    func(at time.Time) []exec.Row
+	columns   int                              // by which they are broken down, if not by one
 	lag       func(at time.Time) time.Duration // by which data are behind
 	partial   bool
 	code      int
@@ -274,6 +276,13 @@ func (p peers) Call(ctx context.Context, node, service string, request []byte) (
 	}
 	if w.groups != nil {
 		a.Result.Columns = []string{"service", "COUNT"}
+		if w.columns > 0 {
+			a.Result.Columns = nil
+			for i := range w.columns {
+				a.Result.Columns = append(a.Result.Columns, fmt.Sprintf("column %d", i))
+			}
+			a.Result.Columns = append(a.Result.Columns, "COUNT")
+		}
 		a.Result.Rows = w.groups(end)
 	} else {
 		v := 0.0
@@ -329,6 +338,9 @@ func (s store) DefinitionsOf(ctx context.Context, _ int64, kinds ...port.Definit
 		return nil, err
 	}
 	defer s.mu.Unlock()
+	if s.listless {
+		return nil, fmt.Errorf("a timeout: %w", port.ErrUnknown)
+	}
 	var list []port.Definition
 	for _, d := range s.defs {
 		if d.ID != 0 && slices.Contains(kinds, d.Kind) {
@@ -422,18 +434,20 @@ func (s store) EvaluationsOf(ctx context.Context, alert, from, to int64) ([]port
 	return list, nil
 }
 
-func (s store) Undelivered(ctx context.Context, limit int) ([]port.Evaluation, error) {
+func (s store) Undelivered(ctx context.Context, after port.Place, limit int) ([]port.Evaluation, error) {
 	if err := s.reach(ctx); err != nil {
 		return nil, err
 	}
 	defer s.mu.Unlock()
 	var list []port.Evaluation
 	for _, e := range s.evals {
-		if (e.Fires || e.Resolves) && e.Delivered.IsZero() && s.defs[e.Alert-1].ID != 0 {
+		if (e.Fires || e.Resolves) && e.Delivered.IsZero() && after.Before(e.Place()) && s.defs[e.Alert-1].ID != 0 {
 			list = append(list, e)
 		}
 	}
-	slices.SortStableFunc(list, func(a, b port.Evaluation) int { return cmp.Compare(a.Window, b.Window) })
+	slices.SortFunc(list, func(a, b port.Evaluation) int {
+		return cmp.Or(cmp.Compare(a.Window, b.Window), cmp.Compare(a.Alert, b.Alert))
+	})
 	return list[:min(len(list), limit)], nil
 }
 

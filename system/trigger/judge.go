@@ -51,9 +51,9 @@ func quiet(t definition.Threshold) float64 {
 	case !exceeds(t, t.Value):
 		return t.Value
 	case t.Op == ">=":
-		return math.Nextafter(t.Value, math.Inf(-1))
+		return max(math.Nextafter(t.Value, math.Inf(-1)), -math.MaxFloat64)
 	}
-	return math.Nextafter(t.Value, math.Inf(1))
+	return min(math.Nextafter(t.Value, math.Inf(1)), math.MaxFloat64)
 }
 
 // group is a group of a result that exceeds the threshold.

@@ -30,6 +30,7 @@ type term struct {
 	objectives map[int64]definition.SLO
 	recipients map[int64]definition.Recipient // a team's, by the definition's ID
 	deliveries map[place]*delivery            // what is not delivered yet
+	under      map[int64]int                  // by alert: how many of those
 	finished   map[place]bool                 // what was delivered since the last time that was listed
 	targets    map[string]*target             // by URL
 	goal       *goal
@@ -77,7 +78,7 @@ func newTerm(w *Worker, held *lock.Held) *term {
 	return &term{
 		w: w, held: held, due: newAgenda[turn](w.r), post: newAgenda[*delivery](w.r),
 		alerts: map[int64]*alert{}, objectives: map[int64]definition.SLO{}, recipients: map[int64]definition.Recipient{},
-		deliveries: map[place]*delivery{}, finished: map[place]bool{}, targets: map[string]*target{},
+		deliveries: map[place]*delivery{}, under: map[int64]int{}, finished: map[place]bool{}, targets: map[string]*target{},
 	}
 }
 
@@ -99,7 +100,7 @@ func (t *term) run(ctx context.Context) error {
 	if err := w.store(ctx, func(ctx context.Context) error { return w.ports.Evaluations.Lead(ctx, t.held.Epoch, w.name) }); err != nil {
 		return over(ctx, fmt.Errorf("lead: %w", err))
 	}
-	group, inner := rt.NewGroup(w.r, ctx)
+	group, _ := rt.NewGroup(w.r, ctx)
 	group.Go("read definitions", t.refresh)
 	group.Go("schedule evaluations", t.due.run)
 	group.Go("schedule deliveries", t.post.run)
@@ -108,7 +109,7 @@ func (t *term) run(ctx context.Context) error {
 		group.Go("evaluate "+strconv.Itoa(i), t.evaluator)
 		group.Go("deliver "+strconv.Itoa(i), t.deliverer)
 	}
-	return over(inner, group.Wait(context.WithoutCancel(ctx)))
+	return over(ctx, group.Wait(context.WithoutCancel(ctx)))
 }
 
 // over is err, unless it only says that the term was ended from outside.

@@ -4,7 +4,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -205,6 +207,36 @@ func TestGroups(t *testing.T) {
 		}
 		if !strings.Contains(string(w.requests[0].Spec), `"orders":[{"op":"COUNT","order":"ascending"}]`) {
 			t.Errorf("%s", w.requests[0].Spec)
+		}
+	})
+}
+
+// TestNothingEndsALeader: a threshold that every number exceeds has a quiet value, and a notice that would be too large names
+// fewer groups.
+func TestNothingEndsALeader(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, w *world) {
+		long := event.StringValue(strings.Repeat("<", 200))
+		w.groups = func(at time.Time) []exec.Row {
+			if at.Sub(w.begin) > 90*time.Second {
+				return []exec.Row{{Group: make([]event.Value, 60), Values: []exec.Cell{{}}}}
+			}
+			var rows []exec.Row
+			for i := range 20 {
+				rows = append(rows, exec.Row{Group: slices.Repeat([]event.Value{long}, 60), Values: []exec.Cell{{Value: event.IntValue(int64(20 - i))}}})
+			}
+			return rows
+		}
+		w.columns = 60
+		id := w.defineTrigger(func(t *definition.Trigger) { t.Threshold = definition.Threshold{Op: "<=", Value: math.MaxFloat64} })
+		k := w.start("trigger1")
+		w.until(3*time.Minute + 30*time.Second)
+		list := w.of(id, 1, 3)
+		if !list[0].Fires || !list[1].Resolves || list[1].Value != math.MaxFloat64 || !k.Status().Leading || len(w.delivered) != 2 {
+			t.Errorf("%s\n%+v", w.say(list), k.Status())
+		}
+		if n := strings.Count(w.delivered[0].body, `"value":`); len(w.delivered[0].body) > port.MaxBodyBytes || n < 5 {
+			t.Errorf("%d bytes, %d values", len(w.delivered[0].body), n)
 		}
 	})
 }

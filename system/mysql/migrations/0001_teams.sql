@@ -1,5 +1,5 @@
 -- +goose Up
-CREATE TABLE teams (
+CREATE TABLE IF NOT EXISTS teams (
     id                        BIGINT       NOT NULL AUTO_INCREMENT PRIMARY KEY,
     name                      VARCHAR(255) NOT NULL,
     events_per_second         DOUBLE       NOT NULL DEFAULT 0,
@@ -10,7 +10,7 @@ CREATE TABLE teams (
 ) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
 -- A key is kept as its SHA-256, so that who reads the table cannot use it.
-CREATE TABLE api_keys (
+CREATE TABLE IF NOT EXISTS api_keys (
     key_hash BINARY(32)  NOT NULL PRIMARY KEY,
     team_id  BIGINT      NOT NULL,
     created  DATETIME(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6),
@@ -18,5 +18,5 @@ CREATE TABLE api_keys (
 ) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
 -- +goose Down
-DROP TABLE api_keys;
-DROP TABLE teams;
+DROP TABLE IF EXISTS api_keys;
+DROP TABLE IF EXISTS teams;

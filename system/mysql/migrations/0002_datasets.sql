@@ -1,6 +1,6 @@
 -- +goose Up
 -- An ID is never given twice: what is in the log and in segments under the ID of a deleted dataset stays dead.
-CREATE TABLE datasets (
+CREATE TABLE IF NOT EXISTS datasets (
     id                BIGINT         NOT NULL AUTO_INCREMENT PRIMARY KEY,
     team_id           BIGINT         NOT NULL,
     name              VARCHAR(255)   NOT NULL,
@@ -14,4 +14,4 @@ CREATE TABLE datasets (
 ) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
 -- +goose Down
-DROP TABLE datasets;
+DROP TABLE IF EXISTS datasets;

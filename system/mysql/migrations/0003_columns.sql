@@ -1,5 +1,5 @@
 -- +goose Up
-CREATE TABLE dataset_columns (
+CREATE TABLE IF NOT EXISTS dataset_columns (
     dataset_id BIGINT           NOT NULL,
     name       VARBINARY(1000)  NOT NULL,
     types      TINYINT UNSIGNED NOT NULL,
@@ -8,4 +8,4 @@ CREATE TABLE dataset_columns (
 ) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
 -- +goose Down
-DROP TABLE dataset_columns;
+DROP TABLE IF EXISTS dataset_columns;

@@ -1,7 +1,7 @@
 -- +goose Up
 -- scope is dataset_id, and 0 instead of null: names are unique also among what belongs to the whole team. An ID is never
 -- given twice. The body is kept byte for byte, which a JSON column would not do.
-CREATE TABLE definitions (
+CREATE TABLE IF NOT EXISTS definitions (
     id         BIGINT         NOT NULL AUTO_INCREMENT PRIMARY KEY,
     team_id    BIGINT         NOT NULL,
     dataset_id BIGINT         NULL,
@@ -19,4 +19,4 @@ CREATE TABLE definitions (
 ) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
 -- +goose Down
-DROP TABLE definitions;
+DROP TABLE IF EXISTS definitions;

@@ -1,6 +1,6 @@
 -- +goose Up
 -- How many events of a minute of event time (its start, as Unix time in seconds) were good, of how many.
-CREATE TABLE slo_counts (
+CREATE TABLE IF NOT EXISTS slo_counts (
     slo_id BIGINT NOT NULL,
     minute BIGINT NOT NULL,
     good   BIGINT NOT NULL,
@@ -10,7 +10,7 @@ CREATE TABLE slo_counts (
 ) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
 -- How far a partition is counted. It moves in the transaction that adds the counts.
-CREATE TABLE count_progress (
+CREATE TABLE IF NOT EXISTS count_progress (
     consumer     VARBINARY(64)  NOT NULL,
     topic        VARBINARY(249) NOT NULL,
     partition_id INT            NOT NULL,
@@ -21,5 +21,5 @@ CREATE TABLE count_progress (
 ) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
 -- +goose Down
-DROP TABLE count_progress;
-DROP TABLE slo_counts;
+DROP TABLE IF EXISTS count_progress;
+DROP TABLE IF EXISTS slo_counts;

@@ -1,15 +1,15 @@
 -- +goose Up
 -- The highest fencing epoch that a leader has shown: one row, which every evaluation locks before it is written.
-CREATE TABLE leader_epoch (
+CREATE TABLE IF NOT EXISTS leader_epoch (
     id    TINYINT        NOT NULL PRIMARY KEY,
     epoch BIGINT         NOT NULL,
     node  VARBINARY(255) NOT NULL
 ) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
-INSERT INTO leader_epoch (id, epoch, node) VALUES (1, 0, '');
+INSERT IGNORE INTO leader_epoch (id, epoch, node) VALUES (1, 0, '');
 
 -- One row per alert and window at most. Times and windows are Unix time in nanoseconds. due: it is to be sent and was not
 -- delivered yet.
-CREATE TABLE evaluations (
+CREATE TABLE IF NOT EXISTS evaluations (
     alert_id   BIGINT         NOT NULL,
     window_end BIGINT         NOT NULL,
     epoch      BIGINT         NOT NULL,
@@ -29,5 +29,5 @@ CREATE TABLE evaluations (
 ) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
 -- +goose Down
-DROP TABLE evaluations;
-DROP TABLE leader_epoch;
+DROP TABLE IF EXISTS evaluations;
+DROP TABLE IF EXISTS leader_epoch;

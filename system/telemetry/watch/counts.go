@@ -75,9 +75,9 @@ func (w *evaluations) EvaluationsOf(ctx context.Context, alert int64, from int64
 	return a, err
 }
 
-func (w *evaluations) Undelivered(ctx context.Context, limit int) ([]port.Evaluation, error) {
+func (w *evaluations) Undelivered(ctx context.Context, after port.Place, limit int) ([]port.Evaluation, error) {
 	op := w.m.begin()
-	a, err := w.in.Undelivered(ctx, limit)
+	a, err := w.in.Undelivered(ctx, after, limit)
 	w.m.end(ctx, op, err)
 	return a, err
 }
