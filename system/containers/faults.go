@@ -68,7 +68,11 @@ func (w *World) Inject(ctx context.Context, f system.Fault) error {
 		}
 		return nil
 	case system.FaultPause:
-		return docker.Explain(what, w.freeze(ctx, n, f))
+		if err := w.freeze(ctx, n, f); err != nil {
+			return docker.Explain(what, err)
+		}
+		n.paused[f.Key()] = true
+		return nil
 	case system.FaultStarve:
 		return docker.Explain(what, w.starve(ctx, n, f))
 	case system.FaultIsolate:
@@ -139,6 +143,10 @@ func (w *World) Heal(ctx context.Context, f system.Fault) error {
 		}
 		return w.revive(ctx, n)
 	case system.FaultPause:
+		if !n.paused[f.Key()] {
+			return fmt.Errorf("%s: it was not injected", what)
+		}
+		delete(n.paused, f.Key())
 		return docker.Explain(what, w.thaw(ctx, n, f))
 	case system.FaultIsolate:
 		return docker.Explain(what, w.rejoin(ctx, n, f))

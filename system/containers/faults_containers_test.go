@@ -364,6 +364,25 @@ func overlap(t *testing.T, b *bench) {
 		t.Errorf("it runs although another fault keeps it down: %s %s", reach, detail)
 	}
 	b.heal(t, stop)
+	b.reaches(t, "shepherd2", system.Answers)
+	// Two of a plan that do the same are each healed for themselves.
+	for kind, down := range map[system.FaultKind]system.Reach{system.FaultKill: system.Refuses, system.FaultPause: system.Silent} {
+		one, two := system.Fault{ID: "one", Kind: kind, Node: "shepherd2"}, system.Fault{ID: "two", Kind: kind, Node: "shepherd2"}
+		b.inject(t, one)
+		b.inject(t, two)
+		b.heal(t, one)
+		if reach, detail := b.Probe(b.ctx, "shepherd2"); reach != down {
+			t.Errorf("after one %s of two is healed: %s %s", kind, reach, detail)
+		}
+		b.heal(t, two)
+		b.reaches(t, "shepherd2", system.Answers)
+	}
+	// A pause ends with its process, whoever starts it again.
+	pause := system.Fault{Kind: system.FaultPause, Node: "shepherd2"}
+	b.inject(t, pause)
+	b.inject(t, kill)
+	b.heal(t, kill)
+	b.heal(t, pause)
 }
 
 // loseZone kills and starts again everything in a zone at the same time.

@@ -67,7 +67,8 @@ type node struct {
 	ctr         *tc.DockerContainer // nil: none exists
 	incarnation int                 // how many containers there have been
 	down        map[string]bool     // faults by which it must not run
-	frozen      map[string]bool     // faults by which it is paused
+	paused      map[string]bool     // pauses that are to be healed
+	frozen      map[string]bool     // faults by which its process is frozen now
 	starved     map[string]*starvation
 	cuts        map[string]*isolation
 	front       *node // the proxy through which roles reach MySQL and S3; nil for other nodes
@@ -127,7 +128,7 @@ func (w *World) plan(t system.Topology, subnet netip.Prefix) error {
 		}
 		n.ip = ip
 		n.down, n.frozen, n.cuts, n.degraded = map[string]bool{}, map[string]bool{}, map[string]*isolation{}, map[string]degradation{}
-		n.starved = map[string]*starvation{}
+		n.starved, n.paused = map[string]*starvation{}, map[string]bool{}
 		if n.hostPort, err = w.ports.Take(); err == nil && n.Role == system.RoleShepherd {
 			n.hostGRPC, err = w.ports.Take()
 		}
