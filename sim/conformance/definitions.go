@@ -308,6 +308,13 @@ func definitionsListed(ctx context.Context, e *CatalogEnv) error {
 			return err
 		}
 	}
+	for _, kinds := range [][]port.DefinitionKind{nil, {port.KindSLO, port.KindMarker}} {
+		wide, err := e.B.DefinitionsOf(ctx, port.OfTeams, kinds...)
+		wide = slices.DeleteFunc(wide, func(d port.Definition) bool { return d.Team != ds.Team && d.Dataset == 0 }) // other rows'
+		if err := errors.Join(err, alike("of no dataset", wide, all[5:])); err != nil {
+			return err
+		}
+	}
 	_, missing := e.B.DefinitionsOf(ctx, 1<<40)
 	if err := errors.Join(certainly("of a dataset that never was", missing, port.ErrNotFound), e.A.DeleteDataset(ctx, empty.ID)); err != nil {
 		return err

@@ -135,7 +135,7 @@ func (d *database) readDefinitions(r *request) *reply {
 		return &reply{definitions: []port.Definition{def.copy()}}
 	}
 	list := d.ordered
-	if r.id != 0 {
+	if r.id != 0 && r.id != port.OfTeams {
 		ds := d.datasets[r.id]
 		if ds == nil {
 			return &reply{code: codeNotFound}
@@ -144,7 +144,7 @@ func (d *database) readDefinitions(r *request) *reply {
 	}
 	a := &reply{}
 	for _, def := range list {
-		if len(r.kinds) == 0 || slices.Contains(r.kinds, def.Kind) {
+		if (len(r.kinds) == 0 || slices.Contains(r.kinds, def.Kind)) && (r.id != port.OfTeams || def.Dataset == 0) {
 			a.definitions = append(a.definitions, def.copy())
 		}
 	}

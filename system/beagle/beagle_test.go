@@ -62,12 +62,20 @@ func TestTeamWideColumns(t *testing.T) {
 		w.defs.of[1] = []port.Definition{objective(10, 1, "wide", "wide")}
 		other := column(0, "wide", `LT($ms, 1)`)
 		other.Team = 2
-		w.defs.of[0] = []port.Definition{other, column(0, "wide", `LT($ms, 100)`)}
+		w.defs.of[port.OfTeams] = []port.Definition{other, column(0, "wide", `LT($ms, 100)`)}
 		k := w.start("b1")
 		k.give(0)
 		w.log.add(0, chunk(1, request{1, 60, 50}))
 		w.sleep(3 * time.Second)
 		w.expect(10, map[int64][2]int64{60: {1, 1}})
+		// One that is newer than what was read is found when a dataset is asked about for the first time.
+		w.defs.set(func() {
+			w.defs.of[2] = []port.Definition{objective(20, 2, "newer", "newer")}
+			w.defs.of[port.OfTeams] = append(w.defs.of[port.OfTeams], column(0, "newer", `LT($ms, 100)`))
+		})
+		w.log.add(0, chunk(2, request{2, 60, 50}))
+		w.sleep(3 * time.Second)
+		w.expect(20, map[int64][2]int64{60: {1, 1}})
 	})
 }
 

@@ -222,7 +222,7 @@ func (d *memDefs) DefinitionsOf(_ context.Context, dataset int64, kinds ...port.
 		return nil, d.away
 	}
 	defs, there := d.of[dataset]
-	if !there {
+	if !there && dataset != port.OfTeams {
 		return nil, fmt.Errorf("dataset %d: %w", dataset, port.ErrNotFound)
 	}
 	var out []port.Definition

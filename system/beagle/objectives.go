@@ -152,9 +152,10 @@ func (o *objectives) begin(id int64, refresh bool) *rt.Future[*dataset] {
 
 // ask reads a dataset's SLOs.
 func (o *objectives) ask(ctx context.Context, id int64) (*dataset, error) {
-	if id == everyone {
+	if id == everyone || id == port.OfTeams {
 		return nil, fmt.Errorf("dataset %d: %w", id, port.ErrNotFound) // no dataset has that ID, and it would list them all
 	}
+	began := o.r.Now()
 	ctx, cancel := o.r.WithTimeout(ctx, askFor)
 	defer cancel()
 	defs, err := o.defs.DefinitionsOf(ctx, id, port.KindSLO, port.KindDerivedColumn)
@@ -173,7 +174,7 @@ func (o *objectives) ask(ctx context.Context, id int64) (*dataset, error) {
 		if defs[i].Kind != port.KindSLO {
 			continue
 		}
-		sli, why, err := o.sliOf(ctx, &defs[i], columns)
+		sli, why, err := o.sliOf(ctx, &defs[i], columns, began)
 		switch {
 		case err != nil:
 			return nil, err
@@ -186,19 +187,18 @@ func (o *objectives) ask(ctx context.Context, id int64) (*dataset, error) {
 	return d, nil
 }
 
-// sliOf finds the expression of an SLO among its dataset's derived columns, then among its team's; or says why there is none.
-func (o *objectives) sliOf(ctx context.Context, def *port.Definition, columns map[string]string) (sli *expr.Expr, why string, err error) {
+// sliOf finds the expression of an SLO among its dataset's derived columns, then among its team's, read after began if need be;
+// or says why there is none.
+func (o *objectives) sliOf(ctx context.Context, def *port.Definition, columns map[string]string, began time.Time) (sli *expr.Expr, why string, err error) {
 	var body definition.SLO
 	if wrong := json.Unmarshal(def.Body, &body); wrong != nil {
 		return nil, "its definition cannot be read: " + wrong.Error(), nil //nolint:nilerr // the SLO is wrong; the question was answered
 	}
 	text, there := columns[body.SLI.Alias]
 	if !there {
-		wide, err := o.teamWide(ctx)
-		if err != nil {
+		if text, there, err = o.teamWide(ctx, alias{def.Team, body.SLI.Alias}, began); err != nil {
 			return nil, "", err
 		}
-		text, there = wide[alias{def.Team, body.SLI.Alias}]
 	}
 	if !there {
 		return nil, fmt.Sprintf("its SLI %q is not a derived column", body.SLI.Alias), nil
@@ -221,32 +221,30 @@ func derived(def *port.Definition) (name, expression string) {
 	return body.Alias, body.Expression
 }
 
-// teamWide are the derived columns that are defined for whole teams. They are read when an SLI is not one of its dataset's,
-// at most every RefreshEvery.
-func (o *objectives) teamWide(ctx context.Context) (map[alias]string, error) {
+// teamWide is a derived column that is defined for a whole team. They are read when an SLI is not one of its dataset's: at most
+// every RefreshEvery those that are there, and what is not there since began.
+func (o *objectives) teamWide(ctx context.Context, name alias, began time.Time) (text string, there bool, err error) {
 	if err := o.wideLock.Lock(ctx); err != nil {
-		return nil, err
+		return "", false, err
 	}
 	defer o.wideLock.Unlock()
-	if o.wide != nil && o.r.Now().Sub(o.wideAt) < o.cfg.RefreshEvery {
-		return o.wide, nil
+	if text, there = o.wide[name]; o.wide != nil && (there || !o.wideAt.Before(began)) && o.r.Now().Sub(o.wideAt) < o.cfg.RefreshEvery {
+		return text, there, nil
 	}
 	o.mu.Lock()
 	o.lookUps++
 	o.mu.Unlock()
-	defs, err := o.defs.DefinitionsOf(ctx, everyone, port.KindDerivedColumn)
-	if err != nil && !errors.Is(err, port.ErrNotFound) {
-		return nil, err
+	defs, err := o.defs.DefinitionsOf(ctx, port.OfTeams, port.KindDerivedColumn)
+	if err != nil {
+		return "", false, err
 	}
-	wide := map[alias]string{}
+	o.wide, o.wideAt = map[alias]string{}, o.r.Now()
 	for i := range defs {
-		if defs[i].Dataset == everyone {
-			name, text := derived(&defs[i])
-			wide[alias{defs[i].Team, name}] = text
-		}
+		column, text := derived(&defs[i])
+		o.wide[alias{defs[i].Team, column}] = text
 	}
-	o.wide, o.wideAt = wide, o.r.Now()
-	return wide, nil
+	text, there = o.wide[name]
+	return text, there, nil
 }
 
 // fill adds what is known to a status.

@@ -151,7 +151,11 @@ func (c *Catalog) DefinitionsOf(ctx context.Context, dataset int64, kinds ...por
 		}
 	}
 	query := selectDefinition + "WHERE TRUE" + among + " ORDER BY f.id"
-	if dataset != 0 {
+	switch dataset {
+	case 0:
+	case port.OfTeams:
+		query = selectDefinition + "WHERE f.scope = 0" + among + " ORDER BY f.id"
+	default:
 		// One statement sees the dataset and its definitions at one moment: see Columns.
 		query = `SELECT COALESCE(f.id, 0), d.team_id, d.id, COALESCE(f.kind, ''), COALESCE(f.name, ''), COALESCE(f.body, ''), COALESCE(f.created, d.created),
 COALESCE(f.updated, d.created), COALESCE(f.version, 0) FROM datasets d LEFT JOIN definitions f ON f.dataset_id = d.id` + among + " WHERE d.id = ? ORDER BY f.id"
@@ -159,7 +163,7 @@ COALESCE(f.updated, d.created), COALESCE(f.version, 0) FROM datasets d LEFT JOIN
 	}
 	err = c.read(ctx, fmt.Sprintf("definitions of dataset %d", dataset), func(ctx context.Context, q querier) error {
 		all = nil
-		there := dataset == 0
+		there := dataset == 0 || dataset == port.OfTeams
 		if err := each(ctx, q, query, args, func(r row) error {
 			there = true
 			d, err := scanDefinition(r)

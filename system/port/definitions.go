@@ -23,6 +23,9 @@ const (
 // ErrNameTaken: the dataset has another definition of that kind and name.
 var ErrNameTaken = errors.New("the name is taken")
 
+// OfTeams stands for a dataset where what is defined for whole teams is listed.
+const OfTeams = -1
+
 // MaxBodyBytes bounds the body of a definition and the notice of an evaluation.
 const MaxBodyBytes = 1 << 20
 
@@ -52,7 +55,7 @@ type Definitions interface {
 	// Definition is the one with that ID. ErrNotFound.
 	Definition(ctx context.Context, id int64) (Definition, error)
 	// DefinitionsOf lists a dataset's definitions of the given kinds by ID, of all kinds if none is given. ErrNotFound: the
-	// dataset is gone. Dataset 0 lists those of all datasets and teams.
+	// dataset is gone. Dataset 0 lists those of all datasets and teams, and OfTeams those of no dataset, of all teams.
 	DefinitionsOf(ctx context.Context, dataset int64, kinds ...DefinitionKind) ([]Definition, error)
 	// Undefine deletes a definition with its counts and evaluations; ErrNotFound if it is gone already. Deleting a dataset
 	// deletes its definitions likewise.
