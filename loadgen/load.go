@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	vegeta "github.com/tsenart/vegeta/v12/lib"
@@ -25,6 +26,8 @@ type Load struct {
 	pacing  *rt.Group
 	base    time.Duration // from the epoch to the start
 	zero    time.Time     // the epoch as events' times have it: without a reading of the monotonic clock
+
+	extended atomic.Bool
 
 	mu       sync.Mutex // never held across a blocking call
 	traffics []traffic
@@ -133,7 +136,7 @@ func (l *Load) pace(ctx context.Context, t *traffic) {
 			return
 		}
 		at += max(wait, 0)
-		if t.spec.Length > 0 && at >= t.spec.Length {
+		if t.spec.Length > 0 && at >= t.spec.Length && !l.extended.Load() {
 			return
 		}
 		if left := l.base + at - l.now(); left > 0 {
@@ -285,6 +288,9 @@ func (c *Counters) event(code int, n int64) {
 		c.Malformed += n
 	}
 }
+
+// Extend has the load go on beyond its length, by its shape, until Stop.
+func (l *Load) Extend() { l.extended.Store(true) }
 
 // Stop ends the load: nothing more is intended, and it returns when every request has its outcome, or when ctx ends.
 // Requests end by their timeout at the latest.

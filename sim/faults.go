@@ -126,7 +126,10 @@ func (w *World) takeDown(ctx context.Context, n system.Node, f system.Fault) err
 		delete(w.frozen, n.Name) // whatever starts there later runs
 	}
 	if f.Kind == system.FaultReplace {
-		return m.wipe()
+		if err := m.wipe(); err != nil {
+			w.lift(f)
+			return err
+		}
 	}
 	return nil
 }

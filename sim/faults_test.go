@@ -198,6 +198,33 @@ func TestALinkIsCutUntilNobodyCutsIt(t *testing.T) {
 	}
 }
 
+// TestABrokerThatCannotStopIsKilled: one that is frozen does not hear that it is to end, and comes back all the same.
+func TestABrokerThatCannotStopIsKilled(t *testing.T) {
+	t.Parallel()
+	w := New(Options{Seed: 3})
+	err := w.Drive(context.Background(), func(ctx context.Context) error {
+		if err := w.Start(ctx, system.Default()); err != nil {
+			return err
+		}
+		pause, stop := system.Fault{Kind: system.FaultPause, Node: "kafka2"}, system.Fault{Kind: system.FaultStop, Node: "kafka2"}
+		if err := w.Inject(ctx, pause); err != nil {
+			return err
+		}
+		limited, cancel := w.harness.WithTimeout(ctx, 30*time.Second)
+		defer cancel()
+		if err := errors.Join(w.Inject(limited, stop), w.Heal(ctx, stop), w.Heal(ctx, pause), w.harness.Sleep(ctx, 20*time.Second)); err != nil {
+			return err
+		}
+		if reach, detail := w.Probe(ctx, "kafka2"); reach != system.Answers {
+			t.Errorf("%s (%s)", reach, detail)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 // TestDisturbancesOfOneServerAddUp: two that slow it down are both felt, and each ends by itself.
 func TestDisturbancesOfOneServerAddUp(t *testing.T) {
 	t.Parallel()

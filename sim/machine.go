@@ -58,7 +58,11 @@ func (b broker) start() error { return b.cluster.StartBroker(b.name) }
 
 func (b broker) end(ctx context.Context, inOrder bool) error {
 	if inOrder {
-		return b.cluster.StopBroker(ctx, b.name)
+		err := b.cluster.StopBroker(ctx, b.name)
+		if !b.cluster.Running(b.name) { // it did not end in time, as one that is frozen, and was killed, as a container engine does
+			return nil
+		}
+		return err
 	}
 	return b.cluster.KillBroker(b.name)
 }

@@ -26,6 +26,9 @@ type lane struct {
 // minCovers is how many answers that cover everything are needed to speak of freshness.
 const minCovers = 3
 
+// noted is how much later than it strikes an injection may be noted outside of the simulation.
+const noted = 5 * time.Second
+
 // lanesOf makes the lanes of a dataset.
 func (t *truth) lanesOf(dataset string) map[uint32]*lane {
 	set := t.sets[dataset]
@@ -237,13 +240,20 @@ func (r *run) judgeFreshness(a plan.CheckArgs) Result {
 func (r *run) blindStretches(within time.Duration) []Finding {
 	type stretch struct {
 		from, to         time.Duration
-		partial, without int64  // answers, and queries without one
-		why              string // the first of those says
+		until            time.Duration // when the first was answered, or was sent if it was not
+		partial, without int64         // answers, and queries without one
+		why              string        // the first of those says
 	}
 	var found []Finding
 	open := map[string]*stretch{}
+	slack := time.Duration(0) // by which an injection may have struck before it is noted
+	if r.e.Run.World != plan.WorldSim {
+		slack = noted
+	}
 	end := func(dataset string, s *stretch, last bool) {
-		excused := slices.ContainsFunc(r.faults, func(f FaultSpan) bool { return f.Injected <= s.from && (s.from <= f.Over || f.Over == None) })
+		excused := slices.ContainsFunc(r.faults, func(f FaultSpan) bool {
+			return f.Injected != None && f.Injected <= s.until+slack && (s.from <= f.Over || f.Over == None)
+		})
 		if s.partial+s.without < minCovers || s.to-s.from <= within || excused && !last {
 			return
 		}
@@ -274,7 +284,7 @@ func (r *run) blindStretches(within time.Duration) []Finding {
 			continue
 		}
 		if s == nil {
-			s = &stretch{from: q.Sent}
+			s = &stretch{from: q.Sent, until: max(q.Sent, q.Done)}
 			open[q.Dataset] = s
 		}
 		s.to = q.Sent

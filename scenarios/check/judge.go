@@ -25,8 +25,9 @@ type run struct {
 
 	// Why a part of the evidence is missing; "" if it is whole.
 	opsMissing, logMissing, heldMissing, samplesMissing string
-	drained                                             bool   // the retrievers reached the end of the log
-	drainNote                                           string // what the timeline says of it
+	drained                                             bool          // the retrievers reached the end of the log
+	drainedAt                                           time.Duration // when
+	drainNote                                           string        // what the timeline says of it
 
 	problems []Finding // of the evidence itself
 

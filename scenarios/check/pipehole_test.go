@@ -2,6 +2,7 @@ package check
 
 import (
 	"encoding/json"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -251,5 +252,99 @@ func TestPartialAnswersAreNoProofOfFreshness(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// TestBlindnessIsExcusedByWhatStruck: by a fault that did, also of those who were on their way then, and not by one that never did.
+func TestBlindnessIsExcusedByWhatStruck(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		spoil func(e *evidence.Evidence, struck time.Duration)
+		from  time.Duration // after it struck
+		want  Verdict
+	}{
+		"on its way": {func(e *evidence.Evidence, struck time.Duration) {
+			for i := range e.Queries {
+				if q := &e.Queries[i]; q.Sent < struck && q.Sent >= struck-4*time.Second {
+					q.Done = struck + time.Second
+				}
+			}
+		}, -4 * time.Second, Pass},
+		"before": {func(*evidence.Evidence, time.Duration) {}, -4 * time.Second, Inconclusive},
+		"never struck": {func(e *evidence.Evidence, _ time.Duration) {
+			for _, kind := range []evidence.EntryKind{evidence.FaultInjected, evidence.FaultObserved, evidence.FaultHealed, evidence.HealObserved} {
+				dropEntries(e, kind)
+			}
+		}, 2 * time.Second, Inconclusive},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := defaultPipe()
+			s.partial, s.before, s.during, s.after, s.every = 0, 40*time.Second, 40*time.Second, 40*time.Second, 250*time.Millisecond
+			e := s.history()
+			for i := range e.Plan.Checks {
+				if c := &e.Plan.Checks[i]; c.Name == plan.CheckFreshness {
+					c.Args.Within = plan.Duration(12 * time.Second)
+				}
+			}
+			struck := None
+			for i := range e.Timeline {
+				if x := &e.Timeline[i]; x.Kind == evidence.FaultInjected && struck == None {
+					struck = x.At
+				}
+			}
+			c.spoil(e, struck)
+			for i := range e.Queries {
+				if q := &e.Queries[i]; q.Shape == plan.QueryCover && q.Sent >= struck+c.from && q.Sent < s.before+s.during-time.Second {
+					q.Complete, q.Missing = false, []query.Missing{{Partition: 0, Why: "no retriever answered"}}
+				}
+			}
+			if res := result(Judge(e), CheckFreshness); res.Verdict != c.want {
+				t.Errorf("%v, want %v: %s", res.Verdict, c.want, res.Summary)
+			}
+		})
+	}
+}
+
+// TestPlannedEvents: a load's shape says how many it has in a stretch.
+func TestPlannedEvents(t *testing.T) {
+	t.Parallel()
+	r := &run{plan: &plan.Plan{Phases: []plan.Phase{{Length: plan.Duration(100 * time.Second)}}}}
+	s := time.Second
+	for _, c := range []struct {
+		load     plan.Traffic
+		from, to time.Duration
+		want     float64
+	}{
+		{plan.Traffic{Shape: plan.Steady, EventsPerSecond: 10}, 10 * s, 30 * s, 200},
+		{plan.Traffic{Shape: plan.Ramp, EventsPerSecond: 10, ToPerSecond: 30}, 0, 100 * s, 2000},
+		{plan.Traffic{Shape: plan.Wave, EventsPerSecond: 10}, 0, 100 * s, 1000},
+		{plan.Traffic{Shape: plan.Wave, EventsPerSecond: 10}, 0, 50 * s, 500 + 500/math.Pi},
+		{plan.Traffic{Shape: plan.Wave, EventsPerSecond: 10}, 74 * s, 76 * s, 10},
+		{plan.Traffic{Shape: plan.Burst, EventsPerSecond: 10, ToPerSecond: 100, BurstEvery: plan.Duration(20 * s), BurstLength: plan.Duration(5 * s)}, 0, 20 * s, 200},
+		{plan.Traffic{Shape: plan.Burst, EventsPerSecond: 10, ToPerSecond: 100, BurstEvery: plan.Duration(20 * s), BurstLength: plan.Duration(5 * s)}, 20 * s, 25 * s, 500},
+		{plan.Traffic{Shape: plan.Burst, EventsPerSecond: 10, ToPerSecond: 100, BurstEvery: plan.Duration(20 * s), BurstLength: plan.Duration(5 * s)}, 22 * s, 43 * s, 210 + 6*90},
+	} {
+		if got := r.planned(&c.load, c.from, c.to); math.Abs(got-c.want) > 0.01*c.want {
+			t.Errorf("%s from %v to %v: %v, expected %v", c.load.Shape, c.from, c.to, got, c.want)
+		}
+	}
+}
+
+// TestQueriesOfADay: seconds of a long phase are all looked at.
+func TestQueriesOfADay(t *testing.T) {
+	t.Parallel()
+	const day = 24 * time.Hour
+	r := &run{e: &evidence.Evidence{}, plan: &plan.Plan{}}
+	for at := time.Duration(0); at < day; at += time.Hour {
+		r.e.Queries = append(r.e.Queries, evidence.Query{Intended: at, Sent: at, Done: at + time.Duration(len(r.e.Queries)+1)*time.Millisecond})
+		r.ask.outcomes = append(r.ask.outcomes, complete)
+	}
+	points, _ := r.queryPoints("query.max", 0, day)
+	if len(points) != 24 || points[23].from != 23*time.Hour || math.Abs(points[23].value-0.024) > 0.001 {
+		t.Errorf("%+v", points)
+	}
+	if v, ok := r.queryValue("query.errors", 0, day); !ok || v != 0 {
+		t.Errorf("%v %v", v, ok)
 	}
 }

@@ -3,6 +3,7 @@ package check
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -55,11 +56,23 @@ func (r *run) planned(t *plan.Traffic, from, to time.Duration) float64 {
 		length += time.Duration(r.plan.Phases[i].Length).Seconds()
 	}
 	a, b := from.Seconds(), to.Seconds()
-	if t.Shape != plan.Ramp || length <= 0 {
-		return t.EventsPerSecond * (b - a)
+	rate, more := t.EventsPerSecond, t.ToPerSecond-t.EventsPerSecond
+	every, burst := time.Duration(t.BurstEvery).Seconds(), time.Duration(t.BurstLength).Seconds()
+	switch {
+	case length <= 0:
+	case t.Shape == plan.Ramp:
+		return (rate + more*(a+b)/2/length) * (b - a)
+	case t.Shape == plan.Wave: // as loadgen has it: half of the mean to either side, once in all phases
+		turn := 2 * math.Pi / length
+		return rate * (b - a + (math.Cos(turn*a)-math.Cos(turn*b))/2/turn)
+	case t.Shape == plan.Burst && every > 0:
+		bursts := func(until float64) float64 { // seconds of bursts; the first period has none
+			n := math.Floor(until / every)
+			return max(0, n-1)*burst + min(until-n*every, burst)*min(n, 1)
+		}
+		return rate*(b-a) + more*(bursts(b)-bursts(a))
 	}
-	mean := t.EventsPerSecond + (t.ToPerSecond-t.EventsPerSecond)*(a+b)/2/length
-	return mean * (b - a)
+	return rate * (b - a)
 }
 
 // judgeTraffic: there was enough traffic for the other checks to mean anything.

@@ -109,7 +109,11 @@ func (r *run) followQuery(i int) outcomeOfQuery {
 	case a.broken != "" || a.questions[i] == nil || a.truth.sets[q.Dataset] == nil:
 		return unjudged
 	}
-	misfits, counted, ok := a.truth.fits(q, a.questions[i], a.within)
+	within := a.within
+	if r.drained && q.Sent >= r.drainedAt {
+		within = 0 // the retrievers held the whole log by then
+	}
+	misfits, counted, ok := a.truth.fits(q, a.questions[i], within)
 	if !ok {
 		a.skipped = "it has too many groups"
 		return unjudged

@@ -92,7 +92,7 @@ func (r *run) readTimeline() {
 			}
 			r.logEnds[e.Part] = e.Offset
 		case evidence.Drained:
-			r.drained, r.drainNote = true, e.Detail
+			r.drained, r.drainNote, r.drainedAt = true, e.Detail, e.At
 		case evidence.NotDrained:
 			r.drained, r.drainNote = false, e.Detail
 		}

@@ -155,6 +155,7 @@ func (g *guards) abort(guard int, m *meter, now time.Duration) {
 	g.mu.Lock()
 	g.aborted, g.abortedAt = true, now
 	g.mu.Unlock()
+	g.r.load.Extend() // recovery may take longer than what was left of the plan
 	g.cancel()
 }
 

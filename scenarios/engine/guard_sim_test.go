@@ -134,6 +134,19 @@ func TestGuardAborts(t *testing.T) {
 	}
 }
 
+// TestTheLoadGoesOnAfterAnAbort: also if the plan's phases would be over before the system can be seen to be well again.
+func TestTheLoadGoesOnAfterAnAbort(t *testing.T) {
+	t.Parallel()
+	p := planOf(t, tooMuch)
+	p.Phases = p.Phases[:2]
+	p.Checks = append(p.Checks, plan.Check{Name: plan.CheckRecovers, Args: plan.CheckArgs{Within: plan.Duration(30 * time.Second)}})
+	ev, _, _ := runGuarded(t, p, engine.Options{})
+	stop, end := entry(t, ev, evidence.Aborted).At, entry(t, ev, evidence.LoadEnded).At
+	if last := ev.Ops[len(ev.Ops)-1].Intended; end < stop+30*time.Second || last < end-time.Second || last < p.Length() {
+		t.Errorf("aborted at %v; the last request was to be sent at %v, and the load ended at %v", stop, last, end)
+	}
+}
+
 // TestGuardKeepsTheGateClosed plants a bug that uses up the budget before any fault.
 func TestGuardKeepsTheGateClosed(t *testing.T) {
 	t.Parallel()

@@ -209,12 +209,15 @@ func (p *Plan) checks(f *found) {
 			f.list = append(f.list, Problem{Pos: c.Pos, What: fmt.Sprintf("check %q needs somebody who queries, and there is nobody", c.Name), Hint: `write s.readers("dashboards", traffic = "…")`})
 		}
 	}
-	if keeps := p.System.Retriever.Retention; keeps > 0 && keeps < p.Length()+time.Minute {
-		for _, c := range p.Checks {
-			if slices.Contains([]string{CheckDurability, CheckCommitted, CheckQueries, CheckFreshness}, c.Name) {
-				f.list = append(f.list, Problem{Pos: c.Pos, What: fmt.Sprintf("check %q compares what was sent with what is there in the end, and with a retention of %s a part of it is deleted before", c.Name, Duration(keeps)),
-					Hint: fmt.Sprintf("keep it for %s at least", Duration(p.Length()+time.Minute))})
-			}
+	if c := p.System.Retriever; c.Retention > 0 {
+		// The engine waits for idle marks after the load, and the log's time goes on with them.
+		need := p.Length() + time.Minute
+		if c.SealIdle > 0 {
+			need += 3*c.SealIdle + 2*c.SnapshotEvery
+		}
+		if c.Retention < need {
+			f.add("system", fmt.Sprintf("keep it for %s at least, or for ever with 0s", Duration(need)),
+				"with a retention of %s a part of what is sent is deleted before it is compared with what is there", Duration(c.Retention))
 		}
 	}
 	recovers := slices.IndexFunc(p.Checks, func(c Check) bool { return c.Name == CheckRecovers })

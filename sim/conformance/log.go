@@ -477,8 +477,9 @@ func underMinISR(ctx context.Context, e *LogEnv) error {
 		}
 	}
 	// Its retries outlast the outage; if they did not, it may have ended unknown, and never refused and there.
-	if _, err := waiting.Wait(ctx); err != nil && !errors.Is(err, port.ErrUnknown) && !errors.Is(err, port.ErrRefused) {
-		return fmt.Errorf("the record that waited: %w, expected a clear outcome", err)
+	_, outcome := waiting.Wait(ctx)
+	if outcome != nil && !errors.Is(outcome, port.ErrUnknown) && !errors.Is(outcome, port.ErrRefused) {
+		return fmt.Errorf("the record that waited: %w, expected a clear outcome", outcome)
 	}
 	whole := &Env{Runtime: e.Runtime}
 	if err := whole.eventually(ctx, time.Minute, "a produce after the outage", func() (bool, error) {
@@ -486,6 +487,23 @@ func underMinISR(ctx context.Context, e *LogEnv) error {
 		return err == nil, err
 	}); err != nil {
 		return err
+	}
+	_, high, err := e.Log.Admin().Offsets(ctx, e.Topic, 0)
+	if err != nil {
+		return err
+	}
+	records, err := e.read(ctx, 0, 0, int(high))
+	if err != nil {
+		return err
+	}
+	there := 0
+	for _, r := range records {
+		if string(r.Value) == "waits" {
+			there++
+		}
+	}
+	if there > 1 || outcome == nil && there == 0 || errors.Is(outcome, port.ErrRefused) && there > 0 {
+		return fmt.Errorf("the record that waited is there %d times, and its outcome was %w", there, outcome)
 	}
 	return p.Close(ctx)
 }

@@ -124,8 +124,11 @@ func (r *reader) confirmed(ctx context.Context, epoch int32) bool {
 		return false
 	}
 	parts := freshest(views, r.topic)
-	if int(r.part) >= len(parts) || parts[r.part].LeaderEpoch > epoch {
-		r.epoch = max(r.epoch, epoch+1)
+	if int(r.part) >= len(parts) || parts[r.part].LeaderEpoch < 0 {
+		return false // nobody who answers knows the partition
+	}
+	if newest := parts[r.part].LeaderEpoch; newest > epoch {
+		r.epoch = max(r.epoch, newest)
 		return false
 	}
 	return true

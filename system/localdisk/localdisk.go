@@ -20,6 +20,9 @@ import (
 // concurrent use.
 type Disk struct {
 	root *os.Root
+	// syncing is held while directories are synced: who finds nothing to do may have to wait for who does it.
+	syncing sync.Mutex
+
 	mu   sync.Mutex
 	dirs map[string]bool // directories whose entries may not be durable
 }
@@ -146,6 +149,8 @@ func (d *Disk) SyncDir(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	d.syncing.Lock()
+	defer d.syncing.Unlock()
 	d.mu.Lock()
 	dirs := make([]string, 0, len(d.dirs))
 	for dir := range d.dirs {

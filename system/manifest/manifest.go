@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/ratel-sim/ratel/system/segment"
 )
@@ -70,7 +71,12 @@ func IDsKey(partition int32, first, next int64, crc uint32) string {
 
 // Names says whether the manifest refers to an object.
 func (m *Manifest) Names(key string) bool {
-	for i := range m.Seals {
+	if first, ok := firstOf(key); ok {
+		if s, there := m.Seal(first); there && s.Names(key) {
+			return true
+		}
+	}
+	for i := range m.Seals { // it is not ours, or there is none
 		if m.Seals[i].Names(key) {
 			return true
 		}
@@ -80,7 +86,26 @@ func (m *Manifest) Names(key string) bool {
 
 // Names says whether the seal refers to an object.
 func (s *Seal) Names(key string) bool {
-	return s.IDs == key && key != "" || slices.ContainsFunc(s.Segments, func(i segment.Info) bool { return i.Key == key })
+	if s.IDs == key && key != "" {
+		return true
+	}
+	for i := range s.Segments {
+		if s.Segments[i].Key == key {
+			return true
+		}
+	}
+	return false
+}
+
+// firstOf reads off the key of a seal's object where its offsets begin.
+func firstOf(key string) (int64, bool) {
+	parts := strings.SplitN(key, "/", 4)
+	if len(parts) != 4 {
+		return 0, false
+	}
+	first, _, _ := strings.Cut(parts[2], "-")
+	n, err := strconv.ParseInt(first, 10, 64)
+	return n, err == nil
 }
 
 // Same says whether two seals are of the same range and refer to the same objects.

@@ -24,7 +24,7 @@ const (
 var ErrNameTaken = errors.New("the name is taken")
 
 // OfTeams stands for a dataset where what is defined for whole teams is listed.
-const OfTeams = -1
+const OfTeams = -2
 
 // MaxBodyBytes bounds the body of a definition and the notice of an evaluation.
 const MaxBodyBytes = 1 << 20

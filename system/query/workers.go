@@ -275,13 +275,14 @@ func (g *gather) readSegment(ctx context.Context, rd *read) (*exec.Aggregator, e
 	return a, nil
 }
 
-// expired is nil if the segment is not there because the manifest does not name it any more.
+// expired is nil if the segment is not there because the manifest does not name it any more: it was older than all that there
+// is. One that was replaced, as the log was cut off below it, is missing.
 func (g *gather) expired(ctx context.Context, rd *read, missing error) error {
 	m, err := g.s.loadManifest(ctx, rd.partition, nil)
 	if err != nil {
 		return missing
 	}
-	if m.Names(rd.info.Key) {
+	if m.Names(rd.info.Key) || m.Next < rd.info.Next || len(m.Seals) > 0 && m.Seals[0].First < rd.info.Next {
 		return missing
 	}
 	return nil

@@ -57,7 +57,13 @@ func (re *Retriever) HeldRecords(ctx context.Context, cursor int64, limit int) (
 }
 
 func (re *Retriever) heldRecords(ctx context.Context, cursor int64, limit int) (RecordPage, error) {
-	st, seals, release := re.pin()
+	re.mu.Lock()
+	st, seals, release := re.pinLocked()
+	var first int64
+	if st != nil {
+		first = st.part.first
+	}
+	re.mu.Unlock()
 	defer release()
 	if st == nil {
 		if cursor == 0 {
@@ -98,6 +104,9 @@ func (re *Retriever) heldRecords(ctx context.Context, cursor int64, limit int) (
 		page.Cursor = s.Next
 	}
 	records, end, more, err := st.store.records(ctx, page.Cursor, limit-page.Events)
+	if err == nil {
+		err = re.unsealed(st, first)
+	}
 	if err != nil {
 		return RecordPage{}, err
 	}
@@ -106,6 +115,17 @@ func (re *Retriever) heldRecords(ctx context.Context, cursor int64, limit int) (
 	}
 	page.Cursor, page.Done = max(page.Cursor, end), true
 	return page, nil
+}
+
+// unsealed fails if what was in no segment when the open part began at first is in one by now: who has read the segments before,
+// and the rest then, has read it in neither.
+func (re *Retriever) unsealed(st *state, first int64) error {
+	re.mu.Lock()
+	defer re.mu.Unlock()
+	if re.st != st || st.part.first != first {
+		return fmt.Errorf("sealed meanwhile: %w", port.ErrNotExist)
+	}
+	return nil
 }
 
 // pageRow is a record and how many events it has.

@@ -3,6 +3,7 @@ package retriever
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -166,6 +167,9 @@ func writeFile(ctx context.Context, disk port.Disk, name string, data []byte) er
 	defer file.Close()
 	if len(data) > 0 {
 		if err := file.Append(ctx, data); err != nil {
+			if errors.Is(err, port.ErrDiskFull) { // a part of it would hold the space that letting others go needs
+				err = errors.Join(err, disk.Remove(context.WithoutCancel(ctx), name))
+			}
 			return fmt.Errorf("%s: append %d bytes: %w", name, len(data), err)
 		}
 	}

@@ -79,6 +79,9 @@ func (re *Retriever) ranges(ctx context.Context) ([]Range, error) {
 			return nil, err
 		}
 	}
+	if err := re.unsealed(st, first); err != nil {
+		return nil, err
+	}
 	rest.Sum = sum.sum()
 	if rest.Next > rest.First {
 		ranges = append(ranges, rest)
