@@ -74,7 +74,7 @@ func ofEveryTick() []Meaning {
 		{Name: "tick.gap_ms", Type: Gauge, Unit: "ms", Doc: "since the tick before; 0 in the first. Much more than usual: the process stood still"},
 		{Name: "telemetry.sent", Type: Counter, Unit: "events", Doc: "that the observer has taken"},
 		{Name: "telemetry.dropped", Type: Counter, Unit: "events", Doc: "for which the queue had no room"},
-		{Name: "telemetry.failed", Type: Counter, Unit: "events", Doc: "that were sent and given up: the observer refused them or did not answer in time"},
+		{Name: "telemetry.failed", Type: Counter, Unit: "events", Doc: "that were sent and given up: the observer refused them, each for itself or all, or did not answer in time"},
 		{Name: "telemetry.waiting", Type: Gauge, Unit: "events", Doc: "in the queue"},
 	}
 }
