@@ -70,7 +70,7 @@ func parts() []*Builtin {
 				{"keep_local", "duration", str(plan.Duration(re.KeepLocal).String()), "how long a segment that S3 has stays on local disk too, by the log's time"},
 				{"max_local_bytes", "whole number", integer(re.MaxLocalBytes), "bound of local disk use; at least 1048576"},
 				{"max_memory_bytes", "whole number", integer(re.MaxMemoryBytes), "bound of rows that are in no segment yet; at least 1048576"},
-				{"retention", "duration", str(plan.Duration(re.Retention).String()), "how long S3 keeps a segment, by the log's time; 0s keeps everything"},
+				{"retention", "duration", str(plan.Duration(re.Retention).String()), "how long S3 keeps a segment, by the log's time; 0s keeps everything. Not less than keep_local, and longer than the run with a minute and what it waits for `seal_idle`, or what was sent is gone before it is compared"},
 				{"compress", "True or False", starlark.Bool(re.Compress), "write segments with zstd"},
 			},
 		},
