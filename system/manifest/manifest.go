@@ -71,7 +71,7 @@ func IDsKey(partition int32, first, next int64, crc uint32) string {
 
 // Names says whether the manifest refers to an object.
 func (m *Manifest) Names(key string) bool {
-	if first, ok := firstOf(key); ok {
+	if first, _, ok := RangeOf(key); ok {
 		if s, there := m.Seal(first); there && s.Names(key) {
 			return true
 		}
@@ -97,15 +97,16 @@ func (s *Seal) Names(key string) bool {
 	return false
 }
 
-// firstOf reads off the key of a seal's object where its offsets begin.
-func firstOf(key string) (int64, bool) {
-	parts := strings.SplitN(key, "/", 4)
+// RangeOf reads the Kafka offsets of a seal off the key of one of its objects; ok is false if the key is not ours.
+func RangeOf(key string) (first, next int64, ok bool) {
+	parts := strings.Split(key, "/")
 	if len(parts) != 4 {
-		return 0, false
+		return 0, 0, false
 	}
-	first, _, _ := strings.Cut(parts[2], "-")
-	n, err := strconv.ParseInt(first, 10, 64)
-	return n, err == nil
+	from, to, _ := strings.Cut(parts[2], "-")
+	first, err1 := strconv.ParseInt(from, 10, 64)
+	next, err2 := strconv.ParseInt(to, 10, 64)
+	return first, next, err1 == nil && err2 == nil
 }
 
 // Same says whether two seals are of the same range and refer to the same objects.

@@ -57,13 +57,7 @@ func (re *Retriever) HeldRecords(ctx context.Context, cursor int64, limit int) (
 }
 
 func (re *Retriever) heldRecords(ctx context.Context, cursor int64, limit int) (RecordPage, error) {
-	re.mu.Lock()
-	st, seals, release := re.pinLocked()
-	var first int64
-	if st != nil {
-		first = st.part.first
-	}
-	re.mu.Unlock()
+	st, seals, open, release := re.pinOpen()
 	defer release()
 	if st == nil {
 		if cursor == 0 {
@@ -105,7 +99,7 @@ func (re *Retriever) heldRecords(ctx context.Context, cursor int64, limit int) (
 	}
 	records, end, more, err := st.store.records(ctx, page.Cursor, limit-page.Events)
 	if err == nil {
-		err = re.unsealed(st, first)
+		err = re.unsealed(st, open)
 	}
 	if err != nil {
 		return RecordPage{}, err
@@ -117,12 +111,12 @@ func (re *Retriever) heldRecords(ctx context.Context, cursor int64, limit int) (
 	return page, nil
 }
 
-// unsealed fails if what was in no segment when the open part began at first is in one by now: who has read the segments before,
-// and the rest then, has read it in neither.
-func (re *Retriever) unsealed(st *state, first int64) error {
+// unsealed fails if what was in no segment when the open part began at that offset is in one by now: who has read the segments
+// before, and the rest then, has read it in neither.
+func (re *Retriever) unsealed(st *state, open int64) error {
 	re.mu.Lock()
 	defer re.mu.Unlock()
-	if re.st != st || st.part.first != first {
+	if re.st != st || st.part.first != open {
 		return fmt.Errorf("sealed meanwhile: %w", port.ErrNotExist)
 	}
 	return nil

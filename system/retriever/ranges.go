@@ -25,13 +25,7 @@ func (re *Retriever) Ranges(ctx context.Context) ([]Range, error) {
 }
 
 func (re *Retriever) ranges(ctx context.Context) ([]Range, error) {
-	re.mu.Lock()
-	st, seals, release := re.pinLocked()
-	var first int64
-	if st != nil {
-		first = st.part.first
-	}
-	re.mu.Unlock()
+	st, seals, open, release := re.pinOpen()
 	defer release()
 	if st == nil {
 		return nil, nil
@@ -59,7 +53,7 @@ func (re *Retriever) ranges(ctx context.Context) ([]Range, error) {
 	}
 	// What is not sealed: its rows, as they are in the log.
 	position, durable := st.store.find(0)
-	rest := Range{First: first, Next: durable.next}
+	rest := Range{First: open, Next: durable.next}
 	sum := newSum64()
 	for position < durable.end {
 		start, fileEnd := st.store.fileAt(position)
@@ -79,7 +73,7 @@ func (re *Retriever) ranges(ctx context.Context) ([]Range, error) {
 			return nil, err
 		}
 	}
-	if err := re.unsealed(st, first); err != nil {
+	if err := re.unsealed(st, open); err != nil {
 		return nil, err
 	}
 	rest.Sum = sum.sum()

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/ratel-sim/ratel/system/manifest"
@@ -89,9 +87,10 @@ func (re *Retriever) collect(ctx context.Context, before, now *manifest.Manifest
 		}
 		for _, o := range page {
 			after = o.Key
-			needed := before.Names(o.Key) || now.Names(o.Key) || rangeEnd(o.Key) > limit
+			_, end, ours := manifest.RangeOf(o.Key)
+			needed := !ours || end > limit || before.Names(o.Key) || now.Names(o.Key)
 			if eager {
-				needed = !oldByAge(now, re.cfg.KeepLocal, rangeEnd(o.Key))
+				needed = !ours || !oldByAge(now, re.cfg.KeepLocal, end)
 			}
 			if needed {
 				continue
@@ -122,21 +121,6 @@ func oldByAge(now *manifest.Manifest, keep time.Duration, end int64) bool {
 		}
 	}
 	return false
-}
-
-// rangeEnd reads where the offsets of an object end off its key; a key that is not ours never ends.
-func rangeEnd(key string) int64 {
-	const never = 1<<63 - 1
-	parts := strings.Split(key, "/")
-	if len(parts) != 4 {
-		return never
-	}
-	_, end, ok := strings.Cut(parts[2], "-")
-	n, err := strconv.ParseInt(end, 10, 64)
-	if !ok || err != nil {
-		return never
-	}
-	return n
 }
 
 // cutManifest makes the manifest end at or before an offset: the log ends there, so what was read beyond it is not the

@@ -187,6 +187,17 @@ func (re *Retriever) pin() (st *state, seals []localSeal, release func()) {
 	return re.pinLocked()
 }
 
+// pinOpen is pin, and says at which offset the open part began then: see unsealed.
+func (re *Retriever) pinOpen() (st *state, seals []localSeal, open int64, release func()) {
+	re.mu.Lock()
+	defer re.mu.Unlock()
+	st, seals, release = re.pinLocked()
+	if st != nil {
+		open = st.part.first
+	}
+	return st, seals, open, release
+}
+
 func (re *Retriever) pinLocked() (st *state, seals []localSeal, release func()) {
 	st = re.st
 	if st == nil {
