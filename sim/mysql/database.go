@@ -37,7 +37,7 @@ type database struct {
 	progress    map[consumed]*consumer
 	epoch       int64
 	epochBy     string
-	due         []dueKey // of evaluations that are to be delivered, by window and alert
+	due         []port.Place // of evaluations that are to be delivered, by window and alert
 	// Numbers are never given twice, whether or not the transaction that took one commits (AUTO_INCREMENT).
 	lastTeam, lastDataset, lastDefinition int64
 }

@@ -11,13 +11,6 @@ import (
 	"github.com/ratel-sim/ratel/system/port"
 )
 
-// dueKey is an evaluation in the index of those that are to be delivered.
-type dueKey struct{ window, alert int64 }
-
-func compareDue(a, b dueKey) int {
-	return cmp.Or(cmp.Compare(a.window, b.window), cmp.Compare(a.alert, b.alert))
-}
-
 func byWindow(e port.Evaluation, window int64) int { return cmp.Compare(e.Window, window) }
 
 func copyEvaluation(e port.Evaluation) port.Evaluation {
@@ -27,7 +20,7 @@ func copyEvaluation(e port.Evaluation) port.Evaluation {
 
 // paid takes an evaluation out of the index.
 func (d *database) paid(e *port.Evaluation) {
-	if i, there := slices.BinarySearchFunc(d.due, dueKey{e.Window, e.Alert}, compareDue); there {
+	if i, there := slices.BinarySearchFunc(d.due, e.Place(), port.Place.Compare); there {
 		d.due = slices.Delete(d.due, i, i+1)
 	}
 }
@@ -71,9 +64,8 @@ func (d *database) record(e *port.Evaluation) (*reply, func()) {
 		i, _ := slices.BinarySearchFunc(def.evaluations, e.Window, byWindow)
 		def.evaluations = slices.Insert(def.evaluations, i, stored)
 		if (e.Fires || e.Resolves) && e.Delivered.IsZero() {
-			at := dueKey{e.Window, e.Alert}
-			i, _ := slices.BinarySearchFunc(d.due, at, compareDue)
-			d.due = slices.Insert(d.due, i, at)
+			i, _ := slices.BinarySearchFunc(d.due, e.Place(), port.Place.Compare)
+			d.due = slices.Insert(d.due, i, e.Place())
 		}
 	}
 }
@@ -115,10 +107,10 @@ func (d *database) readEvaluations(r *request) *reply {
 		a.version, a.by = d.epoch, d.epochBy
 	case opUndelivered:
 		after := port.Place{Window: r.from, Alert: r.id}
-		first := sort.Search(len(d.due), func(i int) bool { return after.Before(port.Place{Window: d.due[i].window, Alert: d.due[i].alert}) })
+		first := sort.Search(len(d.due), func(i int) bool { return after.Before(d.due[i]) })
 		due := d.due[first:]
 		for _, k := range due[:min(len(due), int(max(r.to, 0)))] {
-			a.evaluations = append(a.evaluations, copyEvaluation(*d.evaluation(k.alert, k.window)))
+			a.evaluations = append(a.evaluations, copyEvaluation(*d.evaluation(k.Alert, k.Window)))
 		}
 	case opLastEvaluation:
 		def := d.definitions[r.id]

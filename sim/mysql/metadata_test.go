@@ -62,16 +62,15 @@ func (s *tables) named(n named) int64 {
 func (s *tables) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "epoch %d progress %v\n", s.epoch, s.progress)
-	type due struct{ window, alert int64 }
-	var undelivered []due
+	var undelivered []port.Place
 	for _, id := range slices.Sorted(maps.Keys(s.defs)) {
 		d := s.defs[id]
 		fmt.Fprintf(&b, "%d %v %s v%d %v %v\n", id, d.name, d.body, d.version, d.counts, d.windows)
 		for w := range d.due {
-			undelivered = append(undelivered, due{w, id})
+			undelivered = append(undelivered, port.Place{Window: w, Alert: id})
 		}
 	}
-	slices.SortFunc(undelivered, func(x, y due) int { return compareDue(dueKey(x), dueKey(y)) })
+	slices.SortFunc(undelivered, port.Place.Compare)
 	fmt.Fprint(&b, undelivered)
 	return b.String()
 }
@@ -133,9 +132,9 @@ func (m *machine) read(ctx context.Context) (*tables, string, error) {
 	}
 	text := t.String()
 	text = text[:strings.LastIndex(text, "\n")+1]
-	var order []dueKey
+	var order []port.Place
 	for _, e := range due {
-		order = append(order, dueKey{e.Window, e.Alert})
+		order = append(order, e.Place())
 	}
 	return t, text + fmt.Sprint(order), nil
 }

@@ -1,6 +1,7 @@
 package port
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -38,10 +39,13 @@ type Place struct{ Window, Alert int64 }
 // Place is e's.
 func (e *Evaluation) Place() Place { return Place{e.Window, e.Alert} }
 
-// Before says whether p comes before o, which is an evaluation's.
-func (p Place) Before(o Place) bool {
-	return p == (Place{}) || p.Window < o.Window || p.Window == o.Window && p.Alert < o.Alert
+// Compare orders the places of evaluations.
+func (p Place) Compare(o Place) int {
+	return cmp.Or(cmp.Compare(p.Window, o.Window), cmp.Compare(p.Alert, o.Alert))
 }
+
+// Before says whether p, which may be the zero place, comes before an evaluation's.
+func (p Place) Before(o Place) bool { return p == (Place{}) || p.Compare(o) < 0 }
 
 // Evaluations is the part of the metadata store that makes alerting effective once per window. Each operation is one
 // transaction and can be repeated when its outcome is unknown. Epochs are not negative.

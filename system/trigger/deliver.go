@@ -28,7 +28,7 @@ const (
 
 // delivery is an alert on its way. But for the place it belongs to the task that has taken it from the agenda.
 type delivery struct {
-	place
+	port.Place
 	key  string
 	body json.RawMessage
 	done map[string]bool // URLs that have taken it, in this term
@@ -45,11 +45,11 @@ type target struct {
 func (t *term) deliver(e port.Evaluation) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	at := place{e.Alert, e.Window}
+	at := e.Place()
 	if t.deliveries[at] != nil || t.finished[at] || len(t.deliveries) >= maxDeliveries || t.under[e.Alert] >= maxOfAlert {
 		return
 	}
-	d := &delivery{place: at, key: key(&e), body: e.Notice, done: map[string]bool{}}
+	d := &delivery{Place: at, key: key(&e), body: e.Notice, done: map[string]bool{}}
 	t.deliveries[at] = d
 	t.under[e.Alert]++
 	t.post.put(t.w.r.Now(), d)
@@ -106,9 +106,9 @@ func (t *term) deliverer(ctx context.Context) error {
 // over.
 func (t *term) send(ctx context.Context, d *delivery) (again time.Time, err error) {
 	w := t.w
-	urls, err := t.urls(ctx, d.alert)
+	urls, err := t.urls(ctx, d.Alert)
 	if errors.Is(err, port.ErrNotFound) { // deleted, and with it what it had to say
-		t.forget(d.place)
+		t.forget(d.Place)
 		return time.Time{}, nil
 	}
 	if err != nil {
@@ -136,11 +136,11 @@ func (t *term) send(ctx context.Context, d *delivery) (again time.Time, err erro
 	}
 	at := w.r.Now()
 	if err := w.store(ctx, func(ctx context.Context) error {
-		return w.ports.Evaluations.Delivered(ctx, d.alert, d.window, at)
+		return w.ports.Evaluations.Delivered(ctx, d.Alert, d.Window, at)
 	}); err != nil && !errors.Is(err, port.ErrNotFound) {
 		return time.Time{}, err
 	}
-	t.forget(d.place)
+	t.forget(d.Place)
 	w.count(func(s *Totals) { s.Delivered++ })
 	w.announce(port.EventAlertDelivered, "%s", d.key)
 	return time.Time{}, nil
@@ -188,12 +188,12 @@ func (t *term) sendTo(ctx context.Context, d *delivery, url string) (again time.
 }
 
 // forget drops a delivery that is over.
-func (t *term) forget(at place) {
+func (t *term) forget(at port.Place) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	delete(t.deliveries, at)
-	if t.under[at.alert]--; t.under[at.alert] == 0 {
-		delete(t.under, at.alert)
+	if t.under[at.Alert]--; t.under[at.Alert] == 0 {
+		delete(t.under, at.Alert)
 	}
 	t.finished[at] = true
 }

@@ -446,7 +446,7 @@ func (s store) Undelivered(ctx context.Context, after port.Place, limit int) ([]
 		}
 	}
 	slices.SortFunc(list, func(a, b port.Evaluation) int {
-		return cmp.Or(cmp.Compare(a.Window, b.Window), cmp.Compare(a.Alert, b.Alert))
+		return a.Place().Compare(b.Place())
 	})
 	return list[:min(len(list), limit)], nil
 }

@@ -46,7 +46,7 @@ func (w *Worker) tellDelivery(d *delivery, began time.Time, err error) {
 		return
 	}
 	fields := [...]telemetry.Field{
-		telemetry.Int("alert", d.alert), telemetry.Text("window", time.Unix(0, d.window).UTC().Format(time.RFC3339Nano)), telemetry.Text("key", d.key),
+		telemetry.Int("alert", d.Alert), telemetry.Text("window", time.Unix(0, d.Window).UTC().Format(time.RFC3339Nano)), telemetry.Text("key", d.key),
 		telemetry.Bool("delivered", err == nil), telemetry.Millis("duration_ms", w.r.Now().Sub(began)), telemetry.Text("error", ""),
 	}
 	told := fields[:]

@@ -29,15 +29,12 @@ type term struct {
 	invalid    int
 	objectives map[int64]definition.SLO
 	recipients map[int64]definition.Recipient // a team's, by the definition's ID
-	deliveries map[place]*delivery            // what is not delivered yet
+	deliveries map[port.Place]*delivery       // what is not delivered yet
 	under      map[int64]int                  // by alert: how many of those
-	finished   map[place]bool                 // what was delivered since the last time that was listed
+	finished   map[port.Place]bool            // what was delivered since the last time that was listed
 	targets    map[string]*target             // by URL
 	goal       *goal
 }
-
-// place is one window of one alert.
-type place struct{ alert, window int64 }
 
 // alert is a trigger or a burn alert. What is not guarded by the term's mutex belongs to the task that has taken it from the
 // agenda.
@@ -78,7 +75,7 @@ func newTerm(w *Worker, held *lock.Held) *term {
 	return &term{
 		w: w, held: held, due: newAgenda[turn](w.r), post: newAgenda[*delivery](w.r),
 		alerts: map[int64]*alert{}, objectives: map[int64]definition.SLO{}, recipients: map[int64]definition.Recipient{},
-		deliveries: map[place]*delivery{}, under: map[int64]int{}, finished: map[place]bool{}, targets: map[string]*target{},
+		deliveries: map[port.Place]*delivery{}, under: map[int64]int{}, finished: map[port.Place]bool{}, targets: map[string]*target{},
 	}
 }
 
