@@ -18,7 +18,7 @@ type run struct {
 	samples []evidence.Sample // in order of time
 	phases  []phase
 	faults  []FaultSpan
-	missed  []*evidence.Entry // of faults that were not injected, or not on all of their nodes
+	missed  map[string][]*evidence.Entry // by fault: why it was not injected, or not on all of its nodes
 	stop    stop
 	// loadEnded is when the load was stopped; None if it was not.
 	loadEnded time.Duration

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/ratel-sim/ratel/scenarios/evidence"
 	"github.com/ratel-sim/ratel/scenarios/plan"
 	"github.com/ratel-sim/ratel/system"
 )
@@ -229,7 +228,10 @@ func (r *run) judgeFaults() Result {
 				continue // told above
 			}
 			span := &FaultSpan{ID: id, Phase: ph.Name, Kind: string(ph.Faults[i].Kind), Pos: &ph.Faults[i].Pos}
-			missed := slices.DeleteFunc(slices.Clone(r.missed), func(e *evidence.Entry) bool { return e.Fault != id || r.stop.why != "" })
+			missed := r.missed[id]
+			if r.stop.why != "" {
+				missed = nil
+			}
 			for _, e := range missed {
 				doubt(span, e.At, fmt.Sprintf("%s was not injected on %s", id, cmp.Or(e.Node, "all of its nodes")), e.Detail)
 			}

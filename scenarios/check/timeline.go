@@ -115,8 +115,7 @@ func (r *run) readTimeline() {
 
 // readFaults matches what the timeline says of faults with the plan.
 func (r *run) readFaults() {
-	r.faults, r.missed = []FaultSpan{}, nil
-	never := map[string]string{} // fault ID → why it was not injected
+	r.faults, r.missed = []FaultSpan{}, map[string][]*evidence.Entry{}
 	find := func(e *evidence.Entry) *FaultSpan {
 		for i := len(r.faults) - 1; i >= 0; i-- {
 			if f := &r.faults[i]; f.ID == e.Fault && f.Node == e.Node {
@@ -138,8 +137,7 @@ func (r *run) readFaults() {
 		f := find(e)
 		if f == nil {
 			if e.Kind == evidence.FaultUnseen {
-				never[e.Fault] = e.Detail
-				r.missed = append(r.missed, e)
+				r.missed[e.Fault] = append(r.missed[e.Fault], e)
 			} else {
 				r.problem("timeline", "%s at %v is of fault %q on %q, which was not injected", e.Kind, e.At, e.Fault, e.Node)
 			}
@@ -172,12 +170,9 @@ func (r *run) readFaults() {
 				}
 			}
 			if !found {
-				why := never[id]
-				if why == "" {
-					why = "the run ended before it"
-					if r.stop.why != "" {
-						why = r.stop.why
-					}
+				why := cmp.Or(r.stop.why, "the run ended before it")
+				if said := r.missed[id]; len(said) > 0 {
+					why = cmp.Or(said[len(said)-1].Detail, why)
 				}
 				r.faults = append(r.faults, FaultSpan{ID: id, Phase: ph.Name, Kind: string(ph.Faults[i].Kind), Permanent: ph.Faults[i].Permanent, Effect: why,
 					Pos: &ph.Faults[i].Pos, Injected: None, Observed: None, Healed: None, Back: None, Over: None})

@@ -40,6 +40,7 @@ func (p *Plan) Validate() error {
 	p.phases(f, len(topology) == 0)
 	p.guards(f)
 	p.checks(f)
+	p.retention(f)
 	p.worlds(f)
 	if len(f.list) > 0 {
 		return f.list
@@ -209,17 +210,6 @@ func (p *Plan) checks(f *found) {
 			f.list = append(f.list, Problem{Pos: c.Pos, What: fmt.Sprintf("check %q needs somebody who queries, and there is nobody", c.Name), Hint: `write s.readers("dashboards", traffic = "…")`})
 		}
 	}
-	if c := p.System.Retriever; c.Retention > 0 {
-		// The engine waits for idle marks after the load, and the log's time goes on with them.
-		need := p.Length() + time.Minute
-		if c.SealIdle > 0 {
-			need += 3*c.SealIdle + 2*c.SnapshotEvery
-		}
-		if c.Retention < need {
-			f.add("system", fmt.Sprintf("keep it for %s at least, or for ever with 0s", Duration(need)),
-				"with a retention of %s a part of what is sent is deleted before it is compared with what is there", Duration(c.Retention))
-		}
-	}
 	recovers := slices.IndexFunc(p.Checks, func(c Check) bool { return c.Name == CheckRecovers })
 	if recovers < 0 {
 		return
@@ -230,6 +220,23 @@ func (p *Plan) checks(f *found) {
 		}
 	}
 	f.list = append(f.list, Problem{Pos: p.Checks[recovers].Pos, What: fmt.Sprintf("check %q needs a fault that heals, and there is none", CheckRecovers), Hint: `write faults = [kill(leader_of("events", 0))] in a phase`})
+}
+
+// retention wants what is sent to be there when it is compared with what was sent.
+func (p *Plan) retention(f *found) {
+	c := p.System.Retriever
+	if c.Retention <= 0 {
+		return
+	}
+	// The engine waits for idle marks after the load, and the log's time goes on with them.
+	need := p.Length() + time.Minute
+	if c.SealIdle > 0 {
+		need += 3*c.SealIdle + 2*c.SnapshotEvery
+	}
+	if c.Retention < need {
+		f.add("system", fmt.Sprintf("keep it for %s at least, or for ever with 0s", Duration(need)),
+			"with a retention of %s a part of what is sent is deleted before it is compared with what is there", Duration(c.Retention))
+	}
 }
 
 func (p *Plan) worlds(f *found) {
