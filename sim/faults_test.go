@@ -89,22 +89,28 @@ func TestWhatAFaultHasHitIsItsOwn(t *testing.T) {
 	}
 }
 
+// inWorld runs a test in a world of its own, which has the default topology.
+func inWorld(t *testing.T, test func(ctx context.Context, w *World) error) {
+	t.Helper()
+	w := New(Options{Seed: 3})
+	err := w.Drive(context.Background(), func(ctx context.Context) error {
+		if err := w.Start(ctx, system.Default()); err != nil {
+			return err
+		}
+		return test(ctx, w)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 // onEachMachine runs a test on one node of each kind of machine, each in a world of its own.
 func onEachMachine(t *testing.T, test func(ctx context.Context, t *testing.T, w *World, name string) error) {
 	t.Helper()
 	for _, name := range []string{"zk1", "kafka2", "retriever1", "mysql"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := New(Options{Seed: 3})
-			err := w.Drive(context.Background(), func(ctx context.Context) error {
-				if err := w.Start(ctx, system.Default()); err != nil {
-					return err
-				}
-				return test(ctx, t, w, name)
-			})
-			if err != nil {
-				t.Fatal(err)
-			}
+			inWorld(t, func(ctx context.Context, w *World) error { return test(ctx, t, w, name) })
 		})
 	}
 }
@@ -164,11 +170,7 @@ func TestLikeFaultsAreEachTheirOwn(t *testing.T) {
 // TestALinkIsCutUntilNobodyCutsIt: isolations of both ends of a link are each their own, and each counts what it has held back.
 func TestALinkIsCutUntilNobodyCutsIt(t *testing.T) {
 	t.Parallel()
-	w := New(Options{Seed: 3})
-	err := w.Drive(context.Background(), func(ctx context.Context) error {
-		if err := w.Start(ctx, system.Default()); err != nil {
-			return err
-		}
+	inWorld(t, func(ctx context.Context, w *World) error {
 		one := system.Fault{Kind: system.FaultIsolate, Node: "kafka2", From: []string{"zk1", "zk2", "zk3"}, Direction: system.Both}
 		two := system.Fault{Kind: system.FaultIsolate, Node: "zk1", From: []string{"kafka1", "kafka2", "kafka3"}, Direction: system.Both}
 		held := func(f system.Fault) int64 {
@@ -193,19 +195,12 @@ func TestALinkIsCutUntilNobodyCutsIt(t *testing.T) {
 		}
 		return errors.Join(w.Heal(ctx, two), pause())
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 }
 
 // TestABrokerThatCannotStopIsKilled: one that is frozen does not hear that it is to end, and comes back all the same.
 func TestABrokerThatCannotStopIsKilled(t *testing.T) {
 	t.Parallel()
-	w := New(Options{Seed: 3})
-	err := w.Drive(context.Background(), func(ctx context.Context) error {
-		if err := w.Start(ctx, system.Default()); err != nil {
-			return err
-		}
+	inWorld(t, func(ctx context.Context, w *World) error {
 		pause, stop := system.Fault{Kind: system.FaultPause, Node: "kafka2"}, system.Fault{Kind: system.FaultStop, Node: "kafka2"}
 		if err := w.Inject(ctx, pause); err != nil {
 			return err
@@ -220,19 +215,12 @@ func TestABrokerThatCannotStopIsKilled(t *testing.T) {
 		}
 		return nil
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 }
 
 // TestDisturbancesOfOneServerAddUp: two that slow it down are both felt, and each ends by itself.
 func TestDisturbancesOfOneServerAddUp(t *testing.T) {
 	t.Parallel()
-	w := New(Options{Seed: 3})
-	err := w.Drive(context.Background(), func(ctx context.Context) error {
-		if err := w.Start(ctx, system.Default()); err != nil {
-			return err
-		}
+	inWorld(t, func(ctx context.Context, w *World) error {
 		one, two := system.Fault{Kind: system.FaultSlow, Node: "mysql", Delay: 100 * time.Millisecond}, system.Fault{Kind: system.FaultSlow, Node: "mysql", Delay: 300 * time.Millisecond}
 		for _, step := range []struct {
 			do   func(context.Context, system.Fault) error
@@ -252,9 +240,6 @@ func TestDisturbancesOfOneServerAddUp(t *testing.T) {
 		}
 		return nil
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 }
 
 // TestFreezesOfOneNodeAreEachTheirOwn: a process that two faults have frozen stays so until both are healed; one that was killed

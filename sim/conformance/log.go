@@ -109,6 +109,15 @@ func (e *LogEnv) reader(offset int64) (port.Reader, error) {
 	return e.Log.NewReader(port.DefaultReaderConfig("conformance"), e.Topic, 0, offset)
 }
 
+// readAll reads the first partition's log up to its high watermark.
+func (e *LogEnv) readAll(ctx context.Context) ([]port.Fetched, error) {
+	_, high, err := e.Log.Admin().Offsets(ctx, e.Topic, 0)
+	if err != nil {
+		return nil, err
+	}
+	return e.read(ctx, 0, 0, int(high))
+}
+
 // read reads n records from an offset on and checks their offsets and the high watermark.
 func (e *LogEnv) read(ctx context.Context, partition int32, from int64, n int) ([]port.Fetched, error) {
 	r, err := e.Log.NewReader(port.DefaultReaderConfig("conformance"), e.Topic, partition, from)
@@ -425,11 +434,7 @@ func leaderKilled(ctx context.Context, e *LogEnv) error {
 	if err != nil || after[0].Leader == old || after[0].LeaderEpoch <= before[0].LeaderEpoch {
 		return fmt.Errorf("after the leader's death: %+v, %w; before: %+v", after, err, before)
 	}
-	_, end, err := e.Log.Admin().Offsets(ctx, e.Topic, 0)
-	if err != nil {
-		return err
-	}
-	records, err := e.read(ctx, 0, 0, int(end))
+	records, err := e.readAll(ctx)
 	if err != nil {
 		return err
 	}

@@ -53,11 +53,7 @@ func underMinISR(ctx context.Context, e *LogEnv) error {
 	}); err != nil {
 		return err
 	}
-	_, high, err := e.Log.Admin().Offsets(ctx, e.Topic, 0)
-	if err != nil {
-		return err
-	}
-	records, err := e.read(ctx, 0, 0, int(high))
+	records, err := e.readAll(ctx)
 	if err != nil {
 		return err
 	}
