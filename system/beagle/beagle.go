@@ -152,10 +152,11 @@ func (b *Beagle) belong(ctx context.Context, tasks *rt.Group) error {
 		if err != nil {
 			return err
 		}
-		if !errors.Is(why, port.ErrRebalanceInProgress) {
+		out := !errors.Is(why, port.ErrRebalanceInProgress)
+		if out {
 			b.note(why.Error())
 		}
-		if !b.member.Cooperative() || !errors.Is(why, port.ErrRebalanceInProgress) {
+		if out || !b.member.Cooperative() {
 			b.revoke(ctx, func(*partition) bool { return true })
 		}
 	}

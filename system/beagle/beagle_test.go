@@ -233,16 +233,22 @@ func TestOffsetsThatAreGone(t *testing.T) {
 	})
 }
 
+// truncated is a worker that has counted five records, of a log that has two by now.
+func truncated(w *world) *worker {
+	k := w.start("b1")
+	k.give(0)
+	for i := range uint64(5) {
+		w.log.add(0, chunk(1, request{i, 60, 5}))
+	}
+	w.sleep(3 * time.Second)
+	w.log.change(0, func(p *memPartition) { p.records = p.records[:2] })
+	w.sleep(10 * time.Second)
+	return k
+}
+
 func TestATruncatedLog(t *testing.T) {
 	play(t, 1, func(w *world) {
-		k := w.start("b1")
-		k.give(0)
-		for i := range uint64(5) {
-			w.log.add(0, chunk(1, request{i, 60, 5}))
-		}
-		w.sleep(3 * time.Second)
-		w.log.change(0, func(p *memPartition) { p.records = p.records[:2] })
-		w.sleep(10 * time.Second)
+		k := truncated(w)
 		w.log.add(0, chunk(1, request{10, 60, 5}))
 		w.sleep(5 * time.Second)
 		w.progress(0, 5) // never goes back
@@ -262,14 +268,7 @@ func TestATruncatedLog(t *testing.T) {
 // nothing, so that one whose answer is lost could be repeated: what was read waits for the next record.
 func TestNothingIsCountedOnTheSpot(t *testing.T) {
 	play(t, 1, func(w *world) {
-		k := w.start("b1")
-		k.give(0)
-		for i := range uint64(5) {
-			w.log.add(0, chunk(1, request{i, 60, 5}))
-		}
-		w.sleep(3 * time.Second)
-		w.log.change(0, func(p *memPartition) { p.records = p.records[:2] })
-		w.sleep(10 * time.Second)
+		truncated(w)
 		for i := range uint64(3) {
 			w.log.add(0, chunk(1, request{10 + i, 60, 5}))
 		}

@@ -107,7 +107,7 @@ type World struct {
 	collector *collector // nil: nobody observes
 	sinks     sinks
 	logs      followers
-	healed    sync.Map       // packets dropped by isolations that are healed, by node and fault
+	healed    sync.Map       // what faults that are healed have hit, by fault
 	rejoins   sync.WaitGroup // brokers on their way back
 	sayMu     sync.Mutex     // one line at a time
 }
@@ -179,14 +179,11 @@ func (w *World) Can(kind system.FaultKind, r system.Role, aimed bool) error {
 	if aimed {
 		return errors.New("a fault on real servers cannot be aimed at a protocol event: it is seen only after it has happened; use the simulated world")
 	}
-	if r == system.RoleObserver {
-		switch kind {
-		case system.FaultIsolate:
-			return errObserverIsolated
-		case system.FaultStarve:
-			return fmt.Errorf("no fault %q on %s: it is a part of this process; make it slow, or pause it", kind, r)
-		case system.FaultKill, system.FaultStop, system.FaultReplace, system.FaultPause, system.FaultErrors, system.FaultSlow, system.FaultRecreate, system.FaultPoison:
-		}
+	if r == system.RoleObserver && kind == system.FaultIsolate {
+		return errObserverIsolated
+	}
+	if r == system.RoleObserver && kind == system.FaultStarve {
+		return fmt.Errorf("no fault %q on %s: it is a part of this process; make it slow, or pause it", kind, r)
 	}
 	storage := r == system.RoleMySQL || r == system.RoleS3
 	switch kind {
@@ -272,14 +269,9 @@ func (w *World) Drive(ctx context.Context, f func(ctx context.Context) error) (e
 // what was under way then was canceled is no interrupt.
 func cutShort(cause, err error) error {
 	switch {
-	case err == nil || cause == err: //nolint:errorlint // the same, not one within the other
+	case err == nil:
 		return cause
-	case errors.Is(cause, context.Canceled):
-		if errors.Is(err, cause) {
-			return err
-		}
-		return errors.Join(cause, err)
-	case errors.Is(err, context.Canceled):
+	case errors.Is(err, context.Canceled) && !errors.Is(cause, context.Canceled):
 		return fmt.Errorf("%w\nwhat was under way then: %v", cause, err) //nolint:errorlint // see above
 	case errors.Is(err, cause):
 		return err
