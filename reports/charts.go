@@ -138,6 +138,10 @@ func charts(j *check.Judgement) chartData {
 			worst(line(evidence.InFlightShare, "shepherd, in flight (peak so far)", "--c-accepted", 1.5)), worst(line(evidence.RetrieverMemory, "retriever, not yet sealed", "--c-throttled", 1.5, 6, 3))},
 			Note: "The largest of all nodes; 1 is the configured bound."},
 		burnChart(j, line),
+		{ID: "machine", Title: "The machine under it all", Step: true, Height: 120, Lines: []chartLine{
+			worst(line(evidence.MachineCPU, "processor time taken", "--c-accepted", 1.5)), worst(line(evidence.MachineStolen, "of it by other machines (steal)", "--c-refused", 1.5, 2, 3)),
+			worst(line(evidence.MachineMemory, "memory in use", "--c-throttled", 1.5, 6, 3))},
+			Note: "Parts of what the machine has, by whatever runs on it. Where there was no processor time left, latencies and missed times say as much about the machine as about the pipeline."},
 	}
 	d := chartData{Charts: []chart{}, Bands: []band{}, Zooms: []zooming{}}
 	step := j.Series.Step.Seconds()

@@ -24,6 +24,7 @@ type page struct {
 	PlantedNote string
 	Ended       string
 	Gaps        []evidence.Gap
+	Machine     string
 	Headline    []fact
 	Checks      []checkView
 	Tally       string
@@ -121,7 +122,7 @@ func newPage(ev *evidence.Evidence, j *check.Judgement) page {
 	length = max(length, time.Duration(bins)*j.Series.Step)
 	p := page{
 		Scenario: ev.Run.Scenario, Verdict: j.Verdict.String(), Mark: mark(j.Verdict), Reason: j.Reason,
-		Replay: Replay(ev), Planted: ev.Run.Planted, PlantedNote: plantedNote(j.Verdict), Ended: ev.Run.Ended, Gaps: ev.Gaps,
+		Replay: Replay(ev), Planted: ev.Run.Planted, PlantedNote: plantedNote(j.Verdict), Ended: ev.Run.Ended, Gaps: ev.Gaps, Machine: machineNote(j),
 		Data: charts(j), Lanes: drawLanes(ev, j, length), Heat: latencyHeat(ev.Ops, length), Flow: drawFlow(j.Ledger), Phases: j.Phases, Queries: j.Queries,
 		SLOs: viewed(j.Objectives, viewObjective), Alerts: viewed(j.Alerts, viewAlert),
 		Plan: newPlanView(ev.Plan, j.Faults), License: uplotLicense,

@@ -192,6 +192,36 @@ func TestEveryFieldOfTheVerdictIsDescribed(t *testing.T) {
 	}
 }
 
+// TestAFullMachineIsTold: who reads that a run did not pass reads, too, that its machine was full; a run that passed had enough.
+func TestAFullMachineIsTold(t *testing.T) {
+	t.Parallel()
+	const much = "its processors had nothing left in 83% of the seconds"
+	for _, f := range fixtures() {
+		ev, j := f.make()
+		if len(j.Phases) < 2 {
+			continue
+		}
+		for _, full := range []bool{false, true} {
+			j.Phases[1].Machine = &check.MachineStats{Samples: 30, CPU: 0.9}
+			if full {
+				j.Phases[1].Machine.TooMuch = much
+			}
+			var text bytes.Buffer
+			if err := Text(&text, ev, j, TextOptions{}); err != nil {
+				t.Fatal(err)
+			}
+			told := full && j.Verdict != check.Pass
+			want := "in " + j.Phases[1].Name + " " + much
+			if got := strings.Contains(text.String(), "!! THIS MACHINE: "+want); got != told {
+				t.Errorf("%s, full %v: told in the summary: %v", f.name, full, got)
+			}
+			if got := strings.Contains(string(render(t, HTML, ev, j)), "<b>This machine:</b> "+want); got != told {
+				t.Errorf("%s, full %v: told in the report: %v", f.name, full, got)
+			}
+		}
+	}
+}
+
 func TestJUnitCountsWhatDidNotPass(t *testing.T) {
 	t.Parallel()
 	for _, f := range fixtures() {

@@ -42,6 +42,9 @@ func Text(w io.Writer, ev *evidence.Evidence, j *check.Judgement, opts TextOptio
 	for _, g := range ev.Gaps {
 		t.indent("", "!! MISSING: "+g.What+": "+g.Why)
 	}
+	if note := machineNote(j); note != "" {
+		t.indent("", "!! THIS MACHINE: "+note)
+	}
 	t.checks()
 	t.levels()
 	t.events()

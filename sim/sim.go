@@ -103,6 +103,9 @@ func (w *World) Runtime() rt.Runtime { return w.harness }
 // Trace is the hash of everything that happened, and in how many steps.
 func (w *World) Trace() (hash, steps uint64, ok bool) { return w.sched.Hash(), w.sched.Steps(), true }
 
+// Machine says nothing: no machine is slow in virtual time.
+func (w *World) Machine(context.Context) (system.MachineUse, bool) { return system.MachineUse{}, false }
+
 // Can says what this world cannot do.
 func (w *World) Can(kind system.FaultKind, _ system.Role, _ bool) error {
 	switch kind {

@@ -100,7 +100,7 @@ func newCollector(r *run) *collector {
 	c.latencies = make([][]uint64, len(r.phases))
 	for i := range r.phases {
 		p := &r.phases[i]
-		c.phases[i] = PhaseStats{Name: p.Name, Stage: p.Stage, Ran: p.ran, Begin: p.begin, End: p.end, Pos: p.Pos}
+		c.phases[i] = PhaseStats{Name: p.Name, Stage: p.Stage, Ran: p.ran, Begin: p.begin, End: p.end, Machine: r.machine(p.begin, p.end), Pos: p.Pos}
 	}
 	c.binned = make([]binned, 0, len(r.e.Ops))
 	return c
@@ -196,10 +196,7 @@ func (c *collector) series() Series {
 		}
 		s.Columns = append(s.Columns, Column{Name: name, Unit: unit, Values: columns[i]})
 	}
-	for _, m := range plan.Metrics() {
-		if !m.Sampled {
-			continue
-		}
+	for _, m := range append(slices.DeleteFunc(plan.Metrics(), func(m plan.Metric) bool { return !m.Sampled }), machineMetrics()...) {
 		col := Column{Name: m.Name, Unit: string(m.Unit), Values: make(Values, n)}
 		for i := range col.Values {
 			col.Values[i] = math.NaN()

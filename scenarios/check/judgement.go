@@ -217,6 +217,7 @@ type PhaseStats struct {
 	End     time.Duration `json:"end"`   // the run's end if it was cut short
 	Counts  Counts        `json:"counts"`
 	Latency Latency       `json:"latency"`
+	Machine *MachineStats `json:"machine,omitempty"` // on real servers
 	Pos     plan.Pos      `json:"pos"`
 }
 

@@ -180,7 +180,8 @@ func (r *run) leadershipMoved(ctx context.Context, node string, led []int32) str
 // sampler measures the system once a period.
 type sampler struct {
 	r    *run
-	ends [][]int64 // of the last samples, oldest first: where each partition ends
+	ends [][]int64         // of the last samples, oldest first: where each partition ends
+	used system.MachineUse // as of the last sample that has it
 }
 
 // shareOver is over how many samples a partition's share of the load is told.
@@ -236,7 +237,28 @@ func (s *sampler) sample(ctx context.Context) {
 	}
 	_, _, _, inFlight := s.r.load.Counts()
 	values[evidence.InFlight] = float64(inFlight)
+	s.machine(ctx, values)
 	s.r.rec.sample(values)
+}
+
+// machine measures what the machine under the world did since the last sample.
+func (s *sampler) machine(ctx context.Context, values map[string]float64) {
+	use, ok := s.r.w.Machine(ctx)
+	if !ok {
+		return
+	}
+	before := s.used
+	s.used = use
+	if use.Memory > 0 {
+		values[evidence.MachineMemory] = 1 - float64(use.Available)/float64(use.Memory)
+	}
+	all := use.All - before.All
+	if before.All == 0 || all <= 0 {
+		return
+	}
+	share := func(d time.Duration) float64 { return min(max(d.Seconds()/all.Seconds(), 0), 1) }
+	values[evidence.MachineCPU] = 1 - share(use.Idle-before.Idle)
+	values[evidence.MachineStolen] = share(use.Stolen - before.Stolen)
 }
 
 // retrievers asks every retriever how it is. How far they are behind is unknown if one of them does not answer.

@@ -68,6 +68,9 @@ type World interface {
 	Receive(ctx context.Context, sink WebhookSink) (url string, err error)
 	// Observe hands what the pipeline's observer takes to sink, if the topology has one. It is called before Start.
 	Observe(sink observer.Sink)
+	// Machine is what the machine on which the world runs has done so far; ok is false where that is not known, and in the simulation,
+	// in which nothing depends on it.
+	Machine(ctx context.Context) (use system.MachineUse, ok bool)
 	// Trace is the hash and the number of steps of a deterministic run; ok is false elsewhere.
 	Trace() (hash uint64, steps uint64, ok bool)
 }
