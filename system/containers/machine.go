@@ -25,7 +25,7 @@ func (w *World) Machine(ctx context.Context) (use system.MachineUse, ok bool) {
 	span := func(seconds float64) time.Duration { return time.Duration(seconds * float64(time.Second)) }
 	return system.MachineUse{
 		All:    span(t.User + t.Nice + t.System + t.Irq + t.Softirq + t.Idle + t.Iowait + t.Steal),
-		Idle:   span(t.Idle + t.Iowait),
+		Idle:   span(t.Idle + t.Iowait + t.Nice),
 		Stolen: span(t.Steal),
 		Memory: memory.Total, Available: memory.Available,
 	}, true
