@@ -76,7 +76,7 @@ func (c *counting) client(ctx context.Context, number int) {
 		_ = r.Sleep(ctx, 200*time.Millisecond)
 		req := shepherd.Request{Team: system.TeamKey(system.DefaultTeam), Dataset: []string{"one", "two", "other"}[r.Rand().IntN(3)]}
 		for range 1 + r.Rand().IntN(20) {
-			req.Events = append(req.Events, event.Event{Time: r.Now().Add(-time.Duration(r.Rand().IntN(100)) * time.Second), SampleRate: 1, Fields: []event.Field{
+			req.Events = append(req.Events, event.Event{Time: r.Now().Add(-time.Duration(r.Rand().IntN(100)) * time.Second), SampleRate: 1 + r.Rand().Int64N(20), Fields: []event.Field{
 				{Name: "ms", Value: event.IntValue(r.Rand().Int64N(1000))}, {Name: "code", Value: event.IntValue([]int64{200, 200, 500}[r.Rand().IntN(3)])},
 			}})
 		}
@@ -164,9 +164,9 @@ func (c *counting) truth(ctx context.Context) (tallies, error) {
 					seen[e.ID] = true
 					at := minuteOfSLO{chunk.Dataset.ID, e.Time.Unix() / 60 * 60}
 					n := counts[at]
-					n[1]++
+					n[1] += e.SampleRate
 					if good {
-						n[0]++
+						n[0] += e.SampleRate
 					}
 					counts[at] = n
 				}
@@ -254,7 +254,7 @@ func TestCountsAreTheLogs(t *testing.T) {
 
 func TestCountsShowPlantedBugs(t *testing.T) {
 	t.Parallel()
-	for _, bug := range []string{planted.UndrainedRebalance, planted.ZombieCommits, planted.SLOByProcessingTime} {
+	for _, bug := range []string{planted.UndrainedRebalance, planted.ZombieCommits, planted.SLOByProcessingTime, planted.SampleRatesIgnored} {
 		t.Run(bug, func(t *testing.T) {
 			t.Parallel()
 			set, err := planted.Parse(bug)

@@ -147,9 +147,9 @@ func countAll(slo *evidence.SLO, all []stored) []evidence.SLOCount {
 		if rows[minute] == nil {
 			rows[minute] = &evidence.SLOCount{SLO: slo.ID, Minute: minute}
 		}
-		rows[minute].Total++
+		rows[minute].Total += x.event.SampleRate
 		if good {
-			rows[minute].Good++
+			rows[minute].Good += x.event.SampleRate
 		}
 	}
 	var list []evidence.SLOCount

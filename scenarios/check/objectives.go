@@ -2,6 +2,7 @@ package check
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 	"github.com/ratel-sim/ratel/scenarios/plan"
 	field "github.com/ratel-sim/ratel/system/event"
 	"github.com/ratel-sim/ratel/system/expr"
+	"github.com/ratel-sim/ratel/system/port"
 )
 
 // secondsPerMinute is the length of what SLOs are counted by.
@@ -31,20 +33,26 @@ func (s span) String() string {
 // stretch adds to the upper end.
 func (s span) stretch(n int64) span { return span{s.low, s.high + n} }
 
-// minuteTruth is what an SLO's row of one minute has to be: sure to most events, of which so many are good and bad.
-type minuteTruth struct {
-	good, bad  span
-	sure, most int64
+// plus adds to both ends, which stay where a minute is more than full.
+func (s span) plus(n span) span {
+	const full = port.MaxCount + 1
+	return span{min(s.low+n.low, full), min(s.high+n.high, full)}
 }
 
-func (c *minuteTruth) add(good, either bool, n span) {
-	c.sure += n.low
-	c.most += n.high
-	if good || either {
-		c.good = span{c.good.low + n.low, c.good.high + n.high}
+// minuteTruth is what an SLO's row of one minute has to be.
+type minuteTruth struct {
+	total, good, bad span // by weight
+	events           span // of total, how many if each is one
+}
+
+func (c *minuteTruth) add(x *sliEvent) {
+	n := x.counts()
+	c.total, c.events = c.total.plus(n), c.events.plus(x.times)
+	if x.good || x.either {
+		c.good = c.good.plus(n)
 	}
-	if !good || either {
-		c.bad = span{c.bad.low + n.low, c.bad.high + n.high}
+	if !x.good || x.either {
+		c.bad = c.bad.plus(n)
 	}
 }
 
@@ -93,8 +101,9 @@ type counting struct {
 	done       ledger.Ledger    // events with a record that was counted by then; only if some partition is open
 	copies     map[event]int64  // in how many partitions an event is, where it is in several
 	damaged    map[event]bool   // its content in the log is not what was sent
-	strange    int64            // events in the log that the load has not sent: they may be counted, too
+	strange    int64            // what the log's events that the load has not sent may count for: of each, nobody knows its sample rate
 	certain    int64            // events that had to be counted by some SLO
+	standFor   int64            // as how many these had to be counted
 	revived    map[event]bool   // certainly refused, and in the log all the same
 	finalAt    map[int32]string // what the last look at a partition's progress said, for people
 }
@@ -150,9 +159,10 @@ func (r *run) followObjectives() {
 	r.readCounted()
 	for i := range r.e.Ops {
 		r.countOp(&r.e.Ops[i], func(o *objective, x sliEvent) {
-			o.at(x.minute).add(x.good, x.either, x.times)
+			o.at(x.minute).add(&x)
 			if !o.gone {
 				c.certain += x.times.low
+				c.standFor = min(c.standFor+x.counts().low, math.MaxInt64/2)
 			}
 		})
 	}
@@ -178,7 +188,7 @@ func (r *run) readCounted() {
 			c.open = append(c.open, p)
 		}
 	}
-	c.strange = r.log.phantom.count + r.log.gone.count + r.log.damaged[evidence.Foreign].count
+	c.strange = min(r.log.phantom.count+r.log.gone.count+r.log.damaged[evidence.Foreign].count, port.MaxCount/field.MaxWeight) * field.MaxWeight
 	for e := range r.log.revived.seen {
 		c.revived[e] = true
 	}
@@ -227,8 +237,17 @@ type sliEvent struct {
 	spot
 	minute int64
 	good   bool
-	either bool // its content was damaged, so it may be good or bad
-	times  span // how often it may be counted
+	either bool  // its content was damaged, so it may be good or bad, and have any sample rate
+	times  span  // how often it may be counted
+	weight int64 // as how many each time
+}
+
+// counts is what it may add to its minute.
+func (x *sliEvent) counts() span {
+	if x.either {
+		return span{x.times.low, x.times.high * field.MaxWeight}
+	}
+	return span{x.times.low * x.weight, x.times.high * x.weight}
 }
 
 // countOp calls f for each event of an operation and each SLO that it is relevant to.
@@ -258,7 +277,7 @@ func (r *run) countOp(op *evidence.Op, f func(o *objective, x sliEvent)) {
 					continue
 				}
 				if good, relevant := expr.Good(o.sli.Eval(view.get, view.at)); relevant || c.damaged[id] {
-					f(o, sliEvent{spot: s, minute: minute, good: good, either: c.damaged[id], times: times})
+					f(o, sliEvent{spot: s, minute: minute, good: good, either: c.damaged[id], times: times, weight: view.weight()})
 				}
 			}
 		}
@@ -282,21 +301,29 @@ func (v *rowView) turn(seq uint64) {
 	v.seq, v.at, v.has, v.all = seq, v.load.Time(v.op.Sent, int(seq-v.op.FirstSeq)), false, nil
 }
 
-// get finds a field by its name.
-func (v *rowView) get(name string) (field.Value, bool) {
+func (v *rowView) fields() *loadgen.Row {
 	if !v.has {
 		v.row, v.has = v.load.Fields(v.op.Traffic, v.op.Producer, v.seq), true
 	}
+	return &v.row
+}
+
+// weight is how many events it stands for.
+func (v *rowView) weight() int64 { return field.Weight(v.fields().SampleRate) }
+
+// get finds a field by its name.
+func (v *rowView) get(name string) (field.Value, bool) {
+	row := v.fields()
 	var x field.Value
 	switch name {
 	case loadgen.FieldService:
-		x = v.row.Service
+		x = row.Service
 	case loadgen.FieldRoute:
-		x = v.row.Route
+		x = row.Route
 	case loadgen.FieldDuration:
-		x = v.row.Duration
+		x = row.Duration
 	case loadgen.FieldStatus:
-		x = v.row.Status
+		x = row.Status
 	case loadgen.FieldProducer:
 		x = field.IntValue(int64(v.op.Producer))
 	case loadgen.FieldSeq:
@@ -311,8 +338,8 @@ func (v *rowView) get(name string) (field.Value, bool) {
 	return x, x.Kind() != field.Null
 }
 
-// compare finds the minutes whose rows are not what they have to be. strange is how many events may be counted that the
-// load has not sent.
+// compare finds the minutes whose rows are not what they have to be. strange is what events may count for that the load
+// has not sent.
 func (o *objective) compare(strange int64) {
 	for _, minute := range o.minutes() {
 		row := o.counted[minute]
@@ -331,8 +358,11 @@ func (o *objective) compare(strange int64) {
 // expected is what a minute's row has to lie in; bad is its total without its good.
 func (o *objective) expected(minute, strange int64) (total, good, bad span) {
 	if c := o.truth[minute]; c != nil {
-		good, bad = c.good, c.bad
-		total = span{c.sure, c.most}
+		total, good, bad = c.total, c.good, c.bad
+	}
+	if total.high > port.MaxCount { // some may not have fitted, nobody knows which
+		whatever := span{0, port.MaxCount}
+		return whatever, whatever, whatever
 	}
 	return total.stretch(strange), good.stretch(strange), bad.stretch(strange)
 }
@@ -341,7 +371,7 @@ func (o *objective) expected(minute, strange int64) (total, good, bad span) {
 func (o *objective) minutes() []int64 {
 	list := make([]int64, 0, len(o.truth)+len(o.counted))
 	for minute, c := range o.truth {
-		if c.most > 0 {
+		if c.total.high > 0 {
 			list = append(list, minute)
 		}
 	}

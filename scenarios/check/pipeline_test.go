@@ -299,7 +299,7 @@ func bruteCell(c calculation, group []stored) exec.Cell {
 	distinct := map[field.Value]bool{}
 	rows, weight, sum := 0.0, 0.0, 0.0
 	for _, x := range group {
-		rate := float64(max(1, x.event.SampleRate))
+		rate := float64(field.Weight(x.event.SampleRate))
 		rows += rate
 		v, _ := x.event.Get(c.Column)
 		if v.Kind() != field.Null {

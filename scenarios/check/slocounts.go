@@ -15,7 +15,7 @@ type ObjectiveStats struct {
 	Name    string  `json:"name"`
 	Dataset string  `json:"dataset"`
 	Target  float64 `json:"target"` // share of relevant events that must be good
-	// Good and Total are what was counted.
+	// Good and Total are what was counted. All of these are events by weight: one with sample rate n counts as n.
 	Good  int64 `json:"good"`
 	Total int64 `json:"total"`
 	// The least and the most that they had to be, by what was sent.
@@ -83,6 +83,7 @@ func (r *run) judgeSLOCounts() Result {
 	res.Numbers = []Number{
 		{"SLOs", float64(len(c.objectives)), "SLOs"}, {"rows", float64(rows), "rows"}, {"compared", float64(judged), "minutes"}, {"wrong", float64(wrong), "minutes"},
 		{"events that had to be counted", float64(c.certain), "events"},
+		{"by sample rate, they stand for", float64(c.standFor), "events"},
 	}
 	if c.broken == "" {
 		res.Findings = r.countFindings()
@@ -128,6 +129,9 @@ func (r *run) judgeSLOCounts() Result {
 	default:
 		res.Verdict = Pass
 		res.Summary = fmt.Sprintf("%s of %s are what was sent: %s", plural(judged, "minute"), plural(int64(len(c.objectives)-gone), "SLO"), plural(c.certain, "event"))
+		if c.standFor != c.certain {
+			res.Summary += fmt.Sprintf(", which by their sample rates stand for %s", number(c.standFor))
+		}
 	}
 	return res
 }
@@ -209,6 +213,9 @@ func (r *run) countFindings() []Finding {
 				f.At = max(0, begin)
 			}
 		}
+		if kind == "too little" && !slices.ContainsFunc(places, func(p place) bool { return !p.o.unweighed(p.minute) }) {
+			f.Evidence = append(f.Evidence, "as many were counted as there are events if each is one: their sample rates were left out")
+		}
 		if line := r.elsewhere(); line != "" {
 			f.Evidence = append(f.Evidence, line)
 		}
@@ -235,6 +242,12 @@ func (r *run) minuteLine(o *objective, minute int64) string {
 		got = "no row"
 	}
 	return fmt.Sprintf("seed %d, SLO %s of dataset %s, minute %s: expected %s good of %s, got %s", r.e.Run.Seed, o.def.Name, o.def.Dataset, clock(minute), good, total, got)
+}
+
+// unweighed says whether a minute has as many as if no event had a sample rate.
+func (o *objective) unweighed(minute int64) bool {
+	c := o.truth[minute]
+	return c != nil && c.events.has(o.counted[minute].Total)
 }
 
 // elsewhere says whether the events that are missing in some minutes are too many in others.
@@ -270,7 +283,7 @@ func (r *run) minuteExamples(o *objective, minute int64, kind string) []Example 
 			if at != o || x.minute != minute {
 				return
 			}
-			x.where = cond(x.good, "a good event", "a bad event") + cond(x.times.low > 0, ", which had to be counted", ", which may have been counted")
+			x.where = cond(x.good, "a good event", "a bad event") + cond(x.weight > 1, " that stands for "+number(x.weight), "") + cond(x.times.low > 0, ", which had to be counted", ", which may have been counted")
 			if (kind == "too much") != (x.times.low > 0) {
 				first = append(first, x.spot)
 			} else if len(rest) < MaxExamples {

@@ -24,7 +24,7 @@ type truth struct {
 type truthSet struct {
 	runs []truthRun
 	at   []int64   // event time, Unix nanoseconds
-	rate []float64 // sample rate
+	rate []float64 // what its sample rate weighs
 	cols map[string]*column
 	list []*column // of cols, in the order in which they were asked for
 	// recreated is when the dataset was deleted and created again under its name.
@@ -199,7 +199,7 @@ func (r *run) recreations(dataset string) []time.Duration {
 // addRow adds one event's fields.
 func (t *truth) addRow(set *truthSet, o *evidence.Op, seq uint64, at int64) {
 	made := t.load.Fields(o.Traffic, o.Producer, seq)
-	set.rate = append(set.rate, float64(max(1, made.SampleRate)))
+	set.rate = append(set.rate, float64(field.Weight(made.SampleRate)))
 	var whole *field.Event
 	for _, c := range set.list {
 		switch c.name {

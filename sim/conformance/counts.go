@@ -21,6 +21,7 @@ func Counts() []CatalogRow {
 		{"counts that come along with a mark are added", countsWithMark},
 		{"counts and progress move together or not at all", bothOrNothing},
 		{"counts are added to what is there", countsAdded},
+		{"a minute that is full takes no more, and all else happens", countsFull},
 		{"counts are listed by minute, the last excluded", countsListed},
 		{"progress is listed by partition, of one consumer and topic", progressListed},
 		{"counts of what is no SLO are dropped, and all else happens", countsDropped},
@@ -111,6 +112,36 @@ func countsWithMark(ctx context.Context, e *CatalogEnv) error {
 		return err
 	}
 	return e.tally(ctx, "after two marks", 0, d.ID, port.SLOCount{SLO: d.ID, Minute: 60, Good: 2, Total: 2})
+}
+
+func countsFull(ctx context.Context, e *CatalogEnv) error {
+	_, all, err := e.define(ctx, func(ds port.Dataset) []port.Definition { return []port.Definition{slo(ds, "full"), slo(ds, "other")} })
+	if err != nil {
+		return err
+	}
+	full, other := all[0].ID, all[1].ID
+	next := int64(0)
+	// Each step comes with counts of a neighbour, and of another minute.
+	for _, n := range []port.SLOCount{
+		{Good: 3, Total: port.MaxCount - 4},
+		{Good: 5, Total: 5},             // one too many
+		{Good: 0, Total: port.MaxCount}, // far too many
+		{Good: 1, Total: 3},
+		{Good: 1, Total: 2}, // one too many
+		{Good: 1, Total: 1}, // it is full now
+		{Good: 1, Total: 1},
+		{Good: port.MaxCount, Total: port.MaxCount},
+		{},
+	} {
+		n.SLO, n.Minute = full, 60
+		if err := e.A.Advance(ctx, e.step(next, next+1, n, port.SLOCount{SLO: full, Minute: 120, Good: 1, Total: 2}, port.SLOCount{SLO: other, Minute: 60, Total: 1})); err != nil {
+			return fmt.Errorf("%+v: %w", n, err)
+		}
+		next++
+	}
+	return errors.Join(
+		e.tally(ctx, "the full one", next, full, port.SLOCount{SLO: full, Minute: 60, Good: 5, Total: port.MaxCount}, port.SLOCount{SLO: full, Minute: 120, Good: next, Total: 2 * next}),
+		e.tally(ctx, "the other", next, other, port.SLOCount{SLO: other, Minute: 60, Total: next}))
 }
 
 func bothOrNothing(ctx context.Context, e *CatalogEnv) error {
@@ -271,7 +302,8 @@ func badSteps(ctx context.Context, e *CatalogEnv) error {
 	for _, a := range []port.Advance{
 		e.step(5, 4, n), e.step(-1, 4, n), e.step(0, 5, n, n), e.step(0, 5, n, port.SLOCount{SLO: d.ID, Minute: 120}, n),
 		e.step(0, 5, n, port.SLOCount{SLO: d.ID, Minute: 61, Total: 1}), e.step(0, 5, n, port.SLOCount{SLO: d.ID, Minute: 120, Good: -1}),
-		e.step(0, 5, n, port.SLOCount{SLO: d.ID, Minute: 120, Total: -1}), partition, consumer, topic,
+		e.step(0, 5, n, port.SLOCount{SLO: d.ID, Minute: 120, Total: -1}), e.step(0, 5, n, port.SLOCount{SLO: d.ID, Minute: 120, Good: 2, Total: 1}),
+		e.step(0, 5, n, port.SLOCount{SLO: d.ID, Minute: 120, Total: port.MaxCount + 1}), partition, consumer, topic,
 	} {
 		if err := refused(fmt.Sprintf("%+v", a), e.A.Advance(ctx, a), nil); err != nil {
 			return err

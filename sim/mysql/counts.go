@@ -57,8 +57,7 @@ func (def *definition) count(n port.SLOCount) {
 		def.counts = slices.Insert(def.counts, i, n)
 		return
 	}
-	def.counts[i].Good += n.Good
-	def.counts[i].Total += n.Total
+	def.counts[i].Add(n)
 }
 
 func (d *database) readCounts(r *request) *reply {

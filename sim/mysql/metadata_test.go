@@ -242,11 +242,15 @@ func (m *machine) do(ctx context.Context, a act, s *tables) (expected, err error
 			s.progress[partition] = step.To
 		}
 		for i, slo := range ids {
-			n := port.SLOCount{SLO: slo, Minute: minute, Good: int64(i), Total: int64(a.B)}
+			n := port.SLOCount{SLO: slo, Minute: minute, Good: min(int64(i), int64(a.B)), Total: int64(a.B)}
+			if a.A%9 == 8 { // nearly full
+				n.Total = port.MaxCount - n.Total
+			}
 			step.Counts = append(step.Counts, n)
 			if d := s.defs[slo]; expected == nil && d != nil && d.name.kind == port.KindSLO {
-				old := d.counts[minute]
-				d.counts[minute] = [2]int64{old[0] + n.Good, old[1] + n.Total}
+				if old := d.counts[minute]; old[1]+n.Total <= port.MaxCount {
+					d.counts[minute] = [2]int64{old[0] + n.Good, old[1] + n.Total}
+				}
 			}
 		}
 		err = c.Advance(ctx, step)

@@ -59,7 +59,7 @@ type Beagle struct {
 	away       bool   // the metadata store did not answer when last asked
 	past       Totals // of partitions that were given up
 	joined     int64  // assignments that it was given
-	good       int64  // events that were committed as good, for each SLO
+	good       int64  // events by sample rate that were committed as good, for each SLO
 	relevant   int64  // the same of all that were relevant
 	// kept are the partitions that were given up for the present rebalance with everything committed: if one is given
 	// back and nobody has moved its progress, its window need not be read again.

@@ -53,11 +53,11 @@ func (p *partition) record(ctx context.Context, rec *port.Fetched) error {
 	return nil
 }
 
-// count adds events to what is gathered. Each event counts once, whatever its sample rate: an SLO counts what was sent.
-// An event whose SLI is neither true nor false is not relevant.
+// count adds events to what is gathered, each with as many as its sample rate says that it stands for. An event whose SLI is
+// neither true nor false is not relevant.
 func (p *partition) count(offset int64, events []event.Event, ds *dataset) {
 	p.seen.at(offset)
-	byArrival := p.b.bugs.Has(planted.SLOByProcessingTime)
+	byArrival, unweighed := p.b.bugs.Has(planted.SLOByProcessingTime), p.b.bugs.Has(planted.SampleRatesIgnored)
 	p.gathered.events += len(events)
 	for i := range events {
 		e := &events[i]
@@ -75,9 +75,13 @@ func (p *partition) count(offset int64, events []event.Event, ds *dataset) {
 		if byArrival {
 			minute = minuteOf(p.b.r.Now())
 		}
+		weight := event.Weight(e.SampleRate)
+		if unweighed {
+			weight = 1
+		}
 		for j := range ds.slos {
 			if good, relevant := expr.Good(ds.slos[j].sli.Event(e)); relevant {
-				p.gathered.add(j, ds.slos[j].id, minute, good)
+				p.gathered.add(j, ds.slos[j].id, minute, good, weight)
 				counted = true
 			}
 		}
@@ -112,7 +116,8 @@ type gathered struct {
 
 type place struct{ slo, minute int64 }
 
-func (g *gathered) add(nth int, slo, minute int64, good bool) {
+// add counts events of a minute for the SLO at the place nth of its dataset's list.
+func (g *gathered) add(nth int, slo, minute int64, good bool, events int64) {
 	for nth >= len(g.recent) {
 		g.recent = append(g.recent, 0)
 	}
@@ -121,11 +126,11 @@ func (g *gathered) add(nth int, slo, minute int64, good bool) {
 		at = g.row(place{slo, minute})
 		g.recent[nth] = at
 	}
-	row := &g.rows[at]
-	row.Total++
+	n := port.SLOCount{Total: events}
 	if good {
-		row.Good++
+		n.Good = events
 	}
+	g.rows[at].Add(n)
 }
 
 func (g *gathered) row(key place) int32 {

@@ -1,5 +1,5 @@
 // Package beagle is the stream processor that reads every event, evaluates the SLIs that its dataset's SLOs are made of,
-// and keeps how many events of each minute of event time were good. It is a Kafka consumer group over all partitions.
+// and keeps how many events of each minute of event time were good, by sample rate. It is a Kafka consumer group over all partitions.
 //
 // Each event counts exactly once in effect, because
 //
@@ -14,7 +14,10 @@
 //     that is farther behind counts once more.
 //
 // An event counts for an SLO if the SLI, a derived column of the dataset or of its team, is true (good) or false (bad) for
-// it; whatever else its value is, it is not relevant. Each event that is stored counts as one, whatever its sample rate.
+// it; whatever else its value is, it is not relevant. Clients that keep what failed and one in n of
+// what went well would look n times worse than they are if each event counted as one: an event stands for as many as its
+// sample rate says ([event.Weight]), as in queries. Only the IDs of those that are stored are compared, so a copy is a copy
+// whatever its rate. A minute counts up to [port.MaxCount] events and no further.
 // An SLO counts what is read from at most twice Config.RefreshEvery after its definition on. While the metadata store is
 // away counting waits, since nothing could be committed.
 package beagle

@@ -153,7 +153,9 @@ func (c *memCounts) Advance(_ context.Context, a port.Advance) error {
 	for _, n := range a.Counts {
 		at := place{n.SLO, n.Minute}
 		have := c.counts[at]
-		c.counts[at] = port.SLOCount{SLO: n.SLO, Minute: n.Minute, Good: have.Good + n.Good, Total: have.Total + n.Total}
+		have.SLO, have.Minute = n.SLO, n.Minute
+		have.Add(n)
+		c.counts[at] = have
 	}
 	c.from = append(c.from, a)
 	return failed
@@ -445,11 +447,25 @@ type request struct {
 	ms      int64
 }
 
+// sampled is a request and its sample rate.
+type sampled struct {
+	request
+	rate int64
+}
+
 // chunk encodes requests of a dataset.
 func chunk(dataset int64, requests ...request) []byte {
+	all := make([]sampled, len(requests))
+	for i, q := range requests {
+		all[i] = sampled{q, 1}
+	}
+	return sampledChunk(dataset, all...)
+}
+
+func sampledChunk(dataset int64, requests ...sampled) []byte {
 	events := make([]event.Event, len(requests))
 	for i, q := range requests {
-		events[i] = event.Event{ID: event.ID{Source: 7, Seq: q.seq}, Time: time.Unix(q.seconds, 0), SampleRate: 1,
+		events[i] = event.Event{ID: event.ID{Source: 7, Seq: q.seq}, Time: time.Unix(q.seconds, 0), SampleRate: q.rate,
 			Fields: []event.Field{{Name: "ms", Value: event.IntValue(q.ms)}}}
 	}
 	return event.AppendChunk(nil, event.Dataset{ID: dataset, Name: "data"}, events)

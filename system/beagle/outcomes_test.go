@@ -159,21 +159,21 @@ func anyRebalance(t *testing.T, seed uint64) {
 			return
 		}
 		dataset := []int64{1, 1, 2, 99}[rnd.IntN(4)]
-		var requests []request
+		var requests []sampled
 		for range 1 + rnd.IntN(5) {
-			q := request{seq: seq, seconds: rnd.Int64N(300), ms: rnd.Int64N(200)}
+			q := sampled{request{seq: seq, seconds: rnd.Int64N(300), ms: rnd.Int64N(200)}, 1 + rnd.Int64N(20)}
 			seq++
 			requests = append(requests, q)
 			if dataset == 1 {
 				n := want[minuteOf(time.Unix(q.seconds, 0))]
-				n[1]++
+				n[1] += q.rate
 				if q.ms < 100 {
-					n[0]++
+					n[0] += q.rate
 				}
 				want[minuteOf(time.Unix(q.seconds, 0))] = n
 			}
 		}
-		value := chunk(dataset, requests...)
+		value := sampledChunk(dataset, requests...)
 		w.log.add(part, value)
 		sent[part] = append(old, value)
 	}

@@ -105,6 +105,18 @@ func TestSLOByProcessingTime(t *testing.T) {
 	})
 }
 
+func TestSampleRatesIgnored(t *testing.T) {
+	withAndWithout(t, planted.SampleRatesIgnored, 1, func(w *world, bugs ...string) string {
+		w.log.add(0, sampledChunk(1, sampled{request{1, 60, 500}, 1}, sampled{request{2, 60, 5}, 20}))
+		w.start("b1", bugs...).give(0)
+		w.sleep(3 * time.Second)
+		if n := w.counts.of(10)[60]; n != [2]int64{20, 21} {
+			return fmt.Sprintf("one in 21 was bad, counted as good and all: %v", n)
+		}
+		return ""
+	})
+}
+
 func TestNoNegativeCache(t *testing.T) {
 	withAndWithout(t, planted.NoNegativeCache, 1, func(w *world, bugs ...string) string {
 		const messages = 200

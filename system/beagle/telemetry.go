@@ -1,6 +1,8 @@
 package beagle
 
 import (
+	"math"
+
 	"github.com/ratel-sim/ratel/system/event"
 	"github.com/ratel-sim/ratel/system/port"
 	"github.com/ratel-sim/ratel/system/telemetry"
@@ -53,10 +55,13 @@ func (p *partition) tellCommit(a port.Advance) {
 	defer p.b.mu.Unlock()
 	p.shown.marked = now
 	for i := range a.Counts {
-		p.b.good += a.Counts[i].Good
-		p.b.relevant += a.Counts[i].Total
+		p.b.good = upTo(p.b.good, a.Counts[i].Good)
+		p.b.relevant = upTo(p.b.relevant, a.Counts[i].Total)
 	}
 }
+
+// upTo adds to a counter that stays at its end: clients' sample rates can bring it there, and it must not go below 0.
+func upTo(sum, n int64) int64 { return min(sum, math.MaxInt64-n) + n }
 
 // tellCount tells of a record that is about to be counted, if its chunk is one whose way is told.
 func (p *partition) tellCount(rec *port.Fetched, c event.Chunk) {

@@ -58,8 +58,8 @@ func CheckAdvance(a port.Advance) error {
 		return bad("partition %d from %d to %d: expected none below 0, and an end that is not before the beginning", a.Partition, a.From, a.To)
 	}
 	for _, c := range a.Counts {
-		if c.Minute%60 != 0 || c.Good < 0 || c.Total < 0 {
-			return bad("counts %+v: expected a minute's start in seconds, and numbers that are not below 0", c)
+		if c.Minute%60 != 0 || c.Good < 0 || c.Good > c.Total || c.Total > port.MaxCount {
+			return bad("counts %+v: expected a minute's start in seconds, and numbers with 0 <= good <= total <= %d", c, int64(port.MaxCount))
 		}
 	}
 	sorted := SortCounts(a.Counts)

@@ -47,6 +47,8 @@ func TestLimits(t *testing.T) {
 		"no minute":        advance(func(a *port.Advance) { a.Counts[0].Minute = 59 }),
 		"below zero":       advance(func(a *port.Advance) { a.Counts[0].Good = -1 }),
 		"total below zero": advance(func(a *port.Advance) { a.Counts[0].Total = -1 }),
+		"more good":        advance(func(a *port.Advance) { a.Counts[0].Good = 3 }),
+		"too many":         advance(func(a *port.Advance) { a.Counts[0].Total = port.MaxCount + 1 }),
 		"twice":            advance(func(a *port.Advance) { a.Counts = append(a.Counts, a.Counts[0]) }),
 		"NaN":              CheckEvaluation(port.Evaluation{Value: math.NaN()}),
 		"infinite":         CheckEvaluation(port.Evaluation{Value: math.Inf(-1)}),

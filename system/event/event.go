@@ -48,6 +48,13 @@ type Event struct {
 	shape *Field
 }
 
+// MaxWeight is the largest sample rate that is counted with.
+const MaxWeight = 1 << 32
+
+// Weight is how many events that happened one with a sample rate stands for: the rate, but at least 1 and at most
+// [MaxWeight]. Queries, triggers and SLOs all count with it.
+func Weight(rate int64) int64 { return min(max(rate, 1), MaxWeight) }
+
 // Alike says that the fields of both are known to have the same names and kinds, in the same order. If it is false, they may.
 func (e *Event) Alike(o *Event) bool { return e.shape != nil && e.shape == o.shape }
 

@@ -89,10 +89,11 @@ func slosOf(ctx context.Context, q querier, counts []port.SLOCount) (map[int64]b
 	return live, nil
 }
 
+// addCounts adds to what the rows have as [port.SLOCount.Add] does.
 func addCounts(ctx context.Context, q querier, counts []port.SLOCount) error {
 	var b strings.Builder
 	b.WriteString("INSERT INTO slo_counts (slo_id, minute, good, total) VALUES ")
-	args := make([]any, 0, 4*len(counts))
+	args := make([]any, 0, 4*len(counts)+2)
 	for i, n := range counts {
 		if i > 0 {
 			b.WriteByte(',')
@@ -100,7 +101,9 @@ func addCounts(ctx context.Context, q querier, counts []port.SLOCount) error {
 		b.WriteString("(?,?,?,?)")
 		args = append(args, n.SLO, n.Minute, n.Good, n.Total)
 	}
-	b.WriteString(" ON DUPLICATE KEY UPDATE good = good + VALUES(good), total = total + VALUES(total)")
+	// MySQL assigns from left to right, so good looks at the total as it was.
+	b.WriteString(" ON DUPLICATE KEY UPDATE good = good + IF(total <= ? - VALUES(total), VALUES(good), 0), total = total + IF(total <= ? - VALUES(total), VALUES(total), 0)")
+	args = append(args, int64(port.MaxCount), int64(port.MaxCount))
 	_, err := q.ExecContext(ctx, b.String(), args...)
 	return err
 }

@@ -59,6 +59,7 @@ const (
 	PoisonRecord          = "C16"
 	SkipsInSilence        = "C16b"
 	SLOByProcessingTime   = "C17"
+	SampleRatesIgnored    = "C17b"
 	RangeAssignment       = "B2"
 	SeriesAssignment      = "B6"
 	NoNegativeCache       = "N1"
@@ -110,6 +111,7 @@ func All() []Bug {
 		{ID: PoisonRecord, Name: "poison record", Mechanism: "a record that cannot be read is tried again for ever; its partition is counted and stored no further", Source: "design class"},
 		{ID: SkipsInSilence, Name: "poison is skipped in silence", Mechanism: "a record that cannot be read is passed over and nobody is told, so what it held is missed by nobody until it is asked for", Source: "design class"},
 		{ID: SLOByProcessingTime, Name: "SLO counted by processing time", Mechanism: "an event counts in the minute in which it is read, so a backlog lands in the wrong minutes", Source: "design class"},
+		{ID: SampleRatesIgnored, Name: "sample rates are ignored by SLOs", Mechanism: "an event counts once, however many it stands for; whoever keeps all errors and one in ten successes is told of ten times the failures there were", Source: "design class"},
 		{ID: RangeAssignment, Name: "range assignment beside paired leaders", Mechanism: "ranges of partitions give one worker several that are led by one broker, to which it has one connection: they wait for one another", Source: ours},
 		{ID: SeriesAssignment, Name: "partitions assigned in series", Mechanism: "workers are filled one after the other, so the last of a group that was scaled out have no work and drag down the average by which it is scaled", Source: ours},
 		{ID: NoNegativeCache, Name: "no negative cache", Mechanism: "that a dataset is gone is not remembered, so each of its messages costs a look-up in the database and a backlog of them cannot be worked off", Source: ours},

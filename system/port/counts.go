@@ -19,12 +19,27 @@ type Progress struct {
 	By        string    // the node that did
 }
 
-// SLOCount is how many events of one minute of event time were good, of how many that were relevant.
+// MaxCount is the most that an SLO's minute can count up to. A sum that overflows would fail the step that it is part of each
+// time that it is tried, and so stop a partition's counting for all: so what a client says of its sample rates must not get
+// there. Minutes with so many each add up to an int64 over the longest period of an SLO, which is 90 days.
+const MaxCount = 1 << 46
+
+// SLOCount is how many events of one minute of event time were good, of how many that were relevant. An event that was stored
+// stands for as many as its sample rate says (see event.Weight).
 type SLOCount struct {
 	SLO    int64 // the definition's ID
 	Minute int64 // Unix time of the minute's start, in seconds
-	Good   int64
-	Total  int64
+	Good   int64 // at most Total
+	Total  int64 // at most MaxCount
+}
+
+// Add adds what another count has, if the sum is at most [MaxCount]. What does not fit any more is left out, its good events
+// with it, so that a minute that is full goes on saying how good it was.
+func (n *SLOCount) Add(o SLOCount) {
+	if o.Total <= MaxCount-n.Total {
+		n.Good += o.Good
+		n.Total += o.Total
+	}
 }
 
 // Advance is a step of counting: the counts of what lies between two offsets of a partition.
@@ -36,13 +51,13 @@ type Advance struct {
 	// along are added, but nobody can tell whether they were when the outcome is unknown.
 	From, To int64
 	By       string
-	// Counts has each SLO and minute once; they are added to what is there.
+	// Counts has each SLO and minute once; they are added to what is there, as [SLOCount.Add] does.
 	Counts []SLOCount
 }
 
 // Counts is the part of the metadata store that keeps SLO counts and the progress of counting. Each operation is one
 // transaction. What makes no sense is refused: To before From, a minute that is none, an SLO and minute given twice,
-// counts below zero.
+// counts below zero, more good than all, more than MaxCount.
 type Counts interface {
 	// Advance adds the counts and moves the progress in one transaction: both or nothing. ErrNotThere if the progress is
 	// elsewhere. After an unknown outcome the caller reads the progress: at To, it has happened.

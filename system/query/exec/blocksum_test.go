@@ -179,7 +179,7 @@ func boundsHold(t *testing.T, f frame, floats, weights []float64, cells []int32)
 func TestIntSumsAtTheirBounds(t *testing.T) {
 	t.Parallel()
 	for _, n := range []int{4, 1 << 13} {
-		for _, rate := range []int64{1, 3, maxWhole / int64(n), maxWhole/int64(n) + 1, MaxRate} {
+		for _, rate := range []int64{1, 3, maxWhole / int64(n), maxWhole/int64(n) + 1, event.MaxWeight} {
 			for _, i := range []int64{math.MaxInt64, math.MinInt64, math.MaxUint32, -1, 1 << 30, 1 << 62} {
 				v := segment.Vector{Uniform: event.Int, Ints: slices.Repeat([]int64{i}, n)}
 				for _, cells := range [][]int32{nil, make([]int32, n)} {

@@ -5,7 +5,7 @@
 //   - Numeric calculations take the finite numbers of a column, whole or not, and ignore all else. Without any, their cell is
 //     null; COUNT and COUNT_DISTINCT are then 0.
 //   - Sample rates multiply COUNT, SUM, the weights of AVG, of percentiles and of HEATMAP; not COUNT_DISTINCT, MIN and MAX.
-//     A rate above [MaxRate] counts as MaxRate.
+//     What a rate weighs says [event.Weight].
 //   - SUM and AVG are exact sums, rounded once: they do not depend on how the rows were split or on the order of merging.
 //     SUM is whole if all its numbers are and it fits into 64 bits.
 //   - A percentile is the smallest value that at least its share of the weight does not exceed. It is exact up to

@@ -30,7 +30,7 @@ func TestSumIsExact(t *testing.T) {
 		var parts [3]total
 		for range rapid.IntRange(0, 50).Draw(t, "n") {
 			p := &parts[rapid.IntRange(0, 2).Draw(t, "part")]
-			w := rapid.OneOf(rapid.Just(uint64(1)), rapid.Uint64Range(1, MaxRate)).Draw(t, "weight")
+			w := rapid.OneOf(rapid.Just(uint64(1)), rapid.Uint64Range(1, event.MaxWeight)).Draw(t, "weight")
 			x := new(big.Rat).SetInt(new(big.Int).SetUint64(w))
 			if rapid.IntRange(0, 4).Draw(t, "many") == 0 {
 				list := rapid.SliceOfN(number, 0, 5).Draw(t, "floats")

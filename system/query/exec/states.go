@@ -10,9 +10,6 @@ import (
 	"github.com/ratel-sim/ratel/system/segment"
 )
 
-// MaxRate is the largest sample rate that is multiplied with.
-const MaxRate = 1 << 32
-
 // Kinds of states. Several calculations share one: all percentiles and the heatmap of a column, its sum and its average.
 const (
 	kindCount = iota
@@ -69,7 +66,7 @@ func (in *input) at(k int) (row int, cell int32, w uint64) {
 	return row, cell, w
 }
 
-func clampRate(r int64) uint64 { return uint64(min(max(r, 1), MaxRate)) }
+func clampRate(r int64) uint64 { return uint64(event.Weight(r)) }
 
 // states holds one state for each cell.
 type states interface {

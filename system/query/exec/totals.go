@@ -98,7 +98,7 @@ func (t *total) addInt(i int64, w uint64) {
 	switch {
 	case w == 1:
 		t.addWhole(i)
-	case w <= MaxRate && i > -1<<30 && i < 1<<30:
+	case w <= event.MaxWeight && i > -1<<30 && i < 1<<30:
 		t.addWhole(i * int64(w))
 	default:
 		t.exact.addInt(i, w)
