@@ -93,7 +93,7 @@ func (t *text) objectives() {
 	if len(t.j.Objectives) == 0 {
 		return
 	}
-	t.heading("OBJECTIVES, events counted against those that were sent")
+	t.heading("OBJECTIVES, events counted by sample rate against those that were sent")
 	g := grid{numeric: true, head: []string{"objective, dataset", "target", "good", "sent good", "total", "sent", "wrong minutes", "compliance", "budget left"}}
 	shown, rest := bounded(t.j.Objectives, maxDefined)
 	for _, v := range viewed(shown, viewObjective) {

@@ -179,7 +179,7 @@ func TestContainersScenarios(t *testing.T) {
 // TestAtLengthScenarios runs the scripts that the ordinary test of real servers has no time for.
 func TestAtLengthScenarios(t *testing.T) {
 	for _, name := range []string{"quiet", "recreate", "shepherd-loss", "leader-isolated", restartScript, "shepherd-spot", "blinking", "cold-counters", "dataset-churn", "schema-explosion", "poison-record", "trigger-pause", "trigger-isolated",
-		"broker-gray", "leader-pairs", "tail-idle", "partition-skew", "scale-partitions", "dogfood-overload", "ack-loss"} {
+		"broker-gray", "leader-pairs", "tail-idle", "partition-skew", "scale-partitions", "dogfood-overload", "ack-loss", "sampled-counts"} {
 		t.Run(name, func(t *testing.T) { sound(t, name) })
 	}
 }
@@ -264,6 +264,7 @@ func TestAtLengthPlantedBugs(t *testing.T) {
 		{planted.NeverWidens, []string{"partition-skew"}, []string{"expect widened: kafka.busiest_share < 33% within 15s"}},
 		{planted.NoNegativeCache, []string{"dataset-churn"}, []string{"expect catch-up: beagle.lag < 500 within 15s"}},
 		{planted.SLOByProcessingTime, []string{"cold-counters"}, []string{check.CheckSLOCounts}},
+		{planted.SampleRatesIgnored, []string{"sampled-counts"}, []string{check.CheckSLOCounts}},
 		{planted.IdleNeverSealed, []string{"tail-idle"}, []string{check.CheckCommitted}},
 		{planted.SkipsInSilence, []string{"poison-record"}, []string{check.CheckSkips}},
 		{planted.UndrainedRebalance, []string{"rebalance-storm"}, []string{check.CheckSLOCounts}},

@@ -9,13 +9,14 @@ import (
 	"github.com/ratel-sim/ratel/scenarios/evidence"
 )
 
-// ObjectiveStats is one SLO of one dataset over the whole run: what was counted, and what had to be.
+// ObjectiveStats is one SLO of one dataset over the whole run: what was counted, and what had to be. Events are counted by weight:
+// one with sample rate n is n.
 type ObjectiveStats struct {
 	SLO     int64   `json:"slo"`
 	Name    string  `json:"name"`
 	Dataset string  `json:"dataset"`
 	Target  float64 `json:"target"` // share of relevant events that must be good
-	// Good and Total are what was counted. All of these are events by weight: one with sample rate n counts as n.
+	// Good and Total are what was counted.
 	Good  int64 `json:"good"`
 	Total int64 `json:"total"`
 	// The least and the most that they had to be, by what was sent.

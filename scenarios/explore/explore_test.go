@@ -118,6 +118,7 @@ func TestPlantedBugsAreCaught(t *testing.T) {
 		planted.ZombieCommits:           {check.CheckSLOCounts},
 		planted.ResetToLatest:           {check.CheckSLOCounts},
 		planted.SLOByProcessingTime:     {check.CheckSLOCounts},
+		planted.SampleRatesIgnored:      {check.CheckSLOCounts},
 		planted.ProgressOnlyWithSLOs:    {check.CheckProgress},
 		planted.EmptyPartitionCrashes:   {check.CheckProgress},
 		planted.NoNegativeCache:         {"expect catch-up: beagle.lag < 500 within 15s"},

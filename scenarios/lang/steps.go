@@ -87,7 +87,7 @@ func steps() []*Builtin {
 		},
 		{
 			Name: "objective", Method: true, Group: groupSteps, Positional: 2, run: objectiveStep,
-			Doc: "Defines an SLO for each dataset of a load, before the load begins. Beagle workers count it; check `slo_counts` compares the counts with what was sent.",
+			Doc: "Defines an SLO for each dataset of a load, before the load begins. Beagle workers count it, each event as many as its sample rate says that it stands for; check `slo_counts` compares the counts with what was sent.",
 			Args: []Arg{
 				{"name", "string", nil, "its name"},
 				{"sli", "string", nil, "a derived-column expression: true is a good event, false a bad one, null one that does not count. See [expressions](expressions.md)"},

@@ -49,6 +49,8 @@ func Hunts(bug string) []string {
 		return []string{"dataset-churn"}
 	case planted.ResetToLatest, planted.SLOByProcessingTime, planted.ProgressOnlyWithSLOs, planted.EmptyPartitionCrashes:
 		return []string{"cold-counters"}
+	case planted.SampleRatesIgnored:
+		return []string{"sampled-counts"}
 	case planted.TelemetryBlocks, planted.TelemetryKept, planted.SampledTwice, planted.DependenciesUnwatched:
 		return []string{"dogfood-overload"}
 	case planted.NeverWidens:

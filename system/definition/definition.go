@@ -11,8 +11,8 @@ type DerivedColumn struct {
 	Description string `json:"description,omitempty"`
 }
 
-// SLO says how many of a dataset's events must be good. Its SLI is a derived column of the dataset: true is good, false is
-// bad, null does not count.
+// SLO says how many of a dataset's events must be good, by sample rate. Its SLI is a derived column of the dataset: true is
+// good, false is bad, null does not count.
 type SLO struct {
 	Name             string   `json:"name"`
 	Description      string   `json:"description,omitempty"`

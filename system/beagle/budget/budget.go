@@ -1,6 +1,9 @@
 // Package budget says what the counts of an SLO mean: how much of its error budget is left, how fast it burns, and when it
 // will be used up. All functions are pure, over the minutes that [port.Counts] keeps.
 //
+// Events are those that happened, as sample rates say. Sums of minutes do not overflow over the 90 days that a period may have,
+// since a minute has at most [port.MaxCount].
+//
 // Over a period with N relevant events, of which B were bad, an SLO with the target t (a share, such as 0.999) has
 //
 //	compliance      1 - B/N

@@ -21,6 +21,21 @@ func minutes(counts ...[2]int64) []port.SLOCount {
 	return out
 }
 
+// TestFullMinutesOfTheLongestPeriod: no sample rates that clients send make sums overflow.
+func TestFullMinutesOfTheLongestPeriod(t *testing.T) {
+	t.Parallel()
+	const all = 90 * 24 * 60
+	full := make([]port.SLOCount, all)
+	for i := range full {
+		full[i] = port.SLOCount{SLO: 1, Minute: int64(i) * 60, Good: port.MaxCount - port.MaxCount/100, Total: port.MaxCount}
+	}
+	o := budget.Objective{TargetPerMillion: 980_000, Period: 90 * 24 * time.Hour}
+	s := budget.Over(full, at(0), at(all))
+	if s.Total != all*port.MaxCount || s.Bad() != all*(port.MaxCount/100) || !near(o.LeftAt(full, at(all)), 0.5) || !near(o.BurnOver(full, at(all), time.Hour), 0.5) {
+		t.Errorf("%+v, %v left", s, o.LeftAt(full, at(all)))
+	}
+}
+
 func near(a, b float64) bool { return a == b || math.Abs(a-b) <= 1e-9*max(1, math.Abs(a), math.Abs(b)) }
 
 func TestExamples(t *testing.T) {
