@@ -3,7 +3,6 @@ package check
 import (
 	"cmp"
 	"fmt"
-	"maps"
 	"net/http"
 	"slices"
 	"time"
@@ -22,9 +21,6 @@ type lane struct {
 	late  []bool // it was not counted yet when it had to be
 	seen  int    // so many have been counted by some answer
 }
-
-// minCovers is how many answers that cover everything are needed to speak of freshness.
-const minCovers = 3
 
 // noted is how much later than it strikes an injection may be noted outside of the simulation.
 const noted = 5 * time.Second
@@ -216,8 +212,16 @@ func (r *run) judgeFreshness(a plan.CheckArgs) Result {
 		r.place(&f)
 		res.Findings = append(res.Findings, f)
 	}
-	blind := r.blindStretches(within)
-	switch doubt := r.freshnessDoubt(); {
+	sights := r.sights(within)
+	told, judged := int64(0), 0
+	for i := range sights {
+		if told += sights[i].told; sights[i].judged() {
+			judged++
+		}
+	}
+	res.Numbers = append(res.Numbers, Number{"answers where a late event would have shown", float64(told), "answers"}, Number{"datasets judged", float64(judged), "datasets"}, Number{"datasets with accepted events", float64(len(sights)), "datasets"})
+	blind := append(r.blindStretches(within), unknownSets(sights)...)
+	switch doubt := r.freshnessDoubt(told); {
 	case r.ask.broken == "" && r.opsMissing == "" && len(res.Findings) > 0:
 		res.Verdict, res.Summary = Fail, res.Findings[0].Title
 	case doubt != "":
@@ -230,85 +234,22 @@ func (r *run) judgeFreshness(a plan.CheckArgs) Result {
 	default:
 		res.Verdict = Pass
 		res.Summary = fmt.Sprintf("accepted events were visible after %s at the latest (p50 %s, p99 %s of %s), bound %s", short(all.Max), short(all.P50), short(all.P99), plural(all.Events, "answer"), a.Within)
+		if unjudged := unjudgedSets(sights); unjudged != "" {
+			res.Summary += "; " + unjudged
+		}
 	}
 	return res
 }
 
-// blindStretches are those longer than the bound in which a dataset was asked about, and no answer counted everything: all were partial, or
-// there was none. That may be so under a fault, and the service level of queries counts it; without one, or where it is still so when the load
-// ends, nobody knows when events became visible.
-func (r *run) blindStretches(within time.Duration) []Finding {
-	type stretch struct {
-		from, to         time.Duration
-		until            time.Duration // when the first was answered, or was sent if it was not
-		partial, without int64         // answers, and queries without one
-		why              string        // the first of those says
-	}
-	var found []Finding
-	open := map[string]*stretch{}
-	slack := time.Duration(0) // by which an injection may have struck before it is noted
-	if r.e.Run.World != plan.WorldSim {
-		slack = noted
-	}
-	end := func(dataset string, s *stretch, last bool) {
-		excused := slices.ContainsFunc(r.faults, func(f FaultSpan) bool {
-			return f.Injected != None && f.Injected <= s.until+slack && (s.from <= f.Over || f.Over == None)
-		})
-		if s.partial+s.without < minCovers || s.to-s.from <= within || excused && !last {
-			return
-		}
-		f := Finding{Verdict: Inconclusive, At: s.from, Count: s.partial + s.without}
-		f.Title = fmt.Sprintf("for %s no answer counted everything (%s partial, %s without a result), so when events became visible is not known", short(s.to-s.from), number(s.partial), plural(s.without, "query", "queries"))
-		f.Evidence = []string{fmt.Sprintf("dataset %s, from %s to %s", dataset, moment(s.from), moment(s.to))}
-		if s.why != "" {
-			f.Evidence = append(f.Evidence, "the first query without a result says: "+s.why)
-		}
-		r.place(&f)
-		found = append(found, f)
-	}
-	for _, i := range r.ask.covering {
-		q := &r.e.Queries[i]
-		if r.loadEnded != None && q.Sent > r.loadEnded {
-			break // in the end all is asked once more, and settled
-		}
-		if ph := r.phaseAt(q.Sent); ph >= 0 && r.phases[ph].Stage == plan.Warmup {
-			continue
-		}
-		s := open[q.Dataset]
-		if whole(q) {
-			if s != nil {
-				s.to = q.Sent
-				end(q.Dataset, s, false)
-				delete(open, q.Dataset)
-			}
-			continue
-		}
-		if s == nil {
-			s = &stretch{from: q.Sent, until: max(q.Sent, q.Done)}
-			open[q.Dataset] = s
-		}
-		s.to = q.Sent
-		if q.Code == http.StatusOK && q.Result != nil {
-			s.partial++
-		} else if s.without++; s.without == 1 {
-			s.why = q.Error
-		}
-	}
-	for _, dataset := range slices.Sorted(maps.Keys(open)) {
-		end(dataset, open[dataset], true)
-	}
-	return found
-}
-
-// freshnessDoubt says why nothing can be said of freshness; "" if something can.
-func (r *run) freshnessDoubt() string {
+// freshnessDoubt says why nothing can be said of freshness, by so many answers over everything; "" if something can.
+func (r *run) freshnessDoubt(answers int64) string {
 	switch {
 	case r.ask.broken != "":
 		return r.ask.broken
 	case r.opsMissing != "":
 		return "the history is not whole: " + r.opsMissing
-	case len(r.ask.ages) < minCovers:
-		return fmt.Sprintf("%s counted everything (shape %q), and at least %d are needed", plural(int64(len(r.ask.ages)), "answer"), plan.QueryCover, minCovers)
+	case answers < minCovers:
+		return fmt.Sprintf("%s counted everything (shape %q) where a late event would have shown, and at least %d are needed", plural(answers, "answer"), plan.QueryCover, minCovers)
 	case r.e.Run.Ended != "":
 		return "the run was cut short: " + r.e.Run.Ended
 	}
@@ -318,7 +259,7 @@ func (r *run) freshnessDoubt() string {
 // visibility counts accepted events that were looked for.
 type visibility struct {
 	all, late int64
-	unknown   int64 // nothing was answered in time that would show them
+	unknown   int64 // nothing was answered in time that would show them, or too little of their dataset at all
 }
 
 // lateEvents counts the accepted events of each stage that were looked for, and those that were not visible in time.
@@ -339,6 +280,10 @@ func (r *run) lateEvents(within time.Duration) map[plan.Stage]*visibility {
 			}
 		}
 	}
+	unknown := map[string]bool{} // datasets that were answered about too seldom to tell
+	for _, s := range r.sights(within) {
+		unknown[s.dataset] = s.unknown()
+	}
 	stages := map[plan.Stage]*visibility{}
 	for dataset, lanes := range a.lanes {
 		for _, l := range lanes {
@@ -357,7 +302,7 @@ func (r *run) lateEvents(within time.Duration) map[plan.Stage]*visibility {
 				switch {
 				case l.late[n]:
 					s.late++
-				case n >= shown:
+				case n >= shown || unknown[dataset]:
 					s.unknown++
 				}
 			}

@@ -62,7 +62,7 @@ func (s pipeShape) plan() *plan.Plan {
 	for _, name := range []string{plan.CheckPairs, plan.CheckCommitted, plan.CheckZones, plan.CheckMemory, plan.CheckQueries} {
 		add(name, plan.CheckArgs{})
 	}
-	add(plan.CheckFreshness, plan.CheckArgs{Within: plan.Duration(time.Minute)})
+	add(plan.CheckFreshness, plan.CheckArgs{Within: plan.Duration(15 * time.Second)})
 	add(plan.CheckSLOFresh, plan.CheckArgs{Target: 0.99, Within: plan.Duration(10 * time.Second), Stage: plan.After})
 	add(plan.CheckSLOQuery, plan.CheckArgs{Target: 0.99, Within: plan.Duration(5 * time.Second), Stage: plan.Before})
 	p.Phases[0].Expect = append(p.Phases[0].Expect, expect("query.errors == 0", 301), expect("query.freshness < 10s", 302), expect("query.p99 < 1s always", 303), expect("retriever.memory_share < 90%", 304))

@@ -41,7 +41,7 @@ type level struct {
 func (r *run) levelOf(check string, a plan.CheckArgs) level {
 	switch check {
 	case CheckSLOFresh:
-		l := level{many: "events", none: "no accepted event was looked for", one: "accepted event", good: "visible in time", doubt: r.freshnessDoubt()}
+		l := level{many: "events", none: "no accepted event was looked for", one: "accepted event", good: "visible in time", doubt: r.freshnessDoubt(int64(len(r.ask.ages)))}
 		if a.Within == 0 {
 			a.Within = plan.Duration(freshEnough)
 		}
