@@ -6,10 +6,9 @@ import (
 	"math"
 	"regexp"
 	"slices"
+	"sort"
 	"strconv"
 	"time"
-
-	"github.com/anishathalye/porcupine"
 
 	"github.com/ratel-sim/ratel/scenarios/evidence"
 	"github.com/ratel-sim/ratel/scenarios/plan"
@@ -119,45 +118,23 @@ func (r *run) loosen(t *term) {
 	t.loose = max(t.loose, t.began)
 }
 
-// lockOp is an operation on the lock.
-type lockOp struct {
-	epoch   int64
-	release bool
-}
-
-// lockState is who holds the lock, and the highest epoch that it was ever held by.
-type lockState struct {
-	held bool
-	last int64
-}
-
-// lockModel is a lock that one holds at a time, each with a higher epoch than all before.
-var lockModel = porcupine.Model{
-	Init: func() any { return lockState{} },
-	Step: func(state, input, _ any) (bool, any) {
-		s, op := state.(lockState), input.(lockOp)
-		if op.release {
-			return s.held && s.last == op.epoch, lockState{last: s.last}
-		}
-		return !s.held && op.epoch > s.last, lockState{held: true, last: op.epoch}
-	},
-}
-
-// exclusive says whether one order of acquiring and losing the lock explains all terms.
+// exclusive says whether one order of acquiring and losing the lock explains all terms: it is acquired only when nobody holds it, each time under a
+// higher epoch. The epochs allow one order only, so no search is needed.
 func exclusive(terms []term) bool {
-	var history []porcupine.Operation
-	nodes := map[string]int{}
-	for i := range terms {
-		t := &terms[i]
-		if nodes[t.node] == 0 {
-			nodes[t.node] = len(nodes) + 1
+	list := slices.Clone(terms)
+	slices.SortFunc(list, func(a, b term) int { return cmp.Compare(a.epoch, b.epoch) })
+	var effects []effect
+	last := int64(0)
+	for i := range list {
+		t := &list[i]
+		if t.epoch <= last {
+			return false
 		}
-		history = append(history,
-			porcupine.Operation{ClientId: nodes[t.node], Input: lockOp{epoch: t.epoch}, Call: int64(t.acquire), Return: int64(max(t.acquire, t.began))},
-			porcupine.Operation{ClientId: nodes[t.node], Input: lockOp{epoch: t.epoch, release: true}, Call: int64(t.loose), Return: math.MaxInt64},
-		)
+		last = t.epoch
+		effects = append(effects, effect{int64(t.acquire), int64(max(t.acquire, t.began))}, effect{int64(t.loose), math.MaxInt64})
 	}
-	return porcupine.CheckOperations(lockModel, history)
+	ok, _, _ := inTurn(effects)
+	return ok
 }
 
 // judgeFencing: one worker leads at a time, each with a higher epoch than the one before, and what is effective is its doing alone.
@@ -306,10 +283,7 @@ func (r *run) twoLeaders(terms []term) []Finding {
 		return nil
 	}
 	// The shortest beginning that cannot be explained ends with the term that should not have begun.
-	n := 1
-	for n < len(terms) && exclusive(terms[:n]) {
-		n++
-	}
+	n := 1 + sort.Search(len(terms)-1, func(k int) bool { return !exclusive(terms[:k+1]) })
 	last := &terms[n-1]
 	f := Finding{Verdict: Fail, At: last.began, Count: 1, Title: fmt.Sprintf("%s leads as epoch %d while another leads", last.node, last.epoch)}
 	f.Evidence = append(f.Evidence, fmt.Sprintf("seed %d: %s", r.e.Run.Seed, last.String()))

@@ -9,8 +9,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/anishathalye/porcupine"
-
 	"github.com/ratel-sim/ratel/scenarios/evidence"
 	"github.com/ratel-sim/ratel/scenarios/plan"
 	"github.com/ratel-sim/ratel/system/port"
@@ -209,107 +207,132 @@ func (j *progressJudge) forward(t *track) {
 			j.found(Fail, "beyond", p.At, fmt.Sprintf("the progress of partition %d is beyond the end of its log", t.partition), fmt.Sprintf("%s at %s: offset %d by %s, and its log never reached further than %d", where, moment(p.At), p.Next, p.By, t.end))
 		}
 	}
-	explained := linear
+	if back || len(t.steps) == 0 {
+		return
+	}
+	conflict := t.conflict
 	if j.r.e.Run.World != plan.WorldSim {
-		explained = orderly
+		conflict = t.disorder
 	}
-	if !back && len(t.steps) > 0 && !explained(t) {
-		s, before := t.twice()
-		j.found(Fail, "twice", s.at, fmt.Sprintf("a stretch of partition %d was counted twice", t.partition), fmt.Sprintf("%s: %s counted from offset %d to %d at %s, though %s", where, s.node, s.from, s.to, moment(s.at), before))
+	if at, what := conflict(); what != "" {
+		j.found(Fail, "twice", at, fmt.Sprintf("a stretch of partition %d was counted twice", t.partition), where+": "+what)
 	}
 }
 
-// twice finds a step that begins below where progress had certainly been before it began.
-func (t *track) twice() (step, string) {
-	high, what := int64(-1), ""
-	for i := range t.steps {
-		s := &t.steps[i]
-		if s.from < high {
-			return *s, what
-		}
-		if s.to > high {
-			high, what = s.to, fmt.Sprintf("%s had counted up to %d at %s", s.node, s.to, moment(s.at))
-		}
-	}
-	return t.steps[len(t.steps)-1], "what was looked at meanwhile does not fit"
+// progressOp is an operation on a partition's progress: a step moves it, a look finds it at an offset, from which it goes to the same one.
+type progressOp struct {
+	from, to int64
+	effect
+	step *step
+	look *evidence.Progress
 }
 
-// progressOp is an operation on a partition's progress.
-type progressOp struct{ from, to int64 } // a look has from -1: to is what it saw
-
-// progressModel is a register that only goes forward: a step moves it from where it is, or from further on, as steps whose
-// answers were lost are announced by nobody. A look sees it, or more than was announced, never less.
-var progressModel = porcupine.Model{
-	Init: func() any { return int64(-1) },
-	Step: func(state, input, _ any) (bool, any) {
-		at, op := state.(int64), input.(progressOp)
-		if op.from >= 0 {
-			return op.from >= at && op.to >= op.from, op.to
-		}
-		return op.to >= at, max(at, op.to)
-	},
+func (o *progressOp) String() string {
+	if o.step != nil {
+		return fmt.Sprintf("%s counted from offset %d to %d at %s", o.step.node, o.from, o.to, moment(o.step.at))
+	}
+	return fmt.Sprintf("progress was at offset %d at %s", o.to, moment(o.look.At))
 }
 
 // linear says whether there is an order of a partition's steps and looks in which progress only goes forward and no stretch is
-// stepped over twice. A step began after its node's last step before it had happened, and had happened when it was announced,
-// which is when it was noticed. Two nodes that announce the very same step may both believe that it was theirs.
-// Porcupine takes what begins at the very moment at which another ends for concurrent, so what follows begins a fraction of a
-// nanosecond later.
-func linear(t *track) bool {
-	var history []porcupine.Operation
-	const harness, fraction = 0, 1 << 10
-	nodes := map[string]int{}
-	last := map[string]int64{}
+// stepped over twice: nil if there is one, else two operations that have none (or one twice, if it goes backwards), the lower by offset first. A step moves progress from where it is, or from
+// further on, as steps whose answers were lost are announced by nobody, and a look sees it, or more than was announced, never less.
+//
+// A step began after its node's last step before it had happened, and had happened when it was announced, which is when it was noticed. Two nodes that
+// announce the very same step may both believe that it was theirs. What follows begins a fraction of a nanosecond later than what it follows ends.
+//
+// No search is needed, whatever the history: as each operation begins where the one before it ended, or further on, offsets allow one order only, but for
+// looks at the same offset, which may as well be in the order in which they began. It remains to see whether time allows it.
+func linear(t *track) (first, second *progressOp) {
+	const fraction = 1 << 10
+	ops := make([]progressOp, 0, len(t.looks)+len(t.steps))
 	looked := int64(0)
 	for i := range t.looks {
 		p := &t.looks[i]
 		end := max(looked, int64(p.At)*fraction)
-		history = append(history, porcupine.Operation{ClientId: harness, Input: progressOp{-1, p.Next}, Call: looked, Return: end})
+		ops = append(ops, progressOp{from: p.Next, to: p.Next, effect: effect{looked, end}, look: p})
 		looked = end + 1
 	}
-	same := map[progressOp]int{}
+	last := map[string]int64{}
+	same := map[[2]int64]int{}
 	for i := range t.steps {
 		s := &t.steps[i]
-		if nodes[s.node] == 0 {
-			nodes[s.node] = len(nodes) + 1
-		}
-		op, begin, end := progressOp{s.from, s.to}, last[s.node], max(last[s.node], int64(s.at)*fraction)
+		begin, end := last[s.node], max(last[s.node], int64(s.at)*fraction)
 		last[s.node] = end + 1
-		if before, there := same[op]; there {
-			h := &history[before]
-			h.Call, h.Return = min(h.Call, begin), max(h.Return, end)
+		stretch := [2]int64{s.from, s.to}
+		if before, there := same[stretch]; there {
+			h := &ops[before]
+			h.called, h.returned = min(h.called, begin), max(h.returned, end)
 			continue
 		}
-		same[op] = len(history)
-		history = append(history, porcupine.Operation{ClientId: nodes[s.node], Input: op, Call: begin, Return: end})
+		same[stretch] = len(ops)
+		ops = append(ops, progressOp{from: s.from, to: s.to, effect: effect{begin, end}, step: s})
 	}
-	return porcupine.CheckOperations(progressModel, history)
+	slices.SortStableFunc(ops, func(a, b progressOp) int {
+		return cmp.Or(cmp.Compare(a.from, b.from), cmp.Compare(a.to, b.to), cmp.Compare(a.called, b.called))
+	})
+	effects := make([]effect, len(ops))
+	for i := range ops {
+		effects[i] = ops[i].effect
+		switch {
+		case ops[i].to < ops[i].from:
+			return &ops[i], &ops[i]
+		case i > 0 && ops[i].from < ops[i-1].to:
+			return &ops[i-1], &ops[i]
+		}
+	}
+	if ok, ahead, before := inTurn(effects); !ok {
+		return &ops[ahead], &ops[before]
+	}
+	return nil, nil
 }
 
-// orderly is linear where announcements may be noticed up to stampSlack late, so that many steps could have happened at once:
-// no step begins below where progress certainly had been by then.
-func orderly(t *track) bool {
-	high := make([]int64, len(t.steps)) // the furthest of the steps up to this one
-	last := map[string]time.Duration{}
-	same := map[progressOp]bool{}
-	for i := range t.steps {
-		s := &t.steps[i]
-		if high[i] = s.to; i > 0 {
-			high[i] = max(high[i], high[i-1])
-		}
-		begin, op := last[s.node]-stampSlack, progressOp{s.from, s.to}
-		last[s.node] = s.at
-		if same[op] {
-			continue
-		}
-		same[op] = true
-		// What was noticed before had happened before.
-		if n := sort.Search(i, func(k int) bool { return t.steps[k].at >= begin }); n > 0 && high[n-1] > s.from {
-			return false
-		}
-		if n := sort.Search(len(t.looks), func(k int) bool { return t.looks[k].At >= begin }); n > 0 && t.looks[n-1].Next > s.from {
-			return false
+// conflict says which steps and looks have no order; "" if all have.
+func (t *track) conflict() (at time.Duration, what string) {
+	first, second := linear(t)
+	if first == nil {
+		return None, ""
+	}
+	if first == second {
+		return first.step.at, first.String() + ", which is not forward"
+	}
+	for _, o := range []*progressOp{first, second} {
+		if o.step != nil {
+			at = max(at, o.step.at)
 		}
 	}
-	return true
+	return at, fmt.Sprintf("%s, though %s", second, first)
+}
+
+// disorder is conflict where announcements may be noticed up to stampSlack late, so that many steps could have happened at once:
+// no step begins below where progress certainly had been by then.
+func (t *track) disorder() (at time.Duration, what string) {
+	high := make([]int, len(t.steps)) // the one of the steps up to this one that went furthest
+	last := map[string]time.Duration{}
+	same := map[[2]int64]bool{}
+	for i := range t.steps {
+		s := &t.steps[i]
+		if high[i] = i; i > 0 && t.steps[high[i-1]].to >= s.to {
+			high[i] = high[i-1]
+		}
+		op := progressOp{from: s.from, to: s.to, step: s}
+		if s.to < s.from {
+			return s.at, op.String() + ", which is not forward"
+		}
+		begin, stretch := last[s.node]-stampSlack, [2]int64{s.from, s.to}
+		last[s.node] = s.at
+		if same[stretch] {
+			continue
+		}
+		same[stretch] = true
+		// What was noticed before had happened before.
+		if n := sort.Search(i, func(k int) bool { return t.steps[k].at >= begin }); n > 0 && t.steps[high[n-1]].to > s.from {
+			far := &t.steps[high[n-1]]
+			return s.at, fmt.Sprintf("%s, though %s", &op, &progressOp{from: far.from, to: far.to, step: far})
+		}
+		if n := sort.Search(len(t.looks), func(k int) bool { return t.looks[k].At >= begin }); n > 0 && t.looks[n-1].Next > s.from {
+			return s.at, fmt.Sprintf("%s, though %s", &op, &progressOp{to: t.looks[n-1].Next, look: &t.looks[n-1]})
+		}
+	}
+	return None, ""
 }
