@@ -41,6 +41,24 @@ func TestACleanRunCutShortIsInconclusive(t *testing.T) {
 	})
 }
 
+// TestACutJustAfterAPhaseLeavesItsLastRequestsOpen: they had no time to be answered, although their phase had ended.
+func TestACutJustAfterAPhaseLeavesItsLastRequestsOpen(t *testing.T) {
+	t.Parallel()
+	s := defaultShape()
+	for _, after := range []time.Duration{0, time.Millisecond} {
+		e := s.history()
+		for i := range e.Ops {
+			if o := &e.Ops[i]; o.Intended < s.before && o.Intended > s.before-100*time.Millisecond {
+				o.Done = s.before + 3*time.Millisecond
+			}
+		}
+		cutAt(e, s.before+after)
+		if j := Judge(e); j.Verdict != Inconclusive {
+			t.Errorf("%v after it: %v", after, verdicts(j))
+		}
+	}
+}
+
 // What a run had proven before it was interrupted still counts.
 func TestADefectBeforeTheCutIsTold(t *testing.T) {
 	t.Parallel()

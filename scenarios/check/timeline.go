@@ -104,6 +104,7 @@ func (r *run) readTimeline() {
 			p.end = r.e.Run.Length
 		}
 	}
+	r.cutByOpenRequests()
 	if !sorted {
 		r.problem("timeline", "the timeline is not in order of time")
 	}
@@ -111,6 +112,21 @@ func (r *run) readTimeline() {
 		r.problem("phases", "the timeline has %d of the plan's %d phases, and the run is said to have ended as planned", next, len(r.phases))
 	}
 	r.readFaults()
+}
+
+// cutByOpenRequests has a phase cut short that had ended, if requests of it had no time to be answered when the run was cut short: their clients had not
+// given them up.
+func (r *run) cutByOpenRequests() {
+	if r.e.Run.Ended == "" {
+		return
+	}
+	for i := range r.e.Ops {
+		if o := &r.e.Ops[i]; o.Done < 0 && o.Code == 0 && o.Count > 0 {
+			if p := r.phaseAt(o.Intended); p >= 0 {
+				r.phases[p].cut = true
+			}
+		}
+	}
 }
 
 // readFaults matches what the timeline says of faults with the plan.
