@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/anishathalye/porcupine"
+
 	"github.com/ratel-sim/ratel/scenarios/evidence"
 	"github.com/ratel-sim/ratel/scenarios/plan"
 	"github.com/ratel-sim/ratel/system"
@@ -118,22 +120,42 @@ func (r *run) loosen(t *term) {
 	t.loose = max(t.loose, t.began)
 }
 
-// exclusive says whether one order of acquiring and losing the lock explains all terms: it is acquired only when nobody holds it, each time under a
-// higher epoch. The epochs allow one order only, so no search is needed.
+// lockOp is an operation on the lock.
+type lockOp struct {
+	epoch   int64
+	release bool
+}
+
+// lockState is who holds the lock, and the highest epoch that it was ever held by.
+type lockState struct {
+	held bool
+	last int64
+}
+
+// lockModel is a lock that one holds at a time, each with a higher epoch than all before.
+var lockModel = porcupine.Model{
+	Init: func() any { return lockState{} },
+	Step: func(state, input, _ any) (bool, any) {
+		s, op := state.(lockState), input.(lockOp)
+		if op.release {
+			return s.held && s.last == op.epoch, lockState{last: s.last}
+		}
+		return !s.held && op.epoch > s.last, lockState{held: true, last: op.epoch}
+	},
+}
+
+// exclusive says whether one order of acquiring and losing the lock explains all terms. Epochs allow one only.
 func exclusive(terms []term) bool {
 	list := slices.Clone(terms)
 	slices.SortFunc(list, func(a, b term) int { return cmp.Compare(a.epoch, b.epoch) })
-	var effects []effect
-	last := int64(0)
+	turns := make([]turn, 0, 2*len(list))
 	for i := range list {
 		t := &list[i]
-		if t.epoch <= last {
-			return false
-		}
-		last = t.epoch
-		effects = append(effects, effect{int64(t.acquire), int64(max(t.acquire, t.began))}, effect{int64(t.loose), math.MaxInt64})
+		turns = append(turns,
+			turn{lockOp{epoch: t.epoch}, int64(t.acquire), int64(max(t.acquire, t.began))},
+			turn{lockOp{epoch: t.epoch, release: true}, int64(t.loose), math.MaxInt64})
 	}
-	ok, _, _ := inTurn(effects)
+	ok, _, _ := inTurn(lockModel, turns)
 	return ok
 }
 

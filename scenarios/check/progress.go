@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/anishathalye/porcupine"
+
 	"github.com/ratel-sim/ratel/scenarios/evidence"
 	"github.com/ratel-sim/ratel/scenarios/plan"
 	"github.com/ratel-sim/ratel/system/port"
@@ -221,10 +223,20 @@ func (j *progressJudge) forward(t *track) {
 
 // progressOp is an operation on a partition's progress: a step moves it, a look finds it at an offset, from which it goes to the same one.
 type progressOp struct {
-	from, to int64
-	effect
-	step *step
-	look *evidence.Progress
+	from, to         int64
+	called, returned int64
+	step             *step
+	look             *evidence.Progress
+}
+
+// progressModel is a register that only goes forward: an operation moves it from where it is, or from further on, as steps whose
+// answers were lost are announced by nobody.
+var progressModel = porcupine.Model{
+	Init: func() any { return int64(-1) },
+	Step: func(state, input, _ any) (bool, any) {
+		at, op := state.(int64), input.([2]int64)
+		return op[0] >= at && op[1] >= op[0], op[1]
+	},
 }
 
 func (o *progressOp) String() string {
@@ -235,14 +247,15 @@ func (o *progressOp) String() string {
 }
 
 // linear says whether there is an order of a partition's steps and looks in which progress only goes forward and no stretch is
-// stepped over twice: nil if there is one, else two operations that have none (or one twice, if it goes backwards), the lower by offset first. A step moves progress from where it is, or from
-// further on, as steps whose answers were lost are announced by nobody, and a look sees it, or more than was announced, never less.
+// stepped over twice: nil if there is one, else two operations that have none (or one twice, if it goes backwards), the lower by
+// offset first.
 //
-// A step began after its node's last step before it had happened, and had happened when it was announced, which is when it was noticed. Two nodes that
-// announce the very same step may both believe that it was theirs. What follows begins a fraction of a nanosecond later than what it follows ends.
+// A step began after its node's last step before it had happened, and had happened when it was announced, which is when it was
+// noticed. Two nodes that announce the very same step may both believe that it was theirs. What follows begins a fraction of a
+// nanosecond later than what it follows ends.
 //
-// No search is needed, whatever the history: as each operation begins where the one before it ended, or further on, offsets allow one order only, but for
-// looks at the same offset, which may as well be in the order in which they began. It remains to see whether time allows it.
+// As each operation begins where the one before it ended, or further on, offsets allow one order only, but for looks at the same
+// offset, which may as well be in the order in which they began.
 func linear(t *track) (first, second *progressOp) {
 	const fraction = 1 << 10
 	ops := make([]progressOp, 0, len(t.looks)+len(t.steps))
@@ -250,7 +263,7 @@ func linear(t *track) (first, second *progressOp) {
 	for i := range t.looks {
 		p := &t.looks[i]
 		end := max(looked, int64(p.At)*fraction)
-		ops = append(ops, progressOp{from: p.Next, to: p.Next, effect: effect{looked, end}, look: p})
+		ops = append(ops, progressOp{from: p.Next, to: p.Next, called: looked, returned: end, look: p})
 		looked = end + 1
 	}
 	last := map[string]int64{}
@@ -266,25 +279,23 @@ func linear(t *track) (first, second *progressOp) {
 			continue
 		}
 		same[stretch] = len(ops)
-		ops = append(ops, progressOp{from: s.from, to: s.to, effect: effect{begin, end}, step: s})
+		ops = append(ops, progressOp{from: s.from, to: s.to, called: begin, returned: end, step: s})
 	}
 	slices.SortStableFunc(ops, func(a, b progressOp) int {
 		return cmp.Or(cmp.Compare(a.from, b.from), cmp.Compare(a.to, b.to), cmp.Compare(a.called, b.called))
 	})
-	effects := make([]effect, len(ops))
+	turns := make([]turn, len(ops))
 	for i := range ops {
-		effects[i] = ops[i].effect
-		switch {
-		case ops[i].to < ops[i].from:
-			return &ops[i], &ops[i]
-		case i > 0 && ops[i].from < ops[i-1].to:
-			return &ops[i-1], &ops[i]
-		}
+		turns[i] = turn{[2]int64{ops[i].from, ops[i].to}, ops[i].called, ops[i].returned}
 	}
-	if ok, ahead, before := inTurn(effects); !ok {
-		return &ops[ahead], &ops[before]
+	ok, ahead, before := inTurn(progressModel, turns)
+	switch {
+	case ok:
+		return nil, nil
+	case ops[before].to < ops[before].from:
+		return &ops[before], &ops[before]
 	}
-	return nil, nil
+	return &ops[ahead], &ops[before]
 }
 
 // conflict says which steps and looks have no order; "" if all have.

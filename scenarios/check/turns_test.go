@@ -15,15 +15,6 @@ import (
 	"github.com/ratel-sim/ratel/scenarios/evidence"
 )
 
-// progressModel is progress as a checker of any history of any object is told of it: a register that only goes forward.
-var progressModel = porcupine.Model{
-	Init: func() any { return int64(-1) },
-	Step: func(state, input, _ any) (bool, any) {
-		at, op := state.(int64), input.([2]int64)
-		return op[0] >= at && op[1] >= op[0], op[1]
-	},
-}
-
 // searchedProgress is linear by searching through all orders.
 func searchedProgress(t *track) bool {
 	const harness, fraction = 0, 1 << 10
@@ -113,30 +104,6 @@ func TestProgressIsLinearWhereASearchSaysSo(t *testing.T) {
 	}
 }
 
-// lockOp is an operation on the lock.
-type lockOp struct {
-	epoch   int64
-	release bool
-}
-
-// lockState is who holds the lock, and the highest epoch that it was ever held by.
-type lockState struct {
-	held bool
-	last int64
-}
-
-// lockModel is a lock that one holds at a time, each with a higher epoch than all before.
-var lockModel = porcupine.Model{
-	Init: func() any { return lockState{} },
-	Step: func(state, input, _ any) (bool, any) {
-		s, op := state.(lockState), input.(lockOp)
-		if op.release {
-			return s.held && s.last == op.epoch, lockState{last: s.last}
-		}
-		return !s.held && op.epoch > s.last, lockState{held: true, last: op.epoch}
-	},
-}
-
 // TestALockIsExplainedWhereASearchSaysSo compares the scan with a search through all orders.
 func TestALockIsExplainedWhereASearchSaysSo(t *testing.T) {
 	t.Parallel()
@@ -187,7 +154,7 @@ func crowd(owners int64) *track {
 // one is wrong.
 func TestManyOwnersAreJudgedAtOnce(t *testing.T) {
 	t.Parallel()
-	const owners = 20_000
+	const owners = 2_000
 	good := crowd(owners)
 	if first, second := linear(good); first != nil {
 		t.Fatalf("%v, %v", first, second)
@@ -196,19 +163,19 @@ func TestManyOwnersAreJudgedAtOnce(t *testing.T) {
 		spoil func(*track)
 		says  string
 	}{
-		"the last begins too low": {func(t *track) { t.steps[owners-1].from -= 5 }, "beagle19999 counted from offset 199985 to 200000"},
+		"the last begins too low": {func(t *track) { t.steps[owners-1].from -= 5 }, "beagle1999 counted from offset 19985 to 20000"},
 		"the first goes too far":  {func(t *track) { t.steps[0].to += 5 }, "beagle0 counted from offset 0 to 15"},
 		"one goes backwards":      {func(t *track) { t.steps[77].to -= 11 }, "beagle77 counted from offset 770 to 769 at 1s, which is not forward"},
 		"two have changed places": {func(t *track) {
 			t.steps[owners-1].node, t.steps[owners-1].at = t.steps[owners-2].node, 0
 			t.steps[owners-1], t.steps[owners-2] = t.steps[owners-2], t.steps[owners-1]
-		}, "beagle19998 counted from offset 199980 to 199990"},
+		}, "beagle1998 counted from offset 19980 to 19990"},
 		"a look had seen more": {func(t *track) {
 			t.looks = []evidence.Progress{{At: time.Millisecond, Next: 10 * owners}}
 			last := &t.steps[owners-1]
 			last.to -= 5
 			t.steps = append(t.steps, step{2 * time.Second, last.node, last.to, last.to + 5})
-		}, "progress was at offset 200000"},
+		}, "progress was at offset 20000"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
