@@ -114,11 +114,11 @@ func ask(t testing.TB, q *spec.Query, files []file) *exec.Result {
 	t.Helper()
 	var whole *exec.Partial
 	for _, f := range files {
-		a := exec.New(q)
+		a := exec.New(q, nil)
 		if _, err := a.Add(context.Background(), f.seg); err != nil {
 			t.Fatal(err)
 		}
-		p, err := exec.Decode(a.Partial().Encode())
+		p, err := exec.Decode(a.Partial().Encode(), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -128,7 +128,11 @@ func ask(t testing.TB, q *spec.Query, files []file) *exec.Result {
 			t.Fatal(err)
 		}
 	}
-	return whole.Finish(q)
+	r, err := whole.Finish(q)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
 }
 
 func parse(t testing.TB, text string, from, to int64) *spec.Query {

@@ -24,6 +24,8 @@ const (
 	askRounds = 3
 	// shunFor is how long a retriever that failed is asked after the other.
 	shunFor = 5 * time.Second
+	// roomEvery is how long a reply waits before it is tried again whether there is room for it.
+	roomEvery = 50 * time.Millisecond
 )
 
 // fresh is a retriever's answer.
@@ -99,7 +101,7 @@ func (g *gather) round(ctx context.Context, p int32, names []string, request []b
 		sent++
 		pending++
 		g.s.r.Go("ask "+node, func(context.Context) {
-			f, err := g.s.call(ctx, node, request)
+			f, err := g.s.call(ctx, g.share, node, request)
 			answers.TryPush(answered{node, f, err})
 		})
 	}
@@ -158,20 +160,21 @@ func (g *gather) next(ctx context.Context, answers *rt.Queue[answered], others b
 }
 
 // call asks one retriever and remembers whether it failed.
-func (s *Server) call(ctx context.Context, node string, request []byte) (*fresh, error) {
-	f, err := s.tryCall(ctx, node, request)
+func (s *Server) call(ctx context.Context, share *exec.Share, node string, request []byte) (*fresh, error) {
+	f, err := s.tryCall(ctx, share, node, request)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
 	case err == nil:
 		delete(s.failed, node)
+	case errors.Is(err, exec.ErrBusy): // it is this node that has no room
 	case ctx.Err() == nil || errors.Is(ctx.Err(), context.DeadlineExceeded):
 		s.failed[node] = s.r.Now()
 	}
 	return f, err
 }
 
-func (s *Server) tryCall(ctx context.Context, node string, request []byte) (*fresh, error) {
+func (s *Server) tryCall(ctx context.Context, share *exec.Share, node string, request []byte) (*fresh, error) {
 	b, err := s.ports.Peers.Call(ctx, node, serviceQuery, request)
 	if err != nil {
 		return nil, err
@@ -180,10 +183,29 @@ func (s *Server) tryCall(ctx context.Context, node string, request []byte) (*fre
 	if err != nil {
 		return nil, fmt.Errorf("the answer cannot be read: %w", err)
 	}
-	partial, err := exec.Decode(reply.Partial)
-	if err != nil {
+	// While others have the room, the reply waits as it came.
+	size := int64(len(b))
+	if err := s.await(ctx, func() error { return share.Take(size) }); err != nil {
+		return nil, err
+	}
+	defer func() { _ = share.Take(-size) }()
+	var partial *exec.Partial
+	if err := s.await(ctx, func() (err error) {
+		partial, err = exec.Decode(reply.Partial, share)
+		return err
+	}); err != nil {
 		return nil, fmt.Errorf("the partial result cannot be read: %w", err)
 	}
 	reply.Partial = nil
 	return &fresh{node, reply, partial}, nil
+}
+
+// await tries something again until there is room for it, or ctx ends.
+func (s *Server) await(ctx context.Context, try func() error) error {
+	for {
+		err := try()
+		if !errors.Is(err, exec.ErrBusy) || s.r.Sleep(ctx, roomEvery) != nil {
+			return err
+		}
+	}
 }

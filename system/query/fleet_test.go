@@ -91,7 +91,7 @@ func (b *bench) truth(t *testing.T, req query.Request, keep func(p int32, offset
 		t.Fatal(err)
 	}
 	q.TableOnly = req.DisableSeries
-	a := exec.New(q)
+	a := exec.New(q, nil)
 	for p := range int32(partitions) {
 		for i, row := range b.Rows(p) {
 			if row.Dataset != 1 && req.Dataset != query.AllDatasets || keep != nil && !keep(p, int64(i), &row.Event) {
@@ -104,7 +104,11 @@ func (b *bench) truth(t *testing.T, req query.Request, keep func(p int32, offset
 			}
 		}
 	}
-	return a.Partial().Finish(q)
+	r, err := a.Partial().Finish(q)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
 }
 
 // expect asks and demands a complete and right answer.

@@ -2,6 +2,7 @@ package query
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -30,7 +31,9 @@ type gather struct {
 
 	mu     sync.Mutex // never held across a blocking call
 	sealed bool
+	share  *exec.Share
 	sum    *exec.Partial
+	full   error // there was no room for what was merged: there is no answer
 	stats  Stats
 	parts  []part // by partition
 	scan   scan
@@ -48,7 +51,8 @@ type part struct {
 }
 
 func newGather(s *Server, q *spec.Query, datasets []int64) *gather {
-	g := &gather{s: s, q: q, encoded: spec.Encode(q), ids: datasets, datasets: map[int64]bool{}, sum: exec.New(q).Partial(), parts: make([]part, s.partitionsNow())}
+	share := s.room.Share()
+	g := &gather{s: s, q: q, encoded: spec.Encode(q), ids: datasets, datasets: map[int64]bool{}, share: share, sum: exec.New(q, share).Partial(), parts: make([]part, s.partitionsNow())}
 	for _, id := range datasets {
 		g.datasets[id] = true
 	}
@@ -71,11 +75,36 @@ func (g *gather) run(ctx context.Context) {
 	for p := range int32(len(g.parts)) {
 		group.Go(fmt.Sprintf("query partition %d", p), func(context.Context) error {
 			g.partition(inner, p, turn)
-			return nil
+			return g.over()
 		})
 	}
 	// Tasks that do not come back in time are left behind: they end with the context.
 	_ = group.Wait(ctx)
+}
+
+// errOver ends a query before all is gathered.
+var errOver = errors.New("whatever comes, the query will be refused")
+
+// over is errOver if there is nothing more to wait for.
+func (g *gather) over() error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.full != nil || g.sum.TooLarge() {
+		return errOver
+	}
+	return nil
+}
+
+// merge adds to the sum. g.mu is held.
+func (g *gather) merge(p *exec.Partial) error {
+	if g.full != nil {
+		return g.full
+	}
+	err := g.sum.Merge(p)
+	if errors.Is(err, exec.ErrBusy) {
+		g.full = err
+	}
+	return err
 }
 
 // partition gathers one partition's fresh data, then what is only in the object store.
@@ -104,7 +133,7 @@ func (g *gather) mergeFresh(p int32, f *fresh) bool {
 	if g.sealed {
 		return false
 	}
-	if err := g.sum.Merge(f.partial); err != nil {
+	if err := g.merge(f.partial); err != nil {
 		g.parts[p].noAsk = fmt.Errorf("%s: %w", f.node, err)
 		return false
 	}
@@ -203,10 +232,11 @@ func (g *gather) merged(rd *read, a *exec.Aggregator) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.sealed || rd.done {
+		a.Discard()
 		return
 	}
 	rows := a.Rows()
-	if err := g.sum.Merge(a.Partial()); err != nil {
+	if err := g.merge(a.Partial()); err != nil {
 		rd.err = err
 		return
 	}
@@ -220,6 +250,9 @@ func (g *gather) answer() *Answer {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.sealed = true
+	if g.full != nil {
+		return busy(g.full)
+	}
 	var missing []Missing
 	from, to := hours(g.q)
 	for p := range g.parts {
@@ -253,7 +286,7 @@ func (g *gather) answer() *Answer {
 			kept = append(kept, m)
 		}
 	}
-	a := finish(g.q, g.sum, kept, g.stats)
+	a := finish(g.q, g.sum, g.share, kept, g.stats)
 	a.FreshTo = g.freshTo()
 	return a
 }

@@ -27,6 +27,9 @@ const (
 	typeProblem   = "application/problem+json"
 )
 
+// flushBytes is how much of a result is written before it is sent.
+const flushBytes = 64 << 10
+
 // handler is the HTTP face of a query node.
 type handler struct{ s *Server }
 
@@ -195,12 +198,19 @@ func (h *handler) getResult(c *call) {
 	case r.answer.Code != http.StatusOK:
 		fail(c.w, r.answer, nil)
 	default:
-		body, err := appendResult(nil, c.id, queryPath(c.dataset, r.query), r.columns, r.answer)
-		if err != nil {
+		c.w.Header().Set("Content-Type", typeJSON)
+		// A large result goes out in pieces, so that polls for it do not need its size each.
+		body, err := appendResult(nil, c.id, queryPath(c.dataset, r.query), r.columns, r.answer, func(b []byte) []byte {
+			if len(b) < flushBytes {
+				return b
+			}
+			_, _ = c.w.Write(b)
+			return b[:0]
+		})
+		if err != nil { // before anything was written
 			fail(c.w, refusal(http.StatusInternalServerError, "the result cannot be written: %v", err), nil)
 			return
 		}
-		c.w.Header().Set("Content-Type", typeJSON)
 		_, _ = c.w.Write(body)
 	}
 }

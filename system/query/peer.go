@@ -14,6 +14,9 @@ import (
 // [DecodeAnswer] reads. It is how alerts are evaluated, and no way in for clients: it believes the IDs that it is told.
 const ServiceRun = "run"
 
+// maxRun bounds an answer among peers, as exec.Result.Size tells: it is in memory several times.
+const maxRun = 32 << 20
+
 var _ port.PeerServer = (*Server)(nil)
 
 // wireRun is a request among peers.
@@ -82,6 +85,9 @@ func (s *Server) ServePeer(ctx context.Context, service string, request []byte) 
 	if err != nil {
 		return nil, err
 	}
+	if size := a.Result.Size(); size > maxRun {
+		a = *refusal(http.StatusUnprocessableEntity, "the answer is %d MiB large, at most %d MiB are sent among peers: ask for a lower limit, fewer calculations or fewer breakdowns", size>>20, maxRun>>20)
+	}
 	return EncodeAnswer(&a)
 }
 
@@ -94,7 +100,7 @@ func EncodeAnswer(a *Answer) ([]byte, error) {
 			breakdowns -= len(a.Result.Rows[0].Values)
 		}
 		var err error
-		if w.Result, err = appendResult(nil, "", "", breakdowns, a); err != nil {
+		if w.Result, err = appendResult(nil, "", "", breakdowns, a, func(b []byte) []byte { return b }); err != nil {
 			return nil, fmt.Errorf("the result cannot be written: %w", err)
 		}
 	}

@@ -27,6 +27,9 @@ const (
 	maxRunning = 32
 	// maxReading bounds the bytes of segments that are read at once.
 	maxReading = 512 << 20
+	// maxStates bounds what the states of all queries count for, and the answers and replies that are on their way: one query of the
+	// most that is allowed always has room. Beside that, the room is shared by who comes.
+	maxStates = 192 << 20
 	// tidyEvery is how often what is too old is dropped.
 	tidyEvery = 10 * time.Second
 )
@@ -55,6 +58,7 @@ type Server struct {
 	pool      *pool
 	running   *rt.Semaphore
 	reading   *rt.Semaphore // bytes
+	room      *exec.Room
 	shelf     *shelf
 	opened    opened
 
@@ -97,7 +101,7 @@ func New(r rt.Runtime, ports port.Ports, cfg Config, layout Layout, name string,
 	}
 	s := &Server{
 		r: r, ports: ports, cfg: cfg, layout: layout, name: name, bugs: bugs, manifests: manifest.NewStore(ports.Blobs),
-		pool: newPool(r, cfg), running: rt.NewSemaphore(r, maxRunning), reading: rt.NewSemaphore(r, maxReading), shelf: newShelf(cfg.MaxStored, name),
+		pool: newPool(r, cfg), running: rt.NewSemaphore(r, maxRunning), reading: rt.NewSemaphore(r, maxReading), room: exec.NewRoom(maxStates), shelf: newShelf(cfg.MaxStored, name),
 		opened: opened{byKey: map[string]*segment.Segment{}}, failed: map[string]time.Time{}, known: map[int32]manifest.Manifest{}, partitions: layout.Partitions,
 	}
 	// A dataset that was created again is found soon, because an answer about the old one would not be complete.
@@ -141,6 +145,11 @@ func (s *Server) Status() Status {
 // refusal is an answer without a result.
 func refusal(code int, format string, args ...any) *Answer {
 	return &Answer{Code: code, Error: fmt.Sprintf(format, args...)}
+}
+
+// busy refuses a query that has no room now.
+func busy(err error) *Answer {
+	return refusal(http.StatusServiceUnavailable, "%v: try again later", err)
 }
 
 // Query implements [Querier]. It takes no longer than the deadline. The error is ctx's, if it ended before there was
@@ -190,6 +199,7 @@ func (s *Server) query(ctx context.Context, req *Request, now time.Time) *Answer
 	}
 	defer s.running.Release(1)
 	g := newGather(s, q, datasets)
+	defer g.share.Close()
 	g.run(ctx)
 	return g.answer()
 }
@@ -272,8 +282,20 @@ func (t *Stats) add(o Stats) {
 }
 
 // finish makes an answer of what was gathered.
-func finish(q *spec.Query, sum *exec.Partial, missing []Missing, stats Stats) *Answer {
-	a := &Answer{Code: http.StatusOK, Result: sum.Finish(q), Stats: stats}
+func finish(q *spec.Query, sum *exec.Partial, share *exec.Share, missing []Missing, stats Stats) *Answer {
+	result, err := sum.Finish(q)
+	if err == nil {
+		err = share.Take(result.Size())
+	}
+	if err != nil {
+		a := refusal(http.StatusUnprocessableEntity, "%v", err)
+		if errors.Is(err, exec.ErrBusy) {
+			a = busy(err)
+		}
+		a.Stats = stats
+		return a
+	}
+	a := &Answer{Code: http.StatusOK, Result: result, Stats: stats}
 	if a.Result.Truncated {
 		from, to := hours(q)
 		missing = append(missing, Missing{Partition: -1, From: from, To: to, Why: "too many groups, or points of the series: some are left out; use fewer breakdowns, more filters or a coarser granularity"})

@@ -4,11 +4,10 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"math/big"
+	"net/http"
 	"strings"
 	"sync"
 	"time"
-
-	"github.com/ratel-sim/ratel/system/query/exec"
 )
 
 const (
@@ -121,8 +120,14 @@ func (h *shelf) finish(id string, a *Answer, now time.Time) {
 	defer h.mu.Unlock()
 	for _, it := range h.results {
 		if it.id == id && it.value.answer == nil {
+			size := a.Result.Size()
+			if h.bytes+size > maxShelfBytes {
+				h.drop(now)
+			}
+			if h.bytes+size > maxShelfBytes {
+				a, size = refusal(http.StatusServiceUnavailable, "the results that are kept for other clients leave no room for this one of %d MiB: try again later, or ask for less", size>>20), 0
+			}
 			it.value.answer, it.until = a, now.Add(keepResult)
-			size := sizeOf(a.Result)
 			it.bytes += size
 			h.bytes += size
 			h.running--
@@ -180,28 +185,4 @@ func (h *shelf) tidy(now time.Time) {
 			return
 		}
 	}
-}
-
-// sizeOf is about how much memory a result takes.
-func sizeOf(r *exec.Result) int64 {
-	if r == nil {
-		return 0
-	}
-	n := int64(0)
-	row := func(r *exec.Row) {
-		n += 100
-		for _, v := range r.Group {
-			n += 40 + int64(len(v.Str()))
-		}
-		for i := range r.Values {
-			n += 64 + 24*int64(len(r.Values[i].Heatmap))
-		}
-	}
-	for i := range r.Rows {
-		row(&r.Rows[i])
-	}
-	for i := range r.Series {
-		row(&r.Series[i].Row)
-	}
-	return n
 }

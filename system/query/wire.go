@@ -59,29 +59,9 @@ type wireBucket struct {
 	Count float64 `json:"count"`
 }
 
-// appendResult writes a finished answer.
-func appendResult(b []byte, id, link string, breakdowns int, a *Answer) ([]byte, error) {
-	b = event.AppendJSONString(append(b, `{"id":`...), id)
-	b = append(b, `,"complete":true,"data":{"series":[`...)
+// appendResult writes a finished answer. flush is handed what was written so far every now and then, and returns where to go on.
+func appendResult(b []byte, id, link string, breakdowns int, a *Answer, flush func([]byte) []byte) ([]byte, error) {
 	r := a.Result
-	for i := range r.Series {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		b = append(b, `{"time":"`...)
-		b = time.Unix(r.Series[i].Start, 0).UTC().AppendFormat(b, time.RFC3339)
-		b = append(b, `","data":`...)
-		b = append(appendRow(b, r.Columns, &r.Series[i].Row), '}')
-	}
-	b = append(b, `],"results":[`...)
-	for i := range r.Rows {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		b = append(appendRow(append(b, `{"data":`...), r.Columns, &r.Rows[i]), '}')
-	}
-	b = event.AppendJSONString(append(b, `]},"links":{"query_url":`...), link)
-	b = append(b, `,"graph_image_url":""}`...)
 	rest, err := json.Marshal(struct {
 		Partial    bool          `json:"partial"`
 		Truncated  bool          `json:"truncated"`
@@ -94,6 +74,26 @@ func appendResult(b []byte, id, link string, breakdowns int, a *Answer) ([]byte,
 	if err != nil {
 		return nil, err
 	}
+	b = event.AppendJSONString(append(b, `{"id":`...), id)
+	b = append(b, `,"complete":true,"data":{"series":[`...)
+	for i := range r.Series {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(b, `{"time":"`...)
+		b = time.Unix(r.Series[i].Start, 0).UTC().AppendFormat(b, time.RFC3339)
+		b = append(b, `","data":`...)
+		b = flush(append(appendRow(b, r.Columns, &r.Series[i].Row), '}'))
+	}
+	b = append(b, `],"results":[`...)
+	for i := range r.Rows {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = flush(append(appendRow(append(b, `{"data":`...), r.Columns, &r.Rows[i]), '}'))
+	}
+	b = event.AppendJSONString(append(b, `]},"links":{"query_url":`...), link)
+	b = append(b, `,"graph_image_url":""}`...)
 	b = append(append(b, ','), rest[1:]...)
 	return append(b, '\n'), nil
 }

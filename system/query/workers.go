@@ -268,8 +268,9 @@ func (g *gather) readSegment(ctx context.Context, rd *read) (*exec.Aggregator, e
 	if err != nil {
 		return nil, err
 	}
-	a := exec.New(g.q)
+	a := exec.New(g.q, g.share)
 	if _, err := a.Add(ctx, src); err != nil {
+		a.Discard()
 		return nil, err
 	}
 	return a, nil

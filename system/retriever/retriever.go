@@ -12,6 +12,7 @@ import (
 	"github.com/ratel-sim/ratel/system/manifest"
 	"github.com/ratel-sim/ratel/system/planted"
 	"github.com/ratel-sim/ratel/system/port"
+	"github.com/ratel-sim/ratel/system/query/exec"
 	"github.com/ratel-sim/ratel/system/rt"
 	"github.com/ratel-sim/ratel/system/telemetry"
 )
@@ -44,6 +45,7 @@ type Retriever struct {
 	claim     *claim
 	indexing  *rt.Mutex // held while the disk's index changes
 	cache     *cache
+	room      *exec.Room          // for the queries that are answered
 	telemetry *telemetry.Recorder // nil: off
 
 	mu        sync.Mutex // never held across a blocking call
@@ -104,7 +106,7 @@ func New(r rt.Runtime, ports port.Ports, cfg Config, place Place, bugs planted.S
 	re := &Retriever{
 		r: r, log: ports.Log, disk: ports.Disk, blobs: ports.Blobs, peers: ports.Peers, events: ports.Events,
 		manifests: manifest.NewStore(ports.Blobs), cfg: cfg, place: place, bugs: bugs,
-		indexing: rt.NewMutex(r), cache: newCache(), wake: rt.NewFuture[struct{}](r), telemetry: ports.Telemetry,
+		indexing: rt.NewMutex(r), cache: newCache(), room: exec.NewRoom(maxStates), wake: rt.NewFuture[struct{}](r), telemetry: ports.Telemetry,
 	}
 	re.telemetry.OnTick(re.tick)
 	if re.events == nil {

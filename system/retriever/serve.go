@@ -26,6 +26,10 @@ const (
 // one that catches up, or is cut off from Kafka, would leave out what the other of the pair has.
 const staleAfter = 8 * time.Second
 
+// maxStates bounds what the states of all queries that are answered at once count for, see exec.MaxMemory, and their encodings: one of
+// the most that is allowed always has room. Who has none is refused, and asks again or the other of the pair.
+const maxStates = 192 << 20
+
 // ErrStale is matched by the error for a query that comes while too much is not read yet: the other of the pair may know.
 var ErrStale = errors.New("not up to date")
 
@@ -140,7 +144,9 @@ func (re *Retriever) Ask(ctx context.Context, q AskRequest) (AskReply, error) {
 			}
 		}
 	}
-	sum := exec.New(query)
+	share := re.room.Share()
+	defer share.Close()
+	sum := exec.New(query, share)
 	for _, src := range append(local, sources...) {
 		info := src.Info()
 		if info.Key != "" && re.isDamaged(info.Key) {
@@ -162,6 +168,10 @@ func (re *Retriever) Ask(ctx context.Context, q AskRequest) (AskReply, error) {
 			a.RowsScanned += info.Rows
 		}
 	}
-	a.Partial = sum.Partial().Encode()
+	partial := sum.Partial()
+	if err := share.Take(partial.Memory()); err != nil { // for the encoding
+		return AskReply{}, err
+	}
+	a.Partial = partial.Encode()
 	return a, nil
 }

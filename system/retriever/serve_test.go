@@ -35,11 +35,14 @@ func ask(t testing.TB, h *hand, datasets ...int64) (AskReply, float64, error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := exec.Decode(a.Partial)
+	p, err := exec.Decode(a.Partial, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	res := p.Finish(q)
+	res, err := p.Finish(q)
+	if err != nil {
+		t.Fatal(err)
+	}
 	if len(res.Rows) == 0 {
 		return a, 0, nil
 	}

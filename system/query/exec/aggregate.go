@@ -29,6 +29,7 @@ type plan struct {
 	weighted bool  // sample rates matter
 	first    int64 // Unix nanoseconds where the first interval begins
 	step     int64
+	stride   int // how many rows are added at once: what they may need is bounded by it
 }
 
 func newPlan(q *spec.Query) *plan {
@@ -69,6 +70,11 @@ func newPlan(q *spec.Query) *plan {
 		p.weighted = p.weighted || s.kind == kindCount || s.kind == kindTotal || s.kind == kindSpread
 		p.slotOf = append(p.slotOf, at)
 	}
+	worst := int64(0)
+	for _, kind := range p.shape.slots {
+		worst += worstRow[kind]
+	}
+	p.stride = int(max(maxMemory/worst, 256))
 	for _, b := range q.Breakdowns {
 		p.column(b)
 	}
@@ -112,10 +118,11 @@ type Aggregator struct {
 	work     workspace
 }
 
-// New makes an aggregator for a checked query.
-func New(q *spec.Query) *Aggregator {
+// New makes an aggregator for a checked query, whose memory is of a share; nil bounds it by [MaxMemory] alone.
+func New(q *spec.Query, share *Share) *Aggregator {
 	p := newPlan(q)
 	a := &Aggregator{plan: p, table: newTable(p.shape)}
+	a.table.share = share
 	for _, b := range q.Breakdowns {
 		a.grouper.columns = append(a.grouper.columns, p.column(b))
 	}
@@ -125,11 +132,15 @@ func New(q *spec.Query) *Aggregator {
 }
 
 // Add calculates over a source, unless its statistics say that nothing in it can matter: then it is skipped without being
-// read. After an error a part of the source may have been added: the aggregator must be thrown away.
+// read. After an error a part of the source may have been added: the aggregator must be thrown away. Errors match [ErrBusy] if the
+// share has no room. A query that is too large is not an error here, because that is said of all of the data: see [Partial.Finish].
 func (a *Aggregator) Add(ctx context.Context, src segment.Source) (skipped bool, err error) {
 	info := src.Info()
 	if Skips(a.plan.query, &info) {
 		return true, nil
+	}
+	if a.table.bar == 0 {
+		return false, nil // whatever is in it would be left out
 	}
 	// Heads of the rows that are not looked at need not be decoded.
 	heads, within := segment.Heads(0), info.MinTime >= a.plan.query.Start.UnixNano() && info.MaxTime < a.plan.query.End.UnixNano()
@@ -151,8 +162,7 @@ func (a *Aggregator) Add(ctx context.Context, src segment.Source) (skipped bool,
 		if len(b.Columns) != len(a.plan.columns) {
 			return fmt.Errorf("a block of %s has %d columns, asked for were %d", info.Key, len(b.Columns), len(a.plan.columns))
 		}
-		a.block(b, within, only)
-		return nil
+		return a.block(b, within, only)
 	})
 }
 
@@ -161,30 +171,67 @@ func (a *Aggregator) Rows() int64 { return a.rows }
 
 // Partial is what was added so far. The aggregator must not be used afterwards.
 func (a *Aggregator) Partial() *Partial {
-	a.table.settle(false)
+	a.table.finish()
 	return &Partial{a.table}
 }
 
+// Discard gives back the memory of an aggregator that is thrown away.
+func (a *Aggregator) Discard() { a.table.discard() }
+
 // block adds a block's rows. within says that all of them are in the query's time range; only is the interval of all that
 // are, or -1.
-func (a *Aggregator) block(b *segment.Block, within bool, only int) {
+func (a *Aggregator) block(b *segment.Block, within bool, only int) error {
 	a.rows += int64(b.Rows)
 	rows, n := a.choose(b, within)
-	if n == 0 {
-		return
+	var weight []int64
+	if n > 0 && a.plan.weighted && !b.Unsampled {
+		weight = weights(b.SampleRate[:b.Rows])
 	}
-	in := input{n: n, rows: rows, work: &a.work}
-	if a.plan.weighted && !b.Unsampled {
-		in.weight = weights(b.SampleRate[:b.Rows])
+	for n > 0 && a.table.bar > 0 {
+		in := input{n: min(n, a.plan.stride), rows: rows, weight: weight, work: &a.work}
+		if rows != nil {
+			in.rows = rows[:in.n]
+		}
+		done := a.add(b, in, only)
+		a.table.settle(false)
+		if err := a.table.hold(); err != nil {
+			return err
+		}
+		if n -= done; n > 0 && rows == nil {
+			rows = a.all(b.Rows)
+		}
+		rows = rows[min(done, len(rows)):]
 	}
+	return nil
+}
+
+// all is the rows of a block, each.
+func (a *Aggregator) all(n int) []int32 {
+	a.selected = resized(a.selected, n)
+	for i := range a.selected {
+		a.selected[i] = int32(i)
+	}
+	return a.selected
+}
+
+// add adds selected rows, or as many of the first of them as there is room for in the table, and returns how many.
+func (a *Aggregator) add(b *segment.Block, in input, only int) (done int) {
 	if a.plan.keys > 0 {
-		a.groups = resized(a.groups, n)
-		if a.grouper.group(a.table, b, rows, n, only, a.groups) {
+		a.groups = resized(a.groups, in.n)
+		var leftOut bool
+		in.n, leftOut = a.grouper.group(a.table, b, in.rows, in.n, only, a.groups)
+		if in.rows != nil {
+			in.rows = in.rows[:in.n]
+		}
+		done = in.n
+		if leftOut {
 			a.dropLeftOut(&in)
 		}
+	} else {
+		done = in.n
 	}
 	if in.n == 0 {
-		return
+		return done
 	}
 	a.place(b, &in, only)
 	for i := range a.plan.slots {
@@ -203,7 +250,7 @@ func (a *Aggregator) block(b *segment.Block, within bool, only int) {
 		}
 		a.table.memory += a.table.states[i].update(with, v)
 	}
-	a.table.settle(true)
+	return done
 }
 
 // choose selects the rows that the query is about; nil is all.

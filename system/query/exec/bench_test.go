@@ -121,7 +121,7 @@ func BenchmarkAdd(b *testing.B) {
 				b.Run(fmt.Sprintf("%s/%s/block=%d", c.name, kind, block), func(b *testing.B) {
 					before := processorTime(b)
 					for b.Loop() {
-						if _, err := New(q).Add(context.Background(), c.src); err != nil {
+						if _, err := New(q, nil).Add(context.Background(), c.src); err != nil {
 							b.Fatal(err)
 						}
 					}

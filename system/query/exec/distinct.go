@@ -49,11 +49,17 @@ func (d *distinct) add(h uint64) (grown int64) {
 	}
 }
 
-// size is about how many bytes it takes.
-func (d *distinct) size() int64 { return int64(8*len(d.set) + len(d.regs)) }
+// size is what it counts for in bytes. More hashes never count for less: a set of more than 768, which takes twice as much for
+// a while, counts as the registers that it is about to become.
+func (d *distinct) size() int64 {
+	if d.regs != nil {
+		return registers
+	}
+	return min(int64(8*len(d.set)), registers)
+}
 
 func (d *distinct) grow() int64 {
-	old := d.set
+	old, before := d.set, d.size()
 	d.set = make([]uint64, max(8, 2*len(old)))
 	mask := uint64(len(d.set) - 1)
 	for _, h := range old {
@@ -66,11 +72,11 @@ func (d *distinct) grow() int64 {
 		}
 		d.set[i] = h
 	}
-	return int64(8 * (len(d.set) - len(old)))
+	return d.size() - before
 }
 
 func (d *distinct) overflow(h uint64) int64 {
-	grown := int64(registers - 8*len(d.set))
+	grown := registers - d.size()
 	d.regs = make([]uint8, registers)
 	for _, known := range d.set {
 		if known != 0 {
@@ -101,7 +107,7 @@ func (d *distinct) merge(o *distinct) (grown int64) {
 	}
 	if d.regs == nil {
 		known := d.set
-		grown = int64(registers - 8*len(d.set))
+		grown = registers - d.size()
 		*d = distinct{regs: make([]uint8, registers)}
 		for _, h := range known {
 			if h != 0 {

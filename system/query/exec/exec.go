@@ -19,8 +19,12 @@ package exec
 
 import "github.com/ratel-sim/ratel/system/event"
 
-// MaxPoints is how many points a series has at most.
-const MaxPoints = 200_000
+const (
+	// MaxPoints is how many points a series has at most.
+	MaxPoints = 200_000
+	// MaxAnswer is how large a result is at most, as [Result.Size] tells.
+	MaxAnswer = 128 << 20
+)
 
 // Result is a finished query.
 type Result struct {
@@ -31,9 +35,40 @@ type Result struct {
 	// then in the table's order. It is empty for a query of the table alone.
 	Series []Point
 	// Truncated says that there were more groups than are kept: those in Rows are right, but others are left out that
-	// might have been ordered before them. Or the series would have more than MaxPoints: the last groups of the table are
-	// left out of it.
+	// might have been ordered before them. Or the series would have more than MaxPoints, or be larger than MaxAnswer: the last
+	// groups of the table are left out of it.
 	Truncated bool
+}
+
+// bucketSize is what a bucket of a heatmap takes as JSON; in memory it is less.
+const bucketSize = 80
+
+// Size is about what the result takes in bytes, in memory and as JSON, whichever is more.
+func (r *Result) Size() (n int64) {
+	if r == nil {
+		return 0
+	}
+	for i := range r.Rows {
+		n += r.sizeOf(&r.Rows[i])
+	}
+	for i := range r.Series {
+		n += r.sizeOf(&r.Series[i].Row)
+	}
+	return n
+}
+
+func (r *Result) sizeOf(row *Row) int64 {
+	n := int64(64)
+	for _, name := range r.Columns {
+		n += int64(len(name)) + 6
+	}
+	for i := range row.Group {
+		n += 32 + int64(len(row.Group[i].Str()))
+	}
+	for i := range row.Values {
+		n += 64 + bucketSize*int64(len(row.Values[i].Heatmap))
+	}
+	return n
 }
 
 // Row is one group of the table.

@@ -1,6 +1,7 @@
 package exec
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -9,24 +10,51 @@ import (
 )
 
 // Finish makes the result of a query from a partial result of it (of another query it panics): the table with its havings,
-// orders and limit, and the series of the groups that are in the table. p can still be merged into afterwards.
-func (p *Partial) Finish(q *spec.Query) *Result {
+// orders and limit, and the series of the groups that are in the table. p can still be merged into afterwards. The error matches
+// [ErrTooLarge], and says what may help, if not even one group could be kept, or if the table alone, or the series of its first group,
+// is larger than [MaxAnswer].
+func (p *Partial) Finish(q *spec.Query) (*Result, error) {
 	plan := newPlan(q)
 	if !p.table.equal(&plan.shape) {
 		panic("exec: Partial.Finish: the partial result is of another query")
 	}
+	if p.table.bar != noBar && len(p.table.groups) == 0 {
+		return nil, plan.tooLarge("the result of a single group", MaxMemory)
+	}
 	f := finisher{plan: plan, table: p.table}
 	r := &Result{Columns: q.Columns(), Truncated: p.table.bar != noBar}
-	rows := f.rows()
-	for _, row := range rows {
-		r.Rows = append(r.Rows, row.Row)
+	rows, left := f.rows(), int64(MaxAnswer)
+	for i := range rows {
+		f.heatmaps(&rows[i])
+		if left -= r.sizeOf(&rows[i].Row); left < 0 {
+			return nil, plan.tooLarge("the table", MaxAnswer)
+		}
+		r.Rows = append(r.Rows, rows[i].Row)
 	}
 	if !q.TableOnly {
-		most := f.mostInSeries(rows)
+		most := f.mostInSeries(r, rows, left)
+		if most == 0 && len(rows) > 0 {
+			return nil, plan.tooLarge("the series of a single group", MaxAnswer)
+		}
 		r.Truncated = r.Truncated || most < len(rows)
 		r.Series = f.series(rows[:most])
 	}
-	return r
+	return r, nil
+}
+
+// tooLarge says what is too large, and what to change.
+func (p *plan) tooLarge(what string, most int) error {
+	said := fmt.Sprintf("%d calculations", len(p.query.Calculations))
+	do := "ask for fewer calculations (COUNT_DISTINCT, percentiles and HEATMAP need most)"
+	if p.intervals > 1 {
+		said += fmt.Sprintf(" in %d intervals", p.intervals)
+		do += ", a coarser granularity, a shorter time range or no series"
+	}
+	if n := len(p.query.Breakdowns); n > 0 {
+		said += fmt.Sprintf(" by %d breakdowns", n)
+		do += ", fewer breakdowns or a lower limit"
+	}
+	return fmt.Errorf("%w: %s, %s, needs more than %d MiB: %s", ErrTooLarge, what, said, most>>20, do)
 }
 
 type finisher struct {
@@ -40,13 +68,24 @@ type groupRow struct {
 	group int32
 }
 
-// rows is the table.
+// rows is the table, without heatmaps.
 func (f *finisher) rows() []groupRow {
 	var rows []groupRow
+	best := func() {
+		if len(f.query.Orders) > 0 {
+			slices.SortStableFunc(rows, func(a, b groupRow) int { return f.compare(&a, &b) })
+		}
+		kept := min(len(rows), f.query.Limit)
+		clear(rows[kept:])
+		rows = rows[:kept]
+	}
 	for _, g := range f.table.sorted() {
-		row := groupRow{Row{slices.Clone(f.table.groups[g].values), f.sum(g)}, g}
+		row := groupRow{Row{f.table.groups[g].values, f.sum(g)}, g}
 		if f.passes(row.Values) {
 			rows = append(rows, row)
+		}
+		if len(rows) >= 2*f.query.Limit {
+			best()
 		}
 	}
 	if f.keys == 0 && len(f.table.groups) == 0 {
@@ -54,21 +93,35 @@ func (f *finisher) rows() []groupRow {
 		for _, s := range empty.states {
 			s.resize(1)
 		}
-		if row := (groupRow{Row{nil, f.cells(empty.states, 0)}, -1}); f.passes(row.Values) {
+		if row := (groupRow{Row{nil, f.cells(empty.states, 0, false)}, -1}); f.passes(row.Values) {
 			rows = append(rows, row)
 		}
 	}
-	if len(f.query.Orders) > 0 {
-		slices.SortStableFunc(rows, func(a, b groupRow) int { return f.compare(&a, &b) })
+	best()
+	return rows
+}
+
+// heatmaps fills in the heatmaps of a row of the table.
+func (f *finisher) heatmaps(row *groupRow) {
+	for i := range row.Values {
+		if f.query.Calculations[i].Op != spec.Heatmap || row.group < 0 {
+			continue
+		}
+		g, sum := int(row.group), &spreads{cells: make([]spread, 1)}
+		for _, c := range f.table.places[g*f.intervals : (g+1)*f.intervals] {
+			if c != 0 {
+				sum.merge(0, f.table.states[f.slotOf[i]], int(c)-1)
+			}
+		}
+		row.Values[i].Heatmap = sum.cells[0].heatmap()
 	}
-	return rows[:min(len(rows), f.query.Limit)]
 }
 
 // sum merges a group's intervals.
 func (f *finisher) sum(g int32) []Cell {
 	places := f.table.places[int(g)*f.intervals : (int(g)+1)*f.intervals]
 	if f.intervals == 1 && places[0] != 0 {
-		return f.cells(f.table.states, int(places[0])-1)
+		return f.cells(f.table.states, int(places[0])-1, false)
 	}
 	whole := newTable(f.shape)
 	for i, s := range whole.states {
@@ -79,7 +132,7 @@ func (f *finisher) sum(g int32) []Cell {
 			}
 		}
 	}
-	cells := f.cells(whole.states, 0)
+	cells := f.cells(whole.states, 0, false)
 	for i := range f.query.Calculations {
 		of, rate := f.query.Calculations[i].Op.Rate()
 		if !rate {
@@ -117,8 +170,8 @@ func difference(from, to event.Value) event.Value {
 	return number(to.Float() - from.Float())
 }
 
-// cells is all calculations of one cell; changes over time are null.
-func (f *finisher) cells(s []states, cell int) []Cell {
+// cells is all calculations of one cell; changes over time are null, and so are heatmaps where they are not asked for.
+func (f *finisher) cells(s []states, cell int, heatmaps bool) []Cell {
 	list := make([]Cell, len(f.query.Calculations))
 	for i := range list {
 		op := f.query.Calculations[i].Op
@@ -126,7 +179,9 @@ func (f *finisher) cells(s []states, cell int) []Cell {
 			continue
 		}
 		if op == spec.Heatmap {
-			list[i].Heatmap = s[f.slotOf[i]].(*spreads).cells[cell].heatmap()
+			if heatmaps {
+				list[i].Heatmap = s[f.slotOf[i]].(*spreads).cells[cell].heatmap()
+			}
 			continue
 		}
 		list[i].Value = f.value(op, s[f.slotOf[i]], cell)
@@ -187,19 +242,29 @@ func (f *finisher) compare(a, b *groupRow) int {
 	return 0
 }
 
-// mostInSeries is how many groups' series are not too many points.
-func (f *finisher) mostInSeries(rows []groupRow) int {
+// mostInSeries is how many groups' series are not too many points, and not more bytes than are left.
+func (f *finisher) mostInSeries(r *Result, rows []groupRow, left int64) int {
 	points := 0
-	for r := range rows {
-		if g := int(rows[r].group); g >= 0 {
-			for _, c := range f.table.places[g*f.intervals : (g+1)*f.intervals] {
-				if c != 0 {
-					points++
+	for i := range rows {
+		g := int(rows[i].group)
+		if g < 0 {
+			continue
+		}
+		each := r.sizeOf(&Row{rows[i].Group, make([]Cell, len(f.query.Calculations))})
+		for _, c := range f.table.places[g*f.intervals : (g+1)*f.intervals] {
+			if c == 0 {
+				continue
+			}
+			points++
+			left -= each
+			for k := range f.query.Calculations {
+				if f.query.Calculations[k].Op == spec.Heatmap {
+					left -= bucketSize * int64(f.table.states[f.slotOf[k]].(*spreads).cells[c-1].mostBuckets())
 				}
 			}
 		}
-		if points*max(1, len(f.query.Calculations)/4) > MaxPoints {
-			return r
+		if points*max(1, len(f.query.Calculations)/4) > MaxPoints || left < 0 {
+			return i
 		}
 	}
 	return len(rows)
@@ -219,7 +284,7 @@ func (f *finisher) series(rows []groupRow) []Point {
 			if c == 0 {
 				continue
 			}
-			cells := f.cells(f.table.states, int(c)-1)
+			cells := f.cells(f.table.states, int(c)-1, true)
 			for i := range cells {
 				of, rate := f.query.Calculations[i].Op.Rate()
 				if !rate {
@@ -233,7 +298,7 @@ func (f *finisher) series(rows []groupRow) []Point {
 					before[r][i] = v
 				}
 			}
-			points = append(points, Point{start, Row{slices.Clone(rows[r].Group), cells}})
+			points = append(points, Point{start, Row{rows[r].Group, cells}})
 		}
 	}
 	return points

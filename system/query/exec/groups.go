@@ -224,8 +224,9 @@ func (g *grouper) meaning(t *table) (m meaning) {
 func (g *grouper) begin() { g.of = meaning{} }
 
 // group fills groups with the selected rows' groups, or with their cells if only is the interval of all of them and not -1; -1
-// stands for those that are left out, and leftOut says whether there are any.
-func (g *grouper) group(t *table, b *segment.Block, rows []int32, n, only int, groups []int32) (leftOut bool) {
+// stands for those that are left out, and leftOut says whether there are any. It ends early, after done rows and at least one, where
+// the table is full.
+func (g *grouper) group(t *table, b *segment.Block, rows []int32, n, only int, groups []int32) (done int, leftOut bool) {
 	for i := range g.coders {
 		g.coders[i].code(&b.Columns[g.columns[i]], rows, n)
 	}
@@ -245,12 +246,15 @@ func (g *grouper) group(t *table, b *segment.Block, rows []int32, n, only int, g
 			unknown |= groups[k]
 		}
 		if unknown >= 0 {
-			return false
+			return n, false
 		}
 	}
 	for k, code := range codes {
 		known := g.local[code]
 		if known == 0 {
+			if k > 0 && t.full() {
+				return k, leftOut
+			}
 			if known = g.lookUp(t, code); known > 0 && only >= 0 {
 				known = t.cell(known-1, only) + 1
 			}
@@ -263,7 +267,7 @@ func (g *grouper) group(t *table, b *segment.Block, rows []int32, n, only int, g
 			groups[k] = known - 1
 		}
 	}
-	return leftOut
+	return n, leftOut
 }
 
 // lookUp finds the group of a combination of codes, plus one; -1 if it is left out.

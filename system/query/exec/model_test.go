@@ -18,6 +18,15 @@ import (
 	"github.com/ratel-sim/ratel/system/query/spec"
 )
 
+// finished is a result that is not too large.
+func finished(p *Partial, q *spec.Query) *Result {
+	r, err := p.Finish(q)
+	if err != nil {
+		panic(err)
+	}
+	return r
+}
+
 // brute calculates a query row by row, as simply as can be.
 func brute(q *spec.Query, rows []event.Event) *Result {
 	kept := map[string][]event.Event{}
@@ -341,7 +350,7 @@ func TestModel(t *testing.T) {
 		var encoded []byte
 		for range 2 {
 			p := mergedAtRandom(t, q, rows)
-			if got := p.Finish(q); !same(got, want) {
+			if got := finished(p, q); !same(got, want) {
 				t.Fatalf("query %+v\ngot  %+v\nwant %+v", q, got, want)
 			}
 			again := p.Encode()
@@ -370,29 +379,29 @@ func TestGroupsOfOneDictionary(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		a, dicts := New(q), dictionaries(rows)
+		a, dicts := New(q, nil), dictionaries(rows)
 		for _, s := range split(t, rows) {
 			s.dicts, s.plain, s.block = dicts, false, rapid.IntRange(1, 6).Draw(t, "block")
 			if _, err := a.Add(context.Background(), s); err != nil {
 				t.Fatal(err)
 			}
 		}
-		if got, want := a.Partial().Finish(q), brute(q, rows); !same(got, want) {
+		if got, want := finished(a.Partial(), q), brute(q, rows); !same(got, want) {
 			t.Fatalf("query %+v\ngot  %+v\nwant %+v", q, got, want)
 		}
 	})
 }
 
 func mergedAtRandom(t *rapid.T, q *spec.Query, rows []event.Event) *Partial {
-	partials := []*Partial{New(q).Partial()}
-	a := New(q)
+	partials := []*Partial{New(q, nil).Partial()}
+	a := New(q, nil)
 	for _, s := range split(t, rows) {
 		if _, err := a.Add(context.Background(), s); err != nil {
 			t.Fatal(err)
 		}
 		if rapid.Bool().Draw(t, "on") {
 			partials = append(partials, a.Partial())
-			a = New(q)
+			a = New(q, nil)
 		}
 	}
 	partials = append(partials, a.Partial())
@@ -402,7 +411,7 @@ func mergedAtRandom(t *rapid.T, q *spec.Query, rows []event.Event) *Partial {
 		if rapid.Bool().Draw(t, "send") {
 			b := other.Encode()
 			var err error
-			if other, err = Decode(b); err != nil {
+			if other, err = Decode(b, nil); err != nil {
 				t.Fatalf("decode: %v", err)
 			}
 			if !bytes.Equal(other.Encode(), b) {

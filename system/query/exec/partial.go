@@ -20,24 +20,34 @@ var (
 // Partial is a query's result over a part of the data.
 type Partial struct{ table *table }
 
+// Memory is what its states count for in bytes, as [MaxMemory] bounds it; encoded it is hardly more.
+func (p *Partial) Memory() int64 { return p.table.memory }
+
+// TooLarge says that whatever is merged into it, there will be no result: see [ErrTooLarge].
+func (p *Partial) TooLarge() bool { return p.table.bar == 0 }
+
+// Discard gives back the memory of a partial result that is not needed any more.
+func (p *Partial) Discard() { p.table.discard() }
+
 // Groups is how many groups it has.
 func (p *Partial) Groups() int { return len(p.table.groups) }
 
 // Merge adds what o has. In any order and grouping the result is the same, bit for bit. o is used up. The error matches
-// ErrShape if o is of another query; nothing was changed then.
+// ErrShape if o is of another query; nothing was changed then. It matches [ErrBusy] if the share has no room for what was merged: p
+// must be thrown away then. Both must be of one share.
 func (p *Partial) Merge(o *Partial) error {
 	if !p.table.equal(&o.table.shape) {
 		return fmt.Errorf("%w: %d and %d intervals, %d and %d breakdowns, %d and %d states", ErrShape, p.table.intervals, o.table.intervals,
 			p.table.keys, o.table.keys, len(p.table.slots), len(o.table.slots))
 	}
 	p.table.merge(o.table)
-	return nil
+	o.table.discard()
+	return p.table.hold()
 }
 
 const partialVersion = 1
 
-// Encode writes a partial result: the same bytes for the same data, however it was split and merged. (That holds unless
-// memory ran short and groups were left out for that reason.)
+// Encode writes a partial result: the same bytes for the same data, however it was split and merged.
 func (p *Partial) Encode() []byte {
 	t := p.table
 	b := append(make([]byte, 0, 64+64*t.cells), partialVersion)
@@ -73,16 +83,16 @@ func (p *Partial) Encode() []byte {
 	return b
 }
 
-// Decode reads what Encode wrote. It needs no more memory than a partial result may have, whatever the bytes are. Errors
-// match ErrEncoding.
-func Decode(data []byte) (*Partial, error) {
+// Decode reads what Encode wrote, into a share (see [New]). It needs no more memory than a partial result may have, whatever the bytes
+// are. Errors match ErrEncoding, or ErrBusy if the share has no room.
+func Decode(data []byte, share *Share) (*Partial, error) {
 	d := decoder{Reader: wire.NewReader(data)}
 	t := d.table()
 	if err := d.End(); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrEncoding, err)
 	}
-	t.memory = t.measure()
-	return &Partial{t}, nil
+	t.memory, t.share = t.measure(), share
+	return &Partial{t}, t.hold()
 }
 
 type decoder struct {
@@ -92,8 +102,8 @@ type decoder struct {
 
 // tooLarge fails if more memory is needed than Encode's table can have had.
 func (d *decoder) tooLarge() bool {
-	if d.memory > 2*maxMemory {
-		d.Fail("it needs more than %d bytes of memory", 2*maxMemory)
+	if most := maxMemory + slack(maxMemory); d.memory > most {
+		d.Fail("it needs more than %d bytes of memory", most)
 	}
 	return d.Err() != nil
 }

@@ -165,13 +165,13 @@ func TestTooManyGroups(t *testing.T) {
 	var encoded [][]byte
 	sources := manyGroups(12_000)
 	for _, order := range [][]int{{0, 1, 2}, {2, 0, 1}, {1, 2, 0}} {
-		p := New(q).Partial()
+		p := New(q, nil).Partial()
 		for _, i := range order {
-			a := New(q)
+			a := New(q, nil)
 			if _, err := a.Add(context.Background(), sources[i]); err != nil {
 				t.Fatal(err)
 			}
-			decoded, err := Decode(a.Partial().Encode())
+			decoded, err := Decode(a.Partial().Encode(), nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -179,7 +179,7 @@ func TestTooManyGroups(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		r := p.Finish(q)
+		r := finished(p, q)
 		if !r.Truncated || p.Groups() != p.table.limit() || len(r.Rows) != 1000 {
 			t.Fatalf("truncated %v, %d groups of %d, %d rows", r.Truncated, p.Groups(), p.table.limit(), len(r.Rows))
 		}
@@ -215,11 +215,11 @@ func TestTooManyGroupsOfOneDictionary(t *testing.T) {
 				Fields: []event.Field{{Name: "a", Value: event.StringValue(fmt.Sprint("key ", i%keys))}}})
 		}
 		s.dicts = dictionaries(s.rows)
-		a := New(q)
+		a := New(q, nil)
 		if _, err := a.Add(context.Background(), s); err != nil {
 			t.Fatal(err)
 		}
-		r := a.Partial().Finish(q)
+		r := finished(a.Partial(), q)
 		if !r.Truncated || len(r.Rows) != 1000 {
 			t.Fatalf("truncated %v, %d rows", r.Truncated, len(r.Rows))
 		}
@@ -235,12 +235,12 @@ func TestMergeRefusesOthers(t *testing.T) {
 	t.Parallel()
 	a, _ := spec.Parse([]byte(`{"end_time":1800000000}`), began)
 	b, _ := spec.Parse([]byte(`{"end_time":1800000000,"filters":[{"column":"a","op":"exists"}]}`), began)
-	if err := New(a).Partial().Merge(New(b).Partial()); !errors.Is(err, ErrShape) {
+	if err := New(a, nil).Partial().Merge(New(b, nil).Partial()); !errors.Is(err, ErrShape) {
 		t.Errorf("%v", err)
 	}
 	limited := *a
 	limited.Limit = 5
-	if err := New(a).Partial().Merge(New(&limited).Partial()); err != nil {
+	if err := New(a, nil).Partial().Merge(New(&limited, nil).Partial()); err != nil {
 		t.Errorf("the limit matters: %v", err)
 	}
 }
@@ -290,14 +290,14 @@ func FuzzDecodePartial(f *testing.F) {
 		for i := range n {
 			rows = append(rows, event.Event{Time: began.Add(time.Duration(i%60) * time.Second), SampleRate: int64(1 + i%3), Fields: []event.Field{{Name: "d", Value: event.FloatValue(float64(i) * 1.5)}, {Name: "k", Value: event.StringValue(fmt.Sprint(i % 2))}}})
 		}
-		a := New(q)
+		a := New(q, nil)
 		if _, err := a.Add(context.Background(), &rowSource{rows: rows, block: 10}); err != nil {
 			f.Fatal(err)
 		}
 		f.Add(a.Partial().Encode())
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		p, err := Decode(data)
+		p, err := Decode(data, nil)
 		if err != nil {
 			if !errors.Is(err, ErrEncoding) {
 				t.Fatal(err)
@@ -305,16 +305,16 @@ func FuzzDecodePartial(f *testing.F) {
 			return
 		}
 		// Whatever is accepted can be used.
-		again, err := Decode(p.Encode())
+		again, err := Decode(p.Encode(), nil)
 		if err != nil {
 			t.Fatalf("what was decoded cannot be decoded again: %v", err)
 		}
 		if !bytes.Equal(again.Encode(), p.Encode()) {
 			t.Fatal("encoding is not stable")
 		}
-		own := New(q).Partial()
+		own := New(q, nil).Partial()
 		if own.Merge(p) == nil {
-			own.Finish(q)
+			_, _ = own.Finish(q)
 		}
 	})
 }

@@ -17,6 +17,7 @@ type spread struct {
 	coarse   bool
 	pages    []*page // by power of two, from base on; nil is empty
 	base     int32
+	filled   int32 // pages that are not nil
 	weight   uint64
 	min, max float64
 }
@@ -135,18 +136,21 @@ func (s *spread) insert(v float64, w uint64) (grown int64) {
 		s.coarsen()
 		return s.insert(float64(keyOf(v)), w)
 	case n == sparseBuckets:
-		return s.overflow() + s.put(int32(v), w)
+		return s.overflow(int32(v), w)
 	case n == cap(s.few):
-		more := make([]weighed, n, max(2*n, 4))
+		more := make([]weighed, n, max(2*n, leastFew))
 		copy(more, s.few)
 		s.few = more
-		grown = int64(16 * (cap(more) - n))
 	}
+	before := s.size()
 	s.few = s.few[:n+1]
 	copy(s.few[low+1:], s.few[low:n])
 	s.few[low] = weighed{v, w}
-	return grown
+	return s.size() - before
 }
+
+// leastFew is room for how many numbers there is from the first on.
+const leastFew = 4
 
 // coarsen turns the numbers into a histogram.
 func (s *spread) coarsen() {
@@ -163,52 +167,52 @@ func (s *spread) coarsen() {
 	s.few = kept
 }
 
-// size is about how many bytes it takes.
+// size is what it counts for in bytes: about what it takes, by the set of numbers alone, and never less for more of them.
 func (s *spread) size() int64 {
-	n := int64(16*cap(s.few) + 8*len(s.pages))
-	for _, p := range s.pages {
-		if p != nil {
-			n += pageBytes
-		}
+	n := len(s.few)
+	switch {
+	case s.pages != nil:
+		return max(16*sparseBuckets, pageBytes*int64(s.filled)+8*int64(len(s.pages)))
+	case s.coarse:
+		n = max(n, ExactValues)
+	case n == 0:
+		return 0
 	}
-	return n
+	return 16 * int64(max(1<<bits.Len(uint(n-1)), leastFew))
 }
 
-// overflow moves a histogram into pages.
-func (s *spread) overflow() (grown int64) {
-	few := s.few
+// overflow moves a histogram into pages, and counts in a bucket more.
+func (s *spread) overflow(key int32, w uint64) int64 {
+	few, before := s.few, s.size()
 	s.few = nil
-	grown = -int64(16 * cap(few))
 	for _, x := range few {
-		grown += s.put(int32(x.v), x.w)
+		s.put(int32(x.v), x.w)
 	}
-	return grown
+	s.put(key, w)
+	return s.size() - before
 }
 
 // put counts in a bucket whose page may not be there.
-func (s *spread) put(key int32, w uint64) (grown int64) {
-	number := key >> pageBits
+func (s *spread) put(key int32, w uint64) int64 {
+	before, number := s.size(), key>>pageBits
 	switch {
 	case len(s.pages) == 0:
 		s.base, s.pages = number, make([]*page, 1)
-		grown += 8
 	case number < s.base:
-		grown += int64(8 * (s.base - number))
 		s.pages = append(make([]*page, s.base-number, int(s.base-number)+len(s.pages)), s.pages...)
 		s.base = number
 	case int(number-s.base) >= len(s.pages):
 		more := int(number-s.base) + 1 - len(s.pages)
-		grown += int64(8 * more)
 		s.pages = append(s.pages, make([]*page, more)...)
 	}
 	p := s.pages[number-s.base]
 	if p == nil {
 		p = new(page)
 		s.pages[number-s.base] = p
-		grown += pageBytes
+		s.filled++
 	}
 	p[key&(pageSize-1)] += w
-	return grown
+	return s.size() - before
 }
 
 func (s *spread) merge(o *spread) (grown int64) {
@@ -227,7 +231,9 @@ func (s *spread) merge(o *spread) (grown int64) {
 		return grown
 	}
 	if s.pages == nil && !s.coarse {
+		before := s.size()
 		s.coarsen()
+		grown = s.size() - before
 	}
 	o.each(func(key int32, w uint64) { grown += s.addKey(key, w) })
 	return grown
@@ -291,6 +297,9 @@ func (s *spread) quantile(perMille int) float64 {
 
 // coarse is by how many bits fewer buckets a heatmap has: 8 from one power of two to the next.
 const coarse = 3
+
+// mostBuckets is how many buckets a heatmap has at most.
+func (s *spread) mostBuckets() int { return len(s.few) + pageSize>>coarse*int(s.filled) }
 
 // heatmap counts in buckets for people to look at.
 func (s *spread) heatmap() []Bucket {
@@ -364,6 +373,7 @@ func (s *spread) read(d *decoder) {
 	}
 	s.min, s.max = low, high
 	s.coarse = true
+	d.memory += s.size()
 	key := int64(0)
 	for i := range d.CountUpTo(d.Left()) {
 		step, w := d.Int(), d.Uint()

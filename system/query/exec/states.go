@@ -81,8 +81,15 @@ type states interface {
 	read(d *decoder, i int)
 	// cost is about how many bytes each cell takes from the start.
 	cost() int64
-	// grown is how many bytes the cells take beside that.
-	grown() int64
+	// size is how many bytes cell i counts for beside that: what all that made it grow has returned.
+	size(i int) int64
+}
+
+// worstRow is by how many bytes a row makes a state of each kind grow at most, on average over the rows of a cell.
+var worstRow = [kinds]int64{
+	kindCount: 8, kindTotal: 120 + 8*(maxLimbs-fewLimbs), kindLow: 24, kindHigh: 24, kindDistinct: 64 + 64,
+	// With the first row beyond sparseBuckets buckets, each has a page of its own, and there are pages from the least to the largest.
+	kindSpread: 96 + pageBytes + 8*2*(exponents+1)/sparseBuckets,
 }
 
 func newStates(kind uint8) states {
@@ -151,7 +158,7 @@ func (s *counts) merge(i int, o states, j int) int64 {
 	return 0
 }
 func (s *counts) take(i int, o states, j int)   { s.cells[i] = o.(*counts).cells[j] }
-func (s *counts) grown() int64                  { return 0 }
+func (s *counts) size(int) int64                { return 0 }
 func (s *counts) append(b []byte, i int) []byte { return binary.AppendUvarint(b, s.cells[i]) }
 func (s *counts) read(d *decoder, i int)        { s.cells[i] = d.Uint() }
 
@@ -238,7 +245,7 @@ func (s *extremes) merge(i int, o states, j int) int64 {
 	return 0
 }
 func (s *extremes) take(i int, o states, j int) { s.cells[i] = o.(*extremes).cells[j] }
-func (s *extremes) grown() int64                { return 0 }
+func (s *extremes) size(int) int64              { return 0 }
 
 func (s *extremes) append(b []byte, i int) []byte {
 	return spec.AppendValue(b, s.cells[i].value())
@@ -278,13 +285,8 @@ func (s *spreads) update(in *input, v *segment.Vector) (grown int64) {
 func (s *spreads) merge(i int, o states, j int) int64 {
 	return s.cells[i].merge(&o.(*spreads).cells[j])
 }
-func (s *spreads) take(i int, o states, j int) { s.cells[i] = o.(*spreads).cells[j] }
-func (s *spreads) grown() (n int64) {
-	for i := range s.cells {
-		n += s.cells[i].size()
-	}
-	return n
-}
+func (s *spreads) take(i int, o states, j int)   { s.cells[i] = o.(*spreads).cells[j] }
+func (s *spreads) size(i int) int64              { return s.cells[i].size() }
 func (s *spreads) append(b []byte, i int) []byte { return s.cells[i].append(b) }
 func (s *spreads) read(d *decoder, i int)        { s.cells[i].read(d) }
 
@@ -326,13 +328,8 @@ func (s *distincts) update(in *input, v *segment.Vector) (grown int64) {
 func (s *distincts) merge(i int, o states, j int) int64 {
 	return s.cells[i].merge(&o.(*distincts).cells[j])
 }
-func (s *distincts) take(i int, o states, j int) { s.cells[i] = o.(*distincts).cells[j] }
-func (s *distincts) grown() (n int64) {
-	for i := range s.cells {
-		n += s.cells[i].size()
-	}
-	return n
-}
+func (s *distincts) take(i int, o states, j int)   { s.cells[i] = o.(*distincts).cells[j] }
+func (s *distincts) size(i int) int64              { return s.cells[i].size() }
 func (s *distincts) append(b []byte, i int) []byte { return s.cells[i].append(b) }
 func (s *distincts) read(d *decoder, i int)        { s.cells[i].read(d) }
 

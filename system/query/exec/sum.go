@@ -25,6 +25,14 @@ const (
 	unitBit  = 1074    // the position of 2^0
 )
 
+// fewLimbs is how many limbs do for numbers of about one magnitude: they are part of what any sum costs.
+const fewLimbs = 7
+
+// size is what the limbs take in bytes, beyond the first few.
+func (s *exactSum) size() int64 { return limbsSize(len(s.limbs)) }
+
+func limbsSize(n int) int64 { return 8 * int64(max(n-fewLimbs, 0)) }
+
 // add adds f·w. f is finite.
 func (s *exactSum) add(f float64, w uint64) {
 	b := math.Float64bits(f)
@@ -199,5 +207,5 @@ func (s *exactSum) read(d *decoder) {
 			return
 		}
 	}
-	d.memory += int64(8 * n)
+	d.memory += s.size()
 }

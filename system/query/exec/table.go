@@ -1,6 +1,7 @@
 package exec
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -9,14 +10,23 @@ import (
 	"github.com/ratel-sim/ratel/system/wire"
 )
 
-// Bounds of a partial result. Groups beyond them are left out, by their hashes and so the same ones everywhere, and the
-// result says so.
+// Bounds of a partial result. Groups beyond them are left out, by their hashes, and the result says so.
+//
+// Which ones does not depend on how the data was split and in which order it was merged. The groups that are kept are those with the
+// least hashes, as many as keep the bounds. A group counts for what its values, intervals and states are, and no less if more is
+// added to it. So a part of the data never leaves out a group that all of the data keeps, and once all is merged those that are kept
+// are whole, and left out is what the sum of their sizes says. (Sums of numbers of very different magnitudes are the exception: while
+// they are not merged yet they may count for less than 600 bytes more or less.) Where not even the first group can be kept, there is
+// no result at all: see [ErrTooLarge].
 const (
 	maxGroups = 100_000
 	maxPlaces = 2_000_000 // groups times intervals
-	// maxMemory keeps the encoding below what a peer answers at most.
-	maxMemory = 56 << 20
+	// maxMemory bounds what the groups count for, in bytes. It keeps the encoding below what a peer answers at most.
+	maxMemory = MaxMemory
 )
+
+// slack is by how much more than a bound there may be in between, so that groups are seldom left out.
+func slack(memory int64) int64 { return memory / 4 }
 
 // shape is what a query's partial results have in common.
 type shape struct {
@@ -51,7 +61,10 @@ type table struct {
 	states []states // by slot
 	// bar: groups whose hash is not below it are left out.
 	bar    uint64
-	memory int64 // about how many bytes the states take
+	memory int64 // what groups and states count for, in bytes
+	most   int64 // of that
+	share  *Share
+	held   int64 // of memory, in the share
 }
 
 const noBar = 1<<64 - 1
@@ -65,7 +78,7 @@ func keyHash(key string) uint64 {
 }
 
 func newTable(s shape) *table {
-	t := &table{shape: s, byKey: map[string]int32{}, bar: noBar}
+	t := &table{shape: s, byKey: map[string]int32{}, bar: noBar, most: maxMemory}
 	for _, kind := range s.slots {
 		t.states = append(t.states, newStates(kind))
 	}
@@ -96,7 +109,7 @@ func (t *table) addGroup(key string, hash uint64) int32 {
 	t.groups = append(t.groups, group{key, hash, values})
 	t.byKey[key] = g
 	t.places = resized(t.places, len(t.groups)*t.intervals)
-	t.memory += int64(4*t.intervals + 2*len(key) + 128 + 40*t.keys)
+	t.memory += t.groupCost(key)
 	return g
 }
 
@@ -114,28 +127,55 @@ func (t *table) cell(g int32, interval int) int32 {
 	return *p - 1
 }
 
-// settle leaves out groups until the bounds are kept. slack allows twice as many groups, so that it is seldom done.
-func (t *table) settle(slack bool) {
-	most := t.limit()
-	if slack {
-		most *= 2
+// groupCost is what a group without states counts for.
+func (t *table) groupCost(key string) int64 {
+	return int64(4*t.intervals + 2*len(key) + 128 + 40*t.keys)
+}
+
+// size is what a group counts for.
+func (t *table) size(g int32) int64 {
+	n := t.groupCost(t.groups[g].key)
+	for _, p := range t.places[int(g)*t.intervals : (int(g)+1)*t.intervals] {
+		if p == 0 {
+			continue
+		}
+		for _, s := range t.states {
+			n += s.cost() + s.size(int(p)-1)
+		}
 	}
-	keep := len(t.groups)
-	if keep > most {
-		keep = t.limit()
+	return n
+}
+
+// full says that no more groups should come before some are left out.
+func (t *table) full() bool { return t.memory > t.most+2*slack(t.most) }
+
+// settle leaves out groups so that the bounds are kept. Not exactly allows more, so that it is seldom done.
+func (t *table) settle(exactly bool) {
+	most, memory := t.limit(), t.most
+	if !exactly {
+		most, memory = 2*most, memory+slack(memory)
 	}
-	if t.memory > maxMemory && len(t.groups) > 1 {
-		keep = min(keep, len(t.groups)/2)
+	if len(t.groups) > most || t.memory > memory {
+		if bar := t.cut(); bar < t.bar {
+			t.lower(bar)
+		}
 	}
-	if keep == len(t.groups) {
-		return
+}
+
+// cut is from which hash on groups have to be left out.
+func (t *table) cut() uint64 {
+	order := make([]int32, len(t.groups))
+	for i := range order {
+		order[i] = int32(i)
 	}
-	hashes := make([]uint64, len(t.groups))
-	for i := range t.groups {
-		hashes[i] = t.groups[i].hash
+	slices.SortFunc(order, func(a, b int32) int { return cmp.Compare(t.groups[a].hash, t.groups[b].hash) })
+	sum := int64(0)
+	for i, g := range order {
+		if sum += t.size(g); i == t.limit() || sum > t.most {
+			return t.groups[g].hash
+		}
 	}
-	slices.Sort(hashes)
-	t.lower(hashes[keep])
+	return t.bar
 }
 
 // lower leaves out all groups from a hash on.
@@ -183,11 +223,8 @@ func (t *table) lower(bar uint64) {
 // measure estimates the memory anew.
 func (t *table) measure() int64 {
 	n := int64(0)
-	for i := range t.groups {
-		n += int64(4*t.intervals + 2*len(t.groups[i].key) + 128 + 40*t.keys)
-	}
-	for _, s := range t.states {
-		n += int64(t.cells)*s.cost() + s.grown()
+	for g := range t.groups {
+		n += t.size(int32(g))
 	}
 	return n
 }
@@ -214,10 +251,40 @@ func (t *table) merge(o *table) {
 			}
 		}
 		if i&255 == 255 {
-			t.settle(true)
+			t.settle(false)
 		}
 	}
-	t.settle(false)
+	t.settle(true)
+}
+
+// finish gives equal tables one form, within the bounds.
+func (t *table) finish() {
+	for _, s := range t.states {
+		if sums, ok := s.(*totals); ok {
+			sums.settle()
+		}
+	}
+	t.memory = t.measure()
+	t.settle(true)
+}
+
+// hold takes from the share what the table has grown, and gives back by how much it has become smaller.
+func (t *table) hold() error {
+	grown := t.memory - t.held
+	if grown == 0 {
+		return nil
+	}
+	err := t.share.take(grown)
+	if err == nil {
+		t.held = t.memory
+	}
+	return err
+}
+
+// discard gives back what the table holds.
+func (t *table) discard() {
+	_ = t.share.take(-t.held) // the share is closed: it has given it back
+	t.held = 0
 }
 
 // sorted lists the groups in the order of their values.

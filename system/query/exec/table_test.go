@@ -18,7 +18,7 @@ func TestBarsMeet(t *testing.T) {
 	for _, first := range []int{0, 1} {
 		var tables [2]*table
 		for i := range tables {
-			a := New(q)
+			a := New(q, nil)
 			if _, err := a.Add(t.Context(), manyGroups(900)[i]); err != nil {
 				t.Fatal(err)
 			}
@@ -33,7 +33,7 @@ func TestBarsMeet(t *testing.T) {
 		if err := p.Merge(&Partial{tables[1]}); err != nil {
 			t.Fatal(err)
 		}
-		r := p.Finish(q)
+		r := finished(&p, q)
 		if !r.Truncated || p.Groups() != left || left == 0 || left > 400 {
 			t.Errorf("%d groups are left of %d, truncated %v", p.Groups(), left, r.Truncated)
 		}

@@ -17,7 +17,7 @@ func (s *totals) cost() int64  { return 120 }
 // rowsPerCell is from how many rows a cell on it is worth while to add a block's rows up before they go to the cell.
 const rowsPerCell = 4
 
-func (s *totals) update(in *input, v *segment.Vector) int64 {
+func (s *totals) update(in *input, v *segment.Vector) (grown int64) {
 	floats, ints := v.Floats, v.Ints
 	if v.Kinds == nil && v.Uniform != event.Float {
 		floats = nil
@@ -29,29 +29,63 @@ func (s *totals) update(in *input, v *segment.Vector) int64 {
 	if in.cells != nil {
 		cells = len(s.cells)
 	}
-	if floats != nil && (in.n < cells*rowsPerCell || !s.addFloats(in, floats, v.Kinds)) {
+	together := in.n >= cells*rowsPerCell
+	if together {
+		grown = -s.wide(in)
+	}
+	if floats != nil && (!together || !s.addFloats(in, floats, v.Kinds)) {
 		for k := range in.n {
 			if row, c, w := in.at(k); v.Kind(row) == event.Float {
-				s.cells[c].addFloat(floats[row], w)
+				t := &s.cells[c]
+				before := len(t.exact.limbs)
+				if t.addFloat(floats[row], w); len(t.exact.limbs) != before && !together {
+					grown += t.exact.size() - limbsSize(before)
+				}
 			}
 		}
 	}
-	if ints != nil && (in.n < cells*rowsPerCell || !s.addInts(in, ints, v.Kinds)) {
+	if ints != nil && (!together || !s.addInts(in, ints, v.Kinds)) {
 		for k := range in.n {
 			if row, c, w := in.at(k); v.Kind(row) == event.Int {
-				s.cells[c].addInt(ints[row], w)
+				t := &s.cells[c]
+				before := len(t.exact.limbs)
+				if t.addInt(ints[row], w); len(t.exact.limbs) != before && !together {
+					grown += t.exact.size() - limbsSize(before)
+				}
 			}
 		}
 	}
-	return 0
+	if together {
+		grown += s.wide(in)
+	}
+	return grown
+}
+
+// wide is what the cells of a block count for beside their cost; there are fewer of them than rows.
+func (s *totals) wide(in *input) (n int64) {
+	if in.cells == nil {
+		return s.size(int(in.cell))
+	}
+	for i := range s.cells {
+		n += s.cells[i].exact.size()
+	}
+	return n
+}
+
+// settle gives equal sums one form.
+func (s *totals) settle() {
+	for i := range s.cells {
+		s.cells[i].settle()
+	}
 }
 
 func (s *totals) merge(i int, o states, j int) int64 {
+	before := s.size(i)
 	s.cells[i].merge(&o.(*totals).cells[j])
-	return 0
+	return s.size(i) - before
 }
 func (s *totals) take(i int, o states, j int) { s.cells[i] = o.(*totals).cells[j] }
-func (s *totals) grown() int64                { return 0 }
+func (s *totals) size(i int) int64            { return s.cells[i].exact.size() }
 
 func (s *totals) append(b []byte, i int) []byte {
 	t := &s.cells[i]

@@ -235,7 +235,7 @@ func (f *Fleet) ask(ctx context.Context, p int32, n *Node, m *manifest.Manifest,
 		return nil, err
 	}
 	rows := f.Rows(p)
-	a := exec.New(q)
+	a := exec.New(q, nil)
 	reply := retriever.AskReply{Floor: n.Floor, Next: int64(len(rows)), Committed: m.Next, Generation: m.Generation, Damaged: n.Damaged, FreshTo: n.FreshTo}
 	reply.Before = 1
 	for _, b := range builders(p, rows, 0, n.Floor) {
