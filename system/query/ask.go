@@ -24,8 +24,9 @@ const (
 	askRounds = 3
 	// shunFor is how long a retriever that failed is asked after the other.
 	shunFor = 5 * time.Second
-	// roomEvery is how long a reply waits before it is tried again whether there is room for it.
+	// A reply for which there is no room waits so long, so often. After that it is dropped, and asked for again if there is time.
 	roomEvery = 50 * time.Millisecond
+	roomTries = 20
 )
 
 // fresh is a retriever's answer.
@@ -56,7 +57,9 @@ func (g *gather) ask(ctx context.Context, p int32, turn int) (*fresh, error) {
 		if f != nil {
 			return f, nil
 		}
-		last = err
+		if !errors.Is(last, exec.ErrBusy) { // that the time was up then explains less
+			last = err
+		}
 		if ctx.Err() != nil {
 			break
 		}
@@ -194,18 +197,18 @@ func (s *Server) tryCall(ctx context.Context, share *exec.Share, node string, re
 		partial, err = exec.Decode(reply.Partial, share)
 		return err
 	}); err != nil {
-		return nil, fmt.Errorf("the partial result cannot be read: %w", err)
+		return nil, fmt.Errorf("the partial result: %w", err)
 	}
 	reply.Partial = nil
 	return &fresh{node, reply, partial}, nil
 }
 
-// await tries something again until there is room for it, or ctx ends.
-func (s *Server) await(ctx context.Context, try func() error) error {
-	for {
-		err := try()
-		if !errors.Is(err, exec.ErrBusy) || s.r.Sleep(ctx, roomEvery) != nil {
-			return err
+// await tries something again while there is no room for it.
+func (s *Server) await(ctx context.Context, try func() error) (err error) {
+	for range roomTries {
+		if err = try(); !errors.Is(err, exec.ErrBusy) || s.r.Sleep(ctx, roomEvery) != nil {
+			break
 		}
 	}
+	return err
 }

@@ -307,6 +307,27 @@ func TestLargeSegmentsGoInParts(t *testing.T) {
 	}
 }
 
+// TestAskWithoutRoom: a retriever that has no room for a query says so, and has it again when others have ended.
+func TestAskWithoutRoom(t *testing.T) {
+	t.Parallel()
+	s := newStory(t)
+	h := s.pair[0]
+	for at := range int64(4) {
+		s.log.at(second(at), sample(1, 1, uint64(at), 100))
+	}
+	h.start()
+	h.read(4)
+	large := h.re.room
+	h.re.room = exec.NewRoom(100)
+	if _, _, err := ask(t, h, 1); err == nil || !strings.Contains(err.Error(), "all of the memory") || h.re.room.Used() != 0 {
+		t.Errorf("%v, %d bytes in use", err, h.re.room.Used())
+	}
+	h.re.room = large
+	if _, _, err := ask(t, h, 1); err != nil || large.Used() != 0 {
+		t.Errorf("%v, %d bytes in use", err, large.Used())
+	}
+}
+
 func TestUnknownServices(t *testing.T) {
 	t.Parallel()
 	h := newStory(t).pair[0]

@@ -151,7 +151,7 @@ func TestHopeless(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, w *world) {
 		id := w.defineTrigger(nil)
-		w.code = 404
+		w.code = 422 // such as one that needs too much memory
 		w.start("trigger1")
 		w.until(2*time.Minute + 30*time.Second)
 		for _, e := range w.of(id, 1, 2) {
@@ -161,6 +161,9 @@ func TestHopeless(t *testing.T) {
 		}
 		if len(w.asked) != 2 {
 			t.Errorf("it was asked %d times", len(w.asked))
+		}
+		if said := w.announced(port.EventAlertStale); len(said) != 2 || !strings.Contains(said[0], "the query node answers 422: refused") {
+			t.Errorf("%q", said)
 		}
 	})
 }

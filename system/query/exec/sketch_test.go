@@ -280,6 +280,9 @@ func TestSkips(t *testing.T) {
 	}
 }
 
+// mostPerByte is how much a byte of a partial result may count for: a group of a few bytes has places in a thousand intervals.
+const mostPerByte = 4096
+
 func FuzzDecodePartial(f *testing.F) {
 	q, err := spec.Parse([]byte(fmt.Sprintf(`{"start_time":%d,"time_range":60,"breakdowns":["k"],"calculations":[{"op":"COUNT"},{"op":"SUM","column":"d"},{"op":"P95","column":"d"},{"op":"COUNT_DISTINCT","column":"d"},{"op":"MAX","column":"d"},{"op":"MIN","column":"d"}]}`, began.Unix())), began)
 	if err != nil {
@@ -304,6 +307,9 @@ func FuzzDecodePartial(f *testing.F) {
 			}
 			return
 		}
+		if most := int64(mostPerByte * len(data)); p.Memory() > most || p.Memory() > MaxMemory+slack(MaxMemory) {
+			t.Fatalf("%d bytes became %d", len(data), p.Memory())
+		}
 		// Whatever is accepted can be used.
 		again, err := Decode(p.Encode(), nil)
 		if err != nil {
@@ -314,7 +320,9 @@ func FuzzDecodePartial(f *testing.F) {
 		}
 		own := New(q, nil).Partial()
 		if own.Merge(p) == nil {
-			_, _ = own.Finish(q)
+			if _, err := own.Finish(q); err != nil && !errors.Is(err, ErrTooLarge) {
+				t.Fatal(err)
+			}
 		}
 	})
 }
