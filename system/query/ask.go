@@ -36,6 +36,13 @@ type fresh struct {
 	partial *exec.Partial
 }
 
+// drop gives back the memory of an answer that is not needed; nil is none.
+func (f *fresh) drop() {
+	if f != nil {
+		f.partial.Discard()
+	}
+}
+
 func (f *fresh) damaged(key string) bool { return slices.Contains(f.reply.Damaged, key) }
 
 // ask gets one retriever's answer for a partition: of that whose turn it is, of the other if that is slow, fails or has
@@ -57,12 +64,13 @@ func (g *gather) ask(ctx context.Context, p int32, turn int) (*fresh, error) {
 		if f != nil {
 			return f, nil
 		}
-		if !errors.Is(last, exec.ErrBusy) { // that the time was up then explains less
-			last = err
-		}
+		last = err
 		if ctx.Err() != nil {
 			break
 		}
+	}
+	if g.share.Lacked() { // that the time was up explains less
+		last = exec.ErrBusy
 	}
 	return nil, last
 }
@@ -99,12 +107,30 @@ type answered struct {
 func (g *gather) round(ctx context.Context, p int32, names []string, request []byte) (*fresh, error) {
 	answers := rt.NewQueue[answered](g.s.r, len(names))
 	sent, pending := 0, 0
+	over := false // guarded by g.mu
+	wanted := func() bool {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		return !over
+	}
+	defer func() {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		over = true
+		for a, ok := answers.TryPop(); ok; a, ok = answers.TryPop() {
+			a.f.drop()
+		}
+	}()
 	send := func() {
 		node := names[sent]
 		sent++
 		pending++
 		g.s.r.Go("ask "+node, func(context.Context) {
-			f, err := g.s.call(ctx, g.share, node, request)
+			f, err := g.s.call(ctx, g.share, node, request, wanted)
+			if !wanted() {
+				f.drop()
+				return
+			}
 			answers.TryPush(answered{node, f, err})
 		})
 	}
@@ -142,8 +168,9 @@ func (g *gather) round(ctx context.Context, p int32, names []string, request []b
 			continue
 		}
 		if best == nil || len(a.f.reply.Damaged) < len(best.reply.Damaged) {
-			best = a.f
+			best, a.f = a.f, best
 		}
+		a.f.drop()
 		if len(best.reply.Damaged) == 0 {
 			return best, nil
 		}
@@ -163,8 +190,8 @@ func (g *gather) next(ctx context.Context, answers *rt.Queue[answered], others b
 }
 
 // call asks one retriever and remembers whether it failed.
-func (s *Server) call(ctx context.Context, share *exec.Share, node string, request []byte) (*fresh, error) {
-	f, err := s.tryCall(ctx, share, node, request)
+func (s *Server) call(ctx context.Context, share *exec.Share, node string, request []byte, wanted func() bool) (*fresh, error) {
+	f, err := s.tryCall(ctx, share, node, request, wanted)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
@@ -177,7 +204,8 @@ func (s *Server) call(ctx context.Context, share *exec.Share, node string, reque
 	return f, err
 }
 
-func (s *Server) tryCall(ctx context.Context, share *exec.Share, node string, request []byte) (*fresh, error) {
+// tryCall asks one retriever. What is not wanted any more when it comes is nil.
+func (s *Server) tryCall(ctx context.Context, share *exec.Share, node string, request []byte, wanted func() bool) (*fresh, error) {
 	b, err := s.ports.Peers.Call(ctx, node, serviceQuery, request)
 	if err != nil {
 		return nil, err
@@ -194,10 +222,15 @@ func (s *Server) tryCall(ctx context.Context, share *exec.Share, node string, re
 	defer func() { _ = share.Take(-size) }()
 	var partial *exec.Partial
 	if err := s.await(ctx, func() (err error) {
-		partial, err = exec.Decode(reply.Partial, share)
+		if wanted() {
+			partial, err = exec.Decode(reply.Partial, share)
+		}
 		return err
 	}); err != nil {
 		return nil, fmt.Errorf("the partial result: %w", err)
+	}
+	if partial == nil {
+		return nil, nil
 	}
 	reply.Partial = nil
 	return &fresh{node, reply, partial}, nil

@@ -7,15 +7,23 @@ import (
 	"math"
 	"net/http"
 	"reflect"
+	"runtime"
+	"runtime/debug"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/ratel-sim/ratel/system/event"
 	"github.com/ratel-sim/ratel/system/planted"
+	"github.com/ratel-sim/ratel/system/port"
 	"github.com/ratel-sim/ratel/system/query"
+	"github.com/ratel-sim/ratel/system/query/exec"
 	"github.com/ratel-sim/ratel/system/query/querytest"
+	"github.com/ratel-sim/ratel/system/query/spec"
+	"github.com/ratel-sim/ratel/system/retriever"
 	"github.com/ratel-sim/ratel/system/rt"
+	"github.com/ratel-sim/ratel/system/segment"
 )
 
 const (
@@ -144,8 +152,96 @@ func TestManyLargeAtOnce(t *testing.T) {
 				t.Errorf("%d bytes are still in use", used)
 			}
 		}
-		b.SetRoom(192 << 20)
+		b.SetRoom(exec.DefaultRoom)
 		b.expect(t, req)
 		b.expect(t, ask(byService))
 	})
+}
+
+// same answers every question with one reply.
+type same struct {
+	port.Peers
+	reply []byte
+}
+
+func (s same) Call(_ context.Context, _, service string, _ []byte) ([]byte, error) {
+	if service != "query" {
+		return nil, port.ErrRefused
+	}
+	return s.reply, nil
+}
+
+// TestMemoryOfManyAtOnce: a node that is asked the most expensive queries, as many at once as come, has about as much in memory as one
+// with a few of them. Each partition's part is small on its way and as large as it may be once it is decoded.
+func TestMemoryOfManyAtOnce(t *testing.T) {
+	wall := rt.NewWall(1)
+	defer func() { wall.Kill(); wall.Wait() }()
+	f := querytest.NewFleet(wall, partitions)
+	const columns, intervals = 2, 300
+	rows := segment.NewBuilder(0, 1, began.Unix()/3600)
+	for i := range intervals * widePerCell {
+		e := event.Event{Time: began.Add(time.Duration(i%intervals) * time.Second), SampleRate: 1}
+		for c := range columns {
+			e.Fields = append(e.Fields, event.Field{Name: fmt.Sprint("c", c), Value: event.FloatValue(math.Ldexp(1, 14*(i/intervals)-1000))})
+		}
+		rows.Append(&segment.Row{Offset: int64(i), Event: e})
+	}
+	req := query.Request{Team: querytest.Key, Dataset: "first", Spec: json.RawMessage(fmt.Sprintf(`{"start_time":%d,"time_range":%d,"granularity":1,"calculations":[{"op":"P99","column":"c0"},{"op":"P99","column":"c1"}]}`, began.Unix(), intervals))}
+	q, err := spec.Parse(req.Spec, began)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := exec.New(q, nil)
+	if _, err := a.Add(t.Context(), rows.View()); err != nil {
+		t.Fatal(err)
+	}
+	one := a.Partial()
+	reply := retriever.EncodeAskReply(retriever.AskReply{Partial: one.Encode()})
+	if one.Memory() < 40<<20 || len(reply) > 2<<20 {
+		t.Fatalf("a part counts for %d MiB, encoded it has %d KiB", one.Memory()>>20, len(reply)>>10)
+	}
+	ports := f.Ports()
+	ports.Peers = same{reply: reply}
+	s, err := query.New(wall, ports, query.DefaultConfig(), query.Layout{Partitions: partitions, Retrievers: f.Retrievers}, "query1", planted.Set{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer debug.SetGCPercent(debug.SetGCPercent(10))
+	const most = 24
+	var peak atomic.Uint64
+	var complete, told atomic.Int64
+	group, ctx := rt.NewGroup(wall, context.Background())
+	for range most {
+		group.Go("query", func(context.Context) error {
+			a, err := s.Query(ctx, req)
+			switch {
+			case err != nil:
+				return err
+			case a.Code == http.StatusOK && a.Complete:
+				complete.Add(1)
+			case a.Code == http.StatusServiceUnavailable, a.Code == http.StatusOK && strings.Contains(fmt.Sprint(a.Missing), "all of the memory"):
+				told.Add(1)
+			default:
+				t.Errorf("%d %s %v", a.Code, a.Error, a.Missing)
+			}
+			return nil
+		})
+	}
+	var over atomic.Bool
+	wall.Go("look", func(context.Context) {
+		for !over.Load() {
+			var m runtime.MemStats
+			runtime.ReadMemStats(&m)
+			peak.Store(max(peak.Load(), m.HeapAlloc))
+			time.Sleep(5 * time.Millisecond)
+		}
+	})
+	if err := group.Wait(ctx); err != nil {
+		t.Error(err)
+	}
+	over.Store(true)
+	t.Logf("at most %d MiB for %d queries at once; %d complete, %d told that there is no room", peak.Load()>>20, most, complete.Load(), told.Load())
+	if peak.Load() > 400<<20 || complete.Load() == 0 || s.Used() != 0 {
+		t.Errorf("%d bytes in use", s.Used())
+	}
 }

@@ -27,9 +27,6 @@ const (
 	maxRunning = 32
 	// maxReading bounds the bytes of segments that are read at once.
 	maxReading = 512 << 20
-	// maxStates bounds what the states of all queries count for, and the answers and replies that are on their way: one query of the
-	// most that is allowed always has room. Beside that, the room is shared by who comes.
-	maxStates = 192 << 20
 	// tidyEvery is how often what is too old is dropped.
 	tidyEvery = 10 * time.Second
 )
@@ -58,7 +55,7 @@ type Server struct {
 	pool      *pool
 	running   *rt.Semaphore
 	reading   *rt.Semaphore // bytes
-	room      *exec.Room
+	room      *exec.Room    // of states, and of replies and answers on their way
 	shelf     *shelf
 	opened    opened
 
@@ -101,7 +98,7 @@ func New(r rt.Runtime, ports port.Ports, cfg Config, layout Layout, name string,
 	}
 	s := &Server{
 		r: r, ports: ports, cfg: cfg, layout: layout, name: name, bugs: bugs, manifests: manifest.NewStore(ports.Blobs),
-		pool: newPool(r, cfg), running: rt.NewSemaphore(r, maxRunning), reading: rt.NewSemaphore(r, maxReading), room: exec.NewRoom(maxStates), shelf: newShelf(cfg.MaxStored, name),
+		pool: newPool(r, cfg), running: rt.NewSemaphore(r, maxRunning), reading: rt.NewSemaphore(r, maxReading), room: exec.NewRoom(exec.DefaultRoom), shelf: newShelf(cfg.MaxStored, name),
 		opened: opened{byKey: map[string]*segment.Segment{}}, failed: map[string]time.Time{}, known: map[int32]manifest.Manifest{}, partitions: layout.Partitions,
 	}
 	// A dataset that was created again is found soon, because an answer about the old one would not be complete.

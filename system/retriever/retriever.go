@@ -106,7 +106,7 @@ func New(r rt.Runtime, ports port.Ports, cfg Config, place Place, bugs planted.S
 	re := &Retriever{
 		r: r, log: ports.Log, disk: ports.Disk, blobs: ports.Blobs, peers: ports.Peers, events: ports.Events,
 		manifests: manifest.NewStore(ports.Blobs), cfg: cfg, place: place, bugs: bugs,
-		indexing: rt.NewMutex(r), cache: newCache(), room: exec.NewRoom(maxStates), wake: rt.NewFuture[struct{}](r), telemetry: ports.Telemetry,
+		indexing: rt.NewMutex(r), cache: newCache(), room: exec.NewRoom(exec.DefaultRoom), wake: rt.NewFuture[struct{}](r), telemetry: ports.Telemetry,
 	}
 	re.telemetry.OnTick(re.tick)
 	if re.events == nil {

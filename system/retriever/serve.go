@@ -26,10 +26,6 @@ const (
 // one that catches up, or is cut off from Kafka, would leave out what the other of the pair has.
 const staleAfter = 8 * time.Second
 
-// maxStates bounds what the states of all queries that are answered at once count for, see exec.MaxMemory, and their encodings: one of
-// the most that is allowed always has room. Who has none is refused, and asks again or the other of the pair.
-const maxStates = 192 << 20
-
 // ErrStale is matched by the error for a query that comes while too much is not read yet: the other of the pair may know.
 var ErrStale = errors.New("not up to date")
 

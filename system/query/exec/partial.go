@@ -86,13 +86,19 @@ func (p *Partial) Encode() []byte {
 // Decode reads what Encode wrote, into a share (see [New]). It needs no more memory than a partial result may have, whatever the bytes
 // are. Errors match ErrEncoding, or ErrBusy if the share has no room.
 func Decode(data []byte, share *Share) (*Partial, error) {
-	d := decoder{Reader: wire.NewReader(data)}
-	t := d.table()
-	if err := d.End(); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrEncoding, err)
+	t, err := share.decode(len(data), func() (*table, error) {
+		d := decoder{Reader: wire.NewReader(data)}
+		t := d.table()
+		if err := d.End(); err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrEncoding, err)
+		}
+		t.memory = t.measure()
+		return t, nil
+	})
+	if err != nil {
+		return nil, err
 	}
-	t.memory, t.share = t.measure(), share
-	return &Partial{t}, t.hold()
+	return &Partial{t}, nil
 }
 
 type decoder struct {
