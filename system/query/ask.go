@@ -167,14 +167,17 @@ func (g *gather) round(ctx context.Context, p int32, names []string, request []b
 			hedge(fmt.Sprintf("%s failed: %s", a.node, brief(a.err)))
 			continue
 		}
-		if best == nil || len(a.f.reply.Damaged) < len(best.reply.Damaged) {
-			best, a.f = a.f, best
+		damaged, worse := len(a.f.reply.Damaged), best
+		if best == nil || damaged < len(best.reply.Damaged) {
+			best = a.f
+		} else {
+			worse = a.f
 		}
-		a.f.drop()
+		worse.drop()
 		if len(best.reply.Damaged) == 0 {
 			return best, nil
 		}
-		hedge(fmt.Sprintf("%s has %d damaged segments", a.node, len(a.f.reply.Damaged)))
+		hedge(fmt.Sprintf("%s has %d damaged segments", a.node, damaged))
 	}
 	return best, last
 }

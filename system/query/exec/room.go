@@ -51,7 +51,7 @@ func (r *Room) Share() *Share { return &Share{room: r} }
 
 // Share is what one query holds of a room. Several tasks may use it. The nil share bounds nothing.
 type Share struct {
-	room   *Room
+	room *Room
 	// Guarded by the room.
 	held   int64
 	lacked bool // there was no room for something
@@ -91,9 +91,9 @@ const bytePerByte = 256
 
 // decode makes a table of encoded bytes within the share. What it will need is known afterwards, so where room is short it is taken to
 // be as much as others have needed in vain: tables are not made to be thrown away.
-func (s *Share) decode(encoded int, make func() (*table, error)) (*table, error) {
+func (s *Share) decode(encoded int, build func() (*table, error)) (*table, error) {
 	if s == nil {
-		return make()
+		return build()
 	}
 	r := s.room
 	r.decoding.Lock()
@@ -105,7 +105,7 @@ func (s *Share) decode(encoded int, make func() (*table, error)) (*table, error)
 		return nil, err
 	}
 	_ = s.take(-likely) // an error means that the share is closed, and has given it back
-	t, err := make()
+	t, err := build()
 	if err != nil {
 		return nil, err
 	}
