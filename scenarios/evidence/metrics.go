@@ -18,9 +18,4 @@ const (
 	ObserverTaken   = "observer.taken"          // events that the observer has taken since the start
 	ObserverRefused = "observer.refused"        // events that the observer has refused since the start, because its queue was full
 	InFlight        = "load.in_flight"          // requests without an answer yet
-	// Of the machine that real servers and the load run on, since the sample before. They say nothing of the pipeline, so nothing can
-	// be expected of them.
-	MachineCPU    = "machine.cpu"    // part of its processors' time that was taken, by whomever
-	MachineStolen = "machine.stolen" // part of it that the hypervisor gave to other machines; it is in MachineCPU too
-	MachineMemory = "machine.memory" // part of its memory that is not available to programs any more
 )
