@@ -12,9 +12,7 @@ import (
 	"github.com/ratel-sim/ratel/system/query/exec"
 )
 
-// wireResult is the answer to a poll, as it is read. "partial" to "breakdowns" are this system's own: what is missing, up to
-// when everything is counted that Kafka had acknowledged (null: not known), in which order the columns are, and how many of
-// them are breakdowns.
+// wireResult is the answer to a poll, as it is read.
 type wireResult struct {
 	ID       string `json:"id"`
 	Complete bool   `json:"complete"`
@@ -27,6 +25,12 @@ type wireResult struct {
 			Data map[string]json.RawMessage `json:"data"`
 		} `json:"results"`
 	} `json:"data"`
+	wireOwn
+}
+
+// wireOwn is what this system's answers have beside the API's: what is missing, up to when everything is counted that Kafka had
+// acknowledged (null: not known), in which order the columns are, and how many of them are breakdowns.
+type wireOwn struct {
 	Partial    bool          `json:"partial"`
 	Truncated  bool          `json:"truncated"`
 	Missing    []wireMissing `json:"missing"`
@@ -62,15 +66,7 @@ type wireBucket struct {
 // appendResult writes a finished answer. flush is handed what was written so far every now and then, and returns where to go on.
 func appendResult(b []byte, id, link string, breakdowns int, a *Answer, flush func([]byte) []byte) ([]byte, error) {
 	r := a.Result
-	rest, err := json.Marshal(struct {
-		Partial    bool          `json:"partial"`
-		Truncated  bool          `json:"truncated"`
-		Missing    []wireMissing `json:"missing"`
-		FreshTo    *time.Time    `json:"fresh_to"`
-		Stats      wireStats     `json:"stats"`
-		Columns    []string      `json:"columns"`
-		Breakdowns int           `json:"breakdowns"`
-	}{!a.Complete, r.Truncated, missingToWire(a.Missing), instant(a.FreshTo), wireStats(a.Stats), r.Columns, breakdowns})
+	rest, err := json.Marshal(wireOwn{!a.Complete, r.Truncated, missingToWire(a.Missing), instant(a.FreshTo), wireStats(a.Stats), r.Columns, breakdowns})
 	if err != nil {
 		return nil, err
 	}

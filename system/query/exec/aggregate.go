@@ -74,7 +74,7 @@ func newPlan(q *spec.Query) *plan {
 	for _, kind := range p.shape.slots {
 		worst += worstRow[kind]
 	}
-	p.stride = int(max(maxMemory/worst, 256))
+	p.stride = int(max(MaxMemory/worst, 256))
 	for _, b := range q.Breakdowns {
 		p.column(b)
 	}

@@ -108,7 +108,7 @@ type decoder struct {
 
 // tooLarge fails if more memory is needed than Encode's table can have had.
 func (d *decoder) tooLarge() bool {
-	if most := maxMemory + slack(maxMemory); d.memory > most {
+	if most := MaxMemory + slack(MaxMemory); d.memory > most {
 		d.Fail("it needs more than %d bytes of memory", most)
 	}
 	return d.Err() != nil

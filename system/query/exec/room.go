@@ -8,7 +8,8 @@ import (
 
 // MaxMemory is what the states of one query's result may count for, in bytes, on every node that has a part of it: what each takes is
 // estimated by rules that are the same everywhere, so that a query over the same data is refused everywhere or nowhere. The real
-// memory is up to about twice as much, and more for moments in which parts are merged.
+// memory is up to about twice as much, and more for moments in which parts are merged. It keeps the encoding below what a
+// peer answers at most.
 const MaxMemory = 56 << 20
 
 // Errors of queries that need too much memory.

@@ -21,8 +21,6 @@ import (
 const (
 	maxGroups = 100_000
 	maxPlaces = 2_000_000 // groups times intervals
-	// maxMemory bounds what the groups count for, in bytes. It keeps the encoding below what a peer answers at most.
-	maxMemory = MaxMemory
 )
 
 // slack is by how much more than a bound there may be in between, so that groups are seldom left out.
@@ -78,7 +76,7 @@ func keyHash(key string) uint64 {
 }
 
 func newTable(s shape) *table {
-	t := &table{shape: s, byKey: map[string]int32{}, bar: noBar, most: maxMemory}
+	t := &table{shape: s, byKey: map[string]int32{}, bar: noBar, most: MaxMemory}
 	for _, kind := range s.slots {
 		t.states = append(t.states, newStates(kind))
 	}
